@@ -1,0 +1,1 @@
+"""The programs whose runs are recorded, and what drives them."""

@@ -1,0 +1,1 @@
+"""Sensorium: one self-hosted inference server behind one set of typed operations."""

@@ -1,0 +1,193 @@
+"""The composition root: settings in, a wired server out. Only here is known who implements what."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from platformdirs import user_data_path
+
+from sensorium.control.access import Access
+from sensorium.control.audit import Audit
+from sensorium.control.changes import Changes
+from sensorium.control.keys import KeyStore
+from sensorium.control.pipeline import Pipeline
+from sensorium.control.processes import Processes
+from sensorium.control.readiness import Readiness
+from sensorium.control.settings import ControlSettings
+from sensorium.control.threads import Threads
+from sensorium.core.loading import load
+from sensorium.core.registry import Registry
+from sensorium.core.settings import Loaded
+from sensorium.core.settings import load as load_sections
+from sensorium.core.telemetry import LogSettings, Reading, Telemetry
+from sensorium.transports.http.settings import HttpSettings
+
+MODULES = {
+    "system": "sensorium.control.system",
+    "logs": "sensorium.capabilities.logs.operations",
+    "metrics": "sensorium.capabilities.metrics.operations",
+}
+"""Which module declares the operations of a noun; each is imported when first asked for."""
+LAG_S = 0.1
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that can be set, and where each value came from."""
+
+    http: HttpSettings = HttpSettings()
+    control: ControlSettings = ControlSettings()
+    log: LogSettings = LogSettings()
+    account: list[Loaded] = []
+
+    @property
+    def data_dir(self) -> Path:
+        """Where this server keeps things."""
+        named = self.control.data_dir
+        return Path(named) if named else user_data_path("sensorium", appauthor=False)
+
+
+def load_settings(flags: Mapping[str, Any] | None = None, **sources: Any) -> Settings:
+    """The settings from flags, environment and files; see `core.settings.load`."""
+    sections: dict[str, type[Struct]] = {
+        "http": HttpSettings,
+        "control": ControlSettings,
+        "log": LogSettings,
+    }
+    structs, account = load_sections(sections, flags=flags, **sources)
+    return Settings(**structs, account=account)
+
+
+class App:
+    """A wired server: its dispatcher, and the parts that a door or a command needs."""
+
+    def __init__(self, settings: Settings, *, isolated: bool = True) -> None:
+        control = settings.control
+        self.settings = settings
+        self.registry = Registry(MODULES)
+        self.telemetry = Telemetry()
+        self.keys = KeyStore(settings.data_dir)
+        given = [key for key in control.api_keys.reveal().split(",") if key.strip()]
+        self.access = Access(
+            self.keys if isolated else None,
+            [key.strip() for key in given],
+            key_needed=not settings.http.local and not control.allow_unauthenticated,
+        )
+        self.processes = Processes(control) if isolated else None
+        self.threads = Threads(
+            control.threads, control.streams, control.queue, control.max_body_bytes
+        )
+        self.readiness = Readiness(self.telemetry, self.processes)
+        self.dispatcher = Pipeline(
+            self.registry,
+            control,
+            self.telemetry,
+            self.access,
+            Changes(Audit(settings.data_dir) if isolated else None),
+            self.threads,
+            self.processes,
+        )
+        self.telemetry.readings += _readings(self)
+        self.dispatcher.parts = {Readiness: self.readiness, Registry: self.registry}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["App"]:
+        """Start the parts in the order of their floors, and stop them in reverse."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self.threads.stop)
+            if self.processes is not None:
+                self.processes.start()
+                stack.push_async_callback(self.processes.stop)
+            for watcher in (self._watch_lag(), self.readiness.probe(self.dispatcher)):
+                task = asyncio.create_task(watcher)
+                stack.push_async_callback(_end, task)
+            yield self
+
+    async def _watch_lag(self) -> None:
+        """Measure how late the event loop is, ten times a second."""
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(LAG_S)
+            lag = max(0.0, time.perf_counter() - before - LAG_S)
+            self.telemetry.loop_lag_s = lag
+            self.telemetry.loop_lag_max_s = max(lag, self.telemetry.loop_lag_max_s)
+
+
+def _readings(app: App) -> list[Reading]:
+    """What `/metrics` shows of lanes, workers and the event loop."""
+    threads, processes, telemetry = app.threads, app.processes, app.telemetry
+    lanes = [threads.lane, threads.stream_lane]
+    pools = {}
+    if processes is not None:
+        lanes += [processes.lane, processes.big_lane, processes.stream_lane]
+        pools = {"call": processes.pool, "stream": processes.stream_pool}
+    return [
+        Reading(
+            "sensorium_queue_depth",
+            "Calls that wait for a slot.",
+            "gauge",
+            lambda: {lane.name: lane.waiting for lane in lanes},
+        ),
+        Reading(
+            "sensorium_slots_in_use",
+            "Slots that run a call.",
+            "gauge",
+            lambda: {lane.name: lane.in_use for lane in lanes},
+        ),
+        Reading(
+            "sensorium_workers_alive",
+            "Worker processes that are up.",
+            "gauge",
+            lambda: {name: pool.stats().alive for name, pool in pools.items()},
+        ),
+        Reading(
+            "sensorium_worker_restarts",
+            "Worker processes that died and were replaced.",
+            "counter",
+            lambda: {name: pool.restarts for name, pool in pools.items()},
+        ),
+        Reading(
+            "sensorium_event_loop_lag_seconds",
+            "How late the event loop woke from a sleep.",
+            "gauge",
+            lambda: {"latest": telemetry.loop_lag_s, "max": telemetry.loop_lag_max_s},
+        ),
+    ]
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def serve(
+    settings: Settings, *, warm: bool, on_listening: Callable[[str, App], None]
+) -> None:
+    """Serve HTTP until a signal says to stop.
+
+    `on_listening` is told the address when calls can come in. The workers start at that moment
+    too, so that they do not slow the start; with `warm`, they and what they load come before.
+
+    Raises:
+        SensoriumError: it cannot be served like that; says what to change.
+    """
+    app = App(settings)
+    http = settings.http
+    server = import_module("sensorium.transports.http.server")
+    build = load("sensorium.transports.http.wiring:build")
+    with server.listen(http) as sock:
+        door = build(app.dispatcher, http, app.telemetry, {})
+        async with app.running():
+
+            def listening() -> None:
+                app.readiness.doors["http"] = "ready"
+                on_listening(server.address(http, sock), app)
+
+            def draining() -> None:
+                app.readiness.draining = True
+
+            await server.serve(door, http, sock, on_listening=listening, on_draining=draining)

@@ -1,0 +1,219 @@
+"""From distinct masked lines to patterns: positions that vary become wildcards.
+
+The method has two steps, both by hashing and both independent of the order of lines. Step one:
+keys that agree everywhere but in one position are one pattern when that position takes enough
+values; repeated until nothing changes. Step two, for keys that vary in several positions at once:
+words that are rare at their position are left out, and keys whose frequent words agree are one
+pattern when every left-out position takes enough values. The work grows linearly with the
+number of distinct keys, whatever the number of patterns.
+
+What counts as enough is one set of constants for every system: many values for a plain word, fewer
+where the context or the values themselves say that something varies.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+
+from sensorium.capabilities.logs.masking import WILDCARD
+
+Tokens = tuple[str, ...]
+Skeleton = tuple[str | None, ...]
+
+PLAIN_VALUES = 5
+"""So many distinct plain words at a position make it vary."""
+HINTED_VALUES = 3
+"""The same where the context announces a value, or where the values look like names."""
+FIRST_VALUES = 20
+"""The same for the first word of a line, which most often says what happened."""
+MIN_CONSTANT = 1
+"""Keys that differ in several positions share at least so many words for each of them."""
+MAX_JUDGED = 50
+"""So many values of a position are looked at to see whether they look like names."""
+ROUNDS = 4
+CHECK_EVERY = 2_000
+
+_TOKEN = re.compile(r"""(?<=[=:] ")[^"]*(?=")|(?<=[=:]")[^"]*(?=")|[()\[\]{}<>"'`=,;|:]|[^\s()\[\]{}<>"'`=,;|:]+""")
+_PUNCTUATION = frozenset("()[]{}<>\"'`=,;|:")
+_MARK = {mark: mark for mark in _PUNCTUATION}
+_NAME_LIKE = re.compile(r"\x01|[a-z][A-Z]|[A-Za-z][._\-/@$#\\][A-Za-z]")
+_ADDRESS_LIKE = re.compile(r"\x01|[A-Za-z][./@\\][A-Za-z]")
+_ANNOUNCING = frozenset(
+    "for from to by at on in of user users host hosts hostname name named file path address addr "
+    "port id uid key value client server node device service package module process thread task "
+    "job container image pod queue topic table database session request".split()
+)
+
+
+def tokenise(key: str) -> Tokens:
+    """A key's words and punctuation marks, in order."""
+    return tuple(_TOKEN.findall(key))
+
+
+def skeleton(tokens: Tokens) -> Skeleton:
+    """The punctuation of a token sequence, None for its words: keys of one pattern share it."""
+    return tuple(map(_MARK.get, tokens))
+
+
+def _nothing() -> None:
+    return None
+
+
+def _is_announced(tokens: Tokens, position: int) -> bool:
+    """Whether the word before says that a name follows; `key=value` often holds a state instead."""
+    for before in reversed(tokens[:position]):
+        if before == "=":
+            return False
+        if before not in _PUNCTUATION:
+            return before.lower() in _ANNOUNCING
+    return False
+
+
+def needed_values(tokens: Tokens, position: int, values: Iterable[str]) -> int:
+    """How many distinct values at `position` make it vary, given its context and the values."""
+    hinted = _is_announced(tokens, position)
+    shape = _ADDRESS_LIKE if position == 0 else _NAME_LIKE
+    if hinted and position:
+        return HINTED_VALUES
+    names = sum(1 for value in islice(sorted(values), MAX_JUDGED) if shape.search(value))
+    if names >= HINTED_VALUES:
+        return HINTED_VALUES
+    return PLAIN_VALUES if position else FIRST_VALUES
+
+
+def _has_word(tokens: Tokens, besides: int) -> bool:
+    """Whether a word other than that at `besides` is left to tell what the pattern is about."""
+    return any(
+        token not in _PUNCTUATION and token != WILDCARD
+        for at, token in enumerate(tokens)
+        if at != besides
+    )
+
+
+def _one_position(keys: Sequence[Tokens], check: Callable[[], None]) -> list[set[int]]:
+    """For each key, the positions at which it agrees with enough others in all other positions."""
+    varying: list[set[int]] = [set() for _ in keys]
+    columns = [len(set(column)) for column in zip(*keys, strict=True)]
+    for position, distinct in enumerate(columns):
+        if distinct < HINTED_VALUES - 1 or keys[0][position] in _PUNCTUATION:
+            continue
+        buckets: dict[Tokens, list[int]] = defaultdict(list)
+        for index, key in enumerate(keys):
+            if index % CHECK_EVERY == 0:
+                check()
+            buckets[key[:position] + key[position + 1 :]].append(index)
+        for members in buckets.values():
+            if len(members) < 2 or not _has_word(keys[members[0]], position):
+                continue
+            values = {keys[index][position] for index in members}
+            if _varies(keys[members[0]], position, values):
+                for index in members:
+                    varying[index].add(position)
+    return varying
+
+
+def _round(keys: list[Tokens], check: Callable[[], None]) -> list[Tokens]:
+    """Each key of one skeleton with its varying positions as wildcards."""
+    varying = _one_position(keys, check)
+    return [
+        tuple(WILDCARD if at in places else token for at, token in enumerate(key))
+        if places
+        else key
+        for key, places in zip(keys, varying, strict=True)
+    ]
+
+
+def _merge_single(keys: list[Tokens], check: Callable[[], None]) -> dict[Tokens, Tokens]:
+    """Key -> pattern after step one, for keys of one skeleton."""
+    pattern = {key: key for key in keys}
+    for _ in range(ROUNDS):
+        current = sorted(set(pattern.values()))
+        if len(current) < 2:
+            break
+        changed = dict(zip(current, _round(current, check), strict=True))
+        if all(old == new for old, new in changed.items()):
+            break
+        pattern = {key: changed[old] for key, old in pattern.items()}
+    return pattern
+
+
+def _left_out(
+    keys: Sequence[Tokens], frequency: list[Counter[str]], least: int
+) -> dict[Tokens, list[Tokens]]:
+    """Keys by what is left of them without words seen fewer than `least` times at their place."""
+    columns = [
+        map({token: token if n >= least else WILDCARD for token, n in counts.items()}.get, column)
+        for counts, column in zip(frequency, zip(*keys, strict=True), strict=True)
+    ]
+    buckets: dict[Tokens, list[Tokens]] = defaultdict(list)
+    for kept, key in zip(zip(*columns, strict=True), keys, strict=True):
+        buckets[kept].append(key)  # type: ignore[index]
+    return buckets
+
+
+def _is_pattern(kept: Tokens, members: Sequence[Tokens]) -> bool:
+    """Whether keys that share `kept` and differ in several places are one pattern."""
+    constant = sum(token != WILDCARD and token not in _PUNCTUATION for token in kept)
+    differing = [
+        (at, values)
+        for at, values in enumerate(map(set, zip(*members, strict=True)))
+        if len(values) > 1
+    ]
+    if not differing or constant < MIN_CONSTANT * len(differing):
+        return False
+    if differing[0][0] == 0 and not _varies(kept, 0, differing[0][1]):
+        return False
+    return any(_varies(kept, at, values) for at, values in differing)
+
+
+def _varies(tokens: Tokens, position: int, values: set[str]) -> bool:
+    """Whether a position takes enough values to be a wildcard; a mask counts for two."""
+    weight = len(values) + (1 if WILDCARD in values else 0)
+    return weight >= HINTED_VALUES and weight >= needed_values(tokens, position, values)
+
+
+def _merge_several(keys: list[Tokens], check: Callable[[], None]) -> dict[Tokens, Tokens]:
+    """Key -> pattern after step two, for keys of one skeleton."""
+    pattern: dict[Tokens, Tokens] = {}
+    if len(keys) < HINTED_VALUES:
+        return pattern
+    frequency = [Counter(column) for column in zip(*keys, strict=True)]
+    least = 2
+    while len(keys) >= HINTED_VALUES and least <= 2 * len(keys):
+        check()
+        remaining = []
+        for kept, members in _left_out(keys, frequency, least).items():
+            if len(members) >= HINTED_VALUES and _is_pattern(kept, members):
+                pattern.update((key, kept) for key in members)
+            else:
+                remaining += members
+        keys, least = remaining, least * 2
+    return pattern
+
+
+def merge(keys: Iterable[Tokens], check: Callable[[], None] = _nothing) -> dict[Tokens, Tokens]:
+    """Distinct token sequences -> the pattern of each, in which `WILDCARD` marks what varies.
+
+    `check` is called between blocks of work and may raise to stop it.
+    """
+    by_skeleton: dict[Tokens, list[Tokens]] = defaultdict(list)
+    for index, key in enumerate(keys):
+        if index % CHECK_EVERY == 0:
+            check()
+        by_skeleton[skeleton(key)].append(key)
+    patterns: dict[Tokens, Tokens] = {}
+    for group in by_skeleton.values():
+        if len(group) == 1:
+            patterns[group[0]] = group[0]
+            continue
+        single = _merge_single(group, check)
+        several = _merge_several(sorted(set(single.values())), check)
+        patterns.update((key, several.get(found, found)) for key, found in single.items())
+    return patterns
+
+
+def fill(key: str, pattern: Tokens) -> str:
+    """The key as it is spelled, with the wildcards of its pattern in place."""
+    words = iter(pattern)
+    return _TOKEN.sub(lambda _: next(words), key)

@@ -1,0 +1,58 @@
+"""From kinds of lines to patterns with a text and an id: the part that every operation shares."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from sensorium.capabilities.logs.masking import WILDCARD, generalise
+from sensorium.capabilities.logs.merging import Tokens, fill, merge, tokenise
+
+SHOWN = "<*>"
+CHECK_EVERY = 500
+MAX_TEMPLATE_CHARS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A pattern: its stable id and its text, in which `<*>` marks what varies."""
+
+    id: str
+    template: str
+
+
+def pattern_id(tokens: Tokens) -> str:
+    """16 hexadecimal digits that follow from the pattern's words alone."""
+    text = " ".join(tokens).replace(WILDCARD, SHOWN)
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def find_patterns(keys: Iterable[str], check: Callable[[], None]) -> dict[str, Pattern]:
+    """Distinct keys (see `masking.Masker`) -> the pattern of each.
+
+    The answer does not depend on the order of the keys. `check` may raise to stop the work.
+    """
+    tokens_of: dict[str, Tokens] = {}
+    spelling: dict[Tokens, str] = {}
+    for index, key in enumerate(keys):
+        if index % CHECK_EVERY == 0:
+            check()
+        general = generalise(key)
+        tokens = tokenise(general)
+        tokens_of[key] = tokens
+        spelling[tokens] = min(general, spelling.get(tokens, general))
+    merged = merge(spelling, check)
+    # Of several spellings (blanks differ) the first by the alphabet stands for all.
+    examples: dict[Tokens, str] = {}
+    for tokens, pattern in merged.items():
+        text = spelling[tokens]
+        examples[pattern] = min(text, examples.get(pattern, text))
+    check()
+    found = {
+        pattern: Pattern(pattern_id(pattern), _written(text, pattern))
+        for pattern, text in examples.items()
+    }
+    return {key: found[merged[tokens]] for key, tokens in tokens_of.items()}
+
+
+def _written(text: str, pattern: Tokens) -> str:
+    return fill(text, pattern).replace(WILDCARD, SHOWN)[:MAX_TEMPLATE_CHARS]

@@ -1,0 +1,149 @@
+"""From lines to keys: each distinct line is read once, and each line becomes a small number.
+
+A record is a line with a header or one that starts something new; continuation lines (stack
+traces, indented details) belong to the record before them.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sensorium.capabilities.logs.headers import NO_HEADER, split_header
+from sensorium.capabilities.logs.masking import MAX_LINE_CHARS, Masker, flatten
+from sensorium.capabilities.logs.structured import read_structured
+
+LINE_CACHE_SIZE = 65_536
+HEADERS_ARE_RULE = 0.95
+"""Where so many records carry a header, a line without one continues the record before it."""
+HEADERS_ARE_REAL = 0.2
+"""Where fewer lines seem to carry a header, they do not."""
+
+_CONTINUES = re.compile(
+    r"\s+\S|at [\w.$/<>]+\(|Caused by: |Suppressed: |\.\.\. 0 (?:more|common)"
+    r"|[Ss]tack ?trace:|[}\])]+[,;]?\s*$|goroutine 0 \["
+)
+_CONTINUATION = frozenset(" aCS.s}])g")
+"""The first characters of what `_CONTINUES` matches."""
+
+TRACE = "Traceback (most recent call last)"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A distinct kind of line: its masked content, its level, and whether it had a header."""
+
+    key: str
+    level: str
+    stamped: bool
+    continues: bool
+    opens_trace: bool
+
+
+class LineTable:
+    """Numbers for distinct kinds of lines; `entries[number]` tells what it stands for."""
+
+    def __init__(self, *, strip_headers: bool) -> None:
+        self.entries: list[Entry] = []
+        self._strip = strip_headers
+        self._numbers: dict[tuple[str, str, bool, bool, bool], int] = {}
+        self._lines: dict[str, int] = {}
+        self._masker = Masker()
+
+    def add(self, lines: Sequence[str]) -> list[int]:
+        """The number of each line's kind. Hand over at most a few thousand lines at a time."""
+        seen = self._lines
+        if len(seen) > LINE_CACHE_SIZE:
+            seen.clear()
+        flat = _flatten_all(lines)
+        numbers = list(map(seen.get, flat))
+        if None not in numbers:
+            return numbers  # type: ignore[return-value]
+        for index, number in enumerate(numbers):
+            if number is None:
+                text = flat[index]
+                known = seen.get(text)
+                if known is None:
+                    known = self._number(text, lines[index])
+                    seen[text] = known
+                numbers[index] = known
+        return numbers  # type: ignore[return-value]
+
+    def _number(self, flat: str, line: str) -> int:
+        kind = self._read(flat, line)
+        number = self._numbers.get(kind)
+        if number is None:
+            number = self._numbers[kind] = len(self.entries)
+            self.entries.append(Entry(*kind))
+        return number
+
+    def _read(self, flat: str, line: str) -> tuple[str, str, bool, bool, bool]:
+        """The fields of an `Entry`."""
+        header = split_header(flat) if self._strip else NO_HEADER
+        content = flat[header.end :] if header.end else flat
+        structured = read_structured(line, flat) if self._strip else None
+        if structured is not None:
+            content = flatten(structured.message).replace("\n", " ")
+            return self._masker.key(content), structured.level, True, False, False
+        key = self._masker.key(content)
+        if header.stamped:
+            return key, header.level, True, False, False
+        continues = flat[:1] in _CONTINUATION and _CONTINUES.match(flat) is not None
+        return key, header.level, False, continues, flat.startswith(TRACE)
+
+
+def _flatten_all(lines: Sequence[str]) -> list[str]:
+    """The lines flattened in one go; a line longer than what is read is cut first."""
+    if max(map(len, lines), default=0) > MAX_LINE_CHARS:
+        lines = [line[:MAX_LINE_CHARS] for line in lines]
+    flat = flatten("\n".join(lines)).split("\n")
+    if len(flat) != len(lines):
+        flat = [flatten(line).replace("\n", " ") for line in lines]
+    return flat
+
+
+def header_share(numbers: Sequence[int], entries: Sequence[Entry]) -> float:
+    """The part of the lines, continuation lines aside, in which a header was recognised."""
+    stamped = [entry.stamped for entry in entries]
+    counted = [not entry.continues for entry in entries]
+    records = sum(map(counted.__getitem__, numbers))
+    return sum(map(stamped.__getitem__, numbers)) / records if records else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Lines joined to records: the kind of each line's record, and where records begin."""
+
+    records: list[int]
+    heads: Counter[int]
+
+
+def join(numbers: list[int], entries: Sequence[Entry], share: float) -> Joined:
+    """Continuation lines joined to the record before them.
+
+    A Python traceback without a header is known by its last line, which names the exception.
+    """
+    headers_rule = share >= HEADERS_ARE_RULE
+    continues = [
+        entry.continues or (headers_rule and not entry.stamped and bool(entry.key))
+        for entry in entries
+    ]
+    if not any(continues) and not any(entry.opens_trace for entry in entries):
+        return Joined(numbers, Counter(numbers))
+    records: list[int] = []
+    starts: list[int] = []
+    opened = -1
+    for number in numbers:
+        entry = entries[number]
+        goes_on = continues[number] and bool(records)
+        if opened >= 0 and not goes_on and not entry.opens_trace:
+            if not entry.stamped:
+                records[opened:] = [number] * (len(records) - opened)
+                goes_on = True
+            opened = -1
+        if not goes_on:
+            if entry.opens_trace:
+                opened = len(records)
+            starts.append(len(records))
+        records.append(records[-1] if goes_on else number)
+    return Joined(records, Counter(map(records.__getitem__, starts)))

@@ -1,0 +1,100 @@
+"""Credentials and personal data in text that people will see.
+
+The shapes are those of widely used formats: headers and URLs with credentials, `password=`-like
+assignments, JSON web tokens, PEM private keys, well-known key prefixes, mail addresses, and card
+numbers that pass the Luhn check (ISO/IEC 7812-1). Masking is best effort: a secret that looks like a
+plain word cannot be told from one.
+"""
+
+import re
+
+SECRET, EMAIL, CARD = "<secret>", "<email>", "<card>"
+MAX_EXAMPLE_CHARS = 1_000
+
+_PEM = re.compile(
+    r"-----BEGIN[A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END[A-Z ]{0,30}PRIVATE KEY-----|\Z)",
+    re.DOTALL,
+)
+_IN_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@]{0,80}:)[^\s/@]{1,200}(?=@)")
+_SCHEME = re.compile(
+    r"\b((?i:bearer|basic|digest|token|apikey)\s+)"
+    r"(?=[\w.~+/=-]*(?:\d|[A-Z]\S*[a-z]|[a-z]\S*[A-Z]|=))[\w.~+/=-]{8,}"
+)
+_VALUE = re.compile(
+    r"""([=:]\s?["']?)(?!(?:null|none|true|false|[Bb]earer|[Bb]asic)\b|[\s*<])[^\s"'&,;)\]}]{1,400}"""
+)
+_NAME_BEFORE = re.compile(
+    r"""(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key
+    |private[_-]?key|auth(?:orization)?|credentials?|session[_-]?id|cookie|signature)["']?\s?\Z""",
+    re.VERBOSE | re.IGNORECASE,
+)
+LONGEST_NAME = 24
+_NAMES = (
+    "token apikey pass pwd secret key auth cred session cookie signature"
+).split()
+_SCHEMES = ("bearer ", "basic ", "digest ", "token ", "apikey ")
+_KEY = re.compile(
+    r"\beyJ[\w-]{5,2000}\.[\w-]{5,4000}(?:\.[\w-]{0,2000})?"
+    r"|\b(?:gh[pousr]_|github_pat_|glpat-|[spr]k[-_]|xox[abprs]-|AKIA|ASIA|AIza|ya29\.|npm_|pypi-"
+    r"|hf_|SG\.)(?=[\w.-]*\d)[\w.-]{16,200}"
+    r"|(?<![\w+/=])(?=[a-z+/]*[0-9A-Z])(?=[0-9a-z+/]*[A-Z])(?=[0-9A-Z+/]*[a-z])"
+    r"[A-Za-z0-9+/]{40,}={0,2}"
+)
+SHORTEST_KEY = 20
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
+_CARD = re.compile(r"\d(?:[ -]?\d){12,18}(?![\d.])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def passes_luhn(digits: str) -> bool:
+    """Whether the digits' check digit is right by the Luhn formula."""
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        value = int(digit) * (2 if place % 2 else 1)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def _hide_value(match: re.Match[str]) -> str:
+    before = match.string[max(0, match.start() - LONGEST_NAME) : match.start()]
+    return f"{match[1]}{SECRET}" if _NAME_BEFORE.search(before) else match[0]
+
+
+def _hide_card(match: re.Match[str]) -> str:
+    digits = re.sub(r"\D", "", match[0])
+    if match.string[match.start() - 1 : match.start()] in (".", "-"):
+        return match[0]
+    issued = digits[0] in "23456" and len(set(digits)) > 1
+    return CARD if issued and passes_luhn(digits) else match[0]
+
+
+def redact(text: str) -> str:
+    """The text with credentials, mail addresses and card numbers replaced by what they were."""
+    if "-----BEGIN" in text:
+        text = _PEM.sub(SECRET, text)
+    if "://" in text:
+        text = _IN_URL.sub(rf"\1{SECRET}", text)
+    lowered = text.lower()
+    # Most lines hold none of the words, and looking for words is far cheaper than matching.
+    if any(name in lowered for name in _NAMES):
+        text = _VALUE.sub(_hide_value, text)
+    if any(scheme in lowered for scheme in _SCHEMES):
+        text = _SCHEME.sub(rf"\1{SECRET}", text)
+    if max(map(len, text.split()), default=0) >= SHORTEST_KEY:
+        text = _KEY.sub(SECRET, text)
+    if "@" in text:
+        text = _EMAIL.sub(EMAIL, text)
+    return _CARD.sub(_hide_card, text)
+
+
+def presentable(line: str, *, mask_secrets: bool) -> str:
+    """An example line, at most `MAX_EXAMPLE_CHARS` long, without control characters.
+
+    Characters that no encoding can carry (lone surrogates) become question marks.
+    """
+    # A secret cut in two would slip through, so some text behind the cut is looked at too.
+    text = line[: 4 * MAX_EXAMPLE_CHARS].encode("utf-8", "replace").decode("utf-8")
+    text = _CONTROL.sub(" ", text)
+    if mask_secrets:
+        text = redact(text)
+    return text if len(text) <= MAX_EXAMPLE_CHARS else text[: MAX_EXAMPLE_CHARS - 1] + "…"

@@ -1,0 +1,162 @@
+"""What the operations on logs take and give."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Severity = Literal["debug", "info", "notice", "warning", "error", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("debug", "info", "notice", "warning", "error", "critical")
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Index = Annotated[int, Meta(ge=-1, le=2**53)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Lines = Annotated[
+    list[str],
+    Meta(
+        description="Log lines as they were written, oldest first.",
+        max_length=10_000_000,
+        examples=[["2024-05-01 12:00:00 INFO listening on port 8080"]],
+    ),
+]
+StripHeaders = Annotated[
+    Literal["auto", "never"],
+    Meta(
+        description="auto: time, host, process, level and logger are recognised and left out of "
+        "the templates when enough lines carry them; never: the whole line counts."
+    ),
+]
+MaskSecrets = Annotated[
+    bool,
+    Meta(
+        description="Replace credentials, mail addresses and card numbers in examples. "
+        "Templates never hold them."
+    ),
+]
+ClusterId = Annotated[
+    str,
+    Meta(
+        description="Derived from the template alone: the same pattern has the same id in every "
+        "call.",
+        max_length=32,
+        examples=["5f0c2d1b9a7e4c38"],
+    ),
+]
+Template = Annotated[
+    str,
+    Meta(
+        description="The pattern; <*> marks what varies.",
+        max_length=20_000,
+        examples=["Connection from <*> timed out"],
+    ),
+]
+Label = Annotated[
+    str,
+    Meta(description="A few words for people.", max_length=200, examples=["Timeouts"]),
+]
+Theme = Annotated[
+    str,
+    Meta(
+        description="The subject that the pattern belongs to; empty where none is evident.",
+        max_length=64,
+        examples=["timeouts"],
+    ),
+]
+Examples = Annotated[
+    list[str],
+    Meta(description="Lines of the pattern, the earliest first.", max_length=1_000),
+]
+ExampleCount = Annotated[
+    int, Meta(description="How many example lines to give per cluster.", ge=0, le=100)
+]
+
+
+class _Base(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Shared settings of the Structs below."""
+
+
+class ClusterRequest(_Base):
+    """Lines to cluster."""
+
+    lines: Lines
+    method: Annotated[
+        Literal["templates", "kmeans"],
+        Meta(
+            description="templates: one cluster per pattern of message; kmeans: a few groups of "
+            "similar lines by hashed word vectors."
+        ),
+    ] = "templates"
+    max_clusters: Annotated[
+        int,
+        Meta(
+            description="At most so many clusters are given, the largest first; the rest is "
+            "counted in `other`. For kmeans also the largest k tried (up to 32).",
+            ge=1,
+            le=100_000,
+        ),
+    ] = 1_000
+    strip_headers: StripHeaders = "auto"
+    include_assignments: Annotated[
+        bool, Meta(description="Give each line's cluster as an index into `clusters`.")
+    ] = True
+    examples: ExampleCount = 3
+    mask_secrets: MaskSecrets = True
+
+
+class Cluster(_Base):
+    """One pattern of lines."""
+
+    id: ClusterId
+    template: Template
+    label: Label
+    theme: Theme
+    severity: Annotated[Severity, Meta(description="The most telling of level and words.")]
+    count: Annotated[Count, Meta(description="Lines, continuation lines included.")]
+    records: Annotated[Count, Meta(description="Log entries: lines less continuation lines.")]
+    share: Annotated[Share, Meta(description="`count` as a part of all lines.")]
+    first_index: Annotated[Index, Meta(description="Index of its first line.")]
+    last_index: Annotated[Index, Meta(description="Index of its last line.")]
+    first_time: Annotated[
+        str | None,
+        Meta(description="The time stamp of its first line, as written.", max_length=64),
+    ] = None
+    last_time: Annotated[
+        str | None,
+        Meta(description="The time stamp of its last line, as written.", max_length=64),
+    ] = None
+    examples: Examples = []
+
+
+class ThemeSummary(_Base):
+    """A subject and its share of the lines."""
+
+    name: Theme
+    label: Label
+    severity: Annotated[Severity, Meta(description="The worst among its clusters.")]
+    count: Annotated[Count, Meta(description="Lines.")]
+    share: Annotated[Share, Meta(description="`count` as a part of all lines.")]
+    clusters: Annotated[
+        list[ClusterId], Meta(description="Its clusters, the largest first.", max_length=100_000)
+    ]
+
+
+class Other(_Base):
+    """What `max_clusters` left out."""
+
+    clusters: Annotated[Count, Meta(description="Clusters left out.")] = 0
+    count: Annotated[Count, Meta(description="Their lines.")] = 0
+
+
+class ClusterResponse(_Base):
+    """Clusters, the largest first; their counts and `other.count` add up to `line_count`."""
+
+    clusters: Annotated[list[Cluster], Meta(max_length=100_000)]
+    assignments: Annotated[
+        list[Index] | None,
+        Meta(description="For each line an index into `clusters`; -1 for `other`."),
+    ]
+    themes: Annotated[list[ThemeSummary], Meta(max_length=1_000)]
+    other: Other
+    line_count: Annotated[Count, Meta(description="Lines given.")]
+    header_share: Annotated[
+        Share, Meta(description="The part of the lines in which a header was recognised.")
+    ]

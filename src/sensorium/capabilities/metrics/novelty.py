@@ -1,0 +1,150 @@
+"""Novelty: a value far from every value seen before, measured against the range seen before.
+
+The distance to the nearest past value is a one-class score of the nearest-neighbour kind (Tax and
+Duin, "Data description in subspaces", ICPR 2000), over the past range so that it has no unit.
+Remembering every value would grow without bound, so the line is cut into cells whose width is a
+power of two, and only which cells were met is kept. When the range outgrows the cells allowed,
+neighbouring cells merge in pairs. A band is thus off by one cell at most, about a thousandth of
+the range.
+"""
+
+import math
+from bisect import bisect_left, insort
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from sensorium.capabilities.metrics.bands import Bands
+from sensorium.capabilities.metrics.points import Floats
+from sensorium.capabilities.metrics.schema import SeriesState
+from sensorium.core.errors import InvalidInputError
+
+TOLERANCE = 0.02
+"""Share of the past range that a value may lie away from all past values."""
+WARM_UP_POINTS = 4.0
+"""With few points there are wide gaps by chance: n of them are tolerated gaps of this over n."""
+WIDEST_TOLERANCE = 0.5
+FEWEST_POINTS = 5
+ROUNDING = 1e-9
+"""Relative distance that is never news: it may come from arithmetic at the source."""
+
+MAX_CELLS = 2048
+FINEST_EXPONENT = -200
+CELL_BITS = 40
+"""Cells are never finer than the largest magnitude over 2 to this power: far below `ROUNDING`."""
+GRID_POINTS = 4096
+"""Points put on the grid at a time: when its width changes, the rest is put on it anew."""
+
+
+class Novelty:
+    """The values met so far as a set of cells, and the band that it allows around each."""
+
+    def __init__(self, sensitivity: float) -> None:
+        self._sensitivity = sensitivity
+        self._exponent = FINEST_EXPONENT
+        self._seen = 0
+        self._known: set[float] = set()
+        self._cells: list[float] = []
+
+    def judge(self, times: Floats, values: Floats) -> Bands:
+        """See `Detector.judge`; `times` do not matter to it."""
+        expected, ranges, widths = (np.empty(len(values)) for _ in range(3))
+        start = 0
+        while start < len(values):
+            stop = start + GRID_POINTS
+            done = self._meet(values[start:stop], expected[start:stop], ranges[start:stop])
+            stop = start + done[0]
+            widths[start:stop] = done[1]
+            start = stop
+        # What lies in a cell met before differs by less than its width from something known.
+        half_width = np.maximum(self._tolerances(len(values)) * ranges, widths)
+        np.maximum(half_width, ROUNDING * np.abs(expected), out=half_width)
+        self._seen += len(values)
+        return Bands(expected, half_width)
+
+    @property
+    def retained(self) -> int:
+        """See `Detector.retained`."""
+        return len(self._cells)
+
+    def remembered(self) -> dict[str, Any]:
+        """See `Detector.remembered`."""
+        cells = [int(cell) for cell in self._cells]
+        return {"exponent": self._exponent, "cells": cells}
+
+    def resume(self, state: SeriesState) -> None:
+        """See `Detector.resume`."""
+        cells = state.cells
+        if any(left >= right for left, right in pairwise(cells)):
+            raise InvalidInputError(f"The cells of series {state.name!r} are not ascending.")
+        if bool(cells) != bool(state.seen) or len(cells) > state.seen:
+            raise InvalidInputError(f"The cells of series {state.name!r} contradict its count.")
+        self._exponent, self._seen = state.exponent, state.seen
+        self._cells = [float(cell) for cell in cells]
+        self._known = set(self._cells)
+
+    def _meet(self, values: Floats, expected: Floats, ranges: Floats) -> tuple[int, float]:
+        """Fill in the middle of each band and the past range, and learn, until the grid changes.
+
+        Returns how many values were met, and the width of the cells they were met on.
+        """
+        width = math.ldexp(1.0, self._exponent)
+        cells = np.floor(values / width)
+        np.multiply(cells + 0.5, width, out=expected)
+        known = self._known
+        ranged = 0
+        for position, cell in enumerate(cells.tolist()):
+            if cell in known:
+                continue
+            ranges[ranged : position + 1] = self._range(width)
+            ranged = position + 1
+            if known:
+                expected[position] = (self._nearest(cell) + 0.5) * width
+            if self._learn(float(values[position]), cell):
+                return ranged, width
+        ranges[ranged:] = self._range(width)
+        return len(values), width
+
+    def _range(self, width: float) -> float:
+        return (self._cells[-1] - self._cells[0]) * width if self._cells else 0.0
+
+    def _nearest(self, cell: float) -> float:
+        right = bisect_left(self._cells, cell)
+        near = self._cells[max(right - 1, 0) : right + 1]
+        return min(near, key=lambda other: abs(other - cell))
+
+    def _learn(self, value: float, cell: float) -> bool:
+        """Remember a value whose cell is new; returns whether the grid had to change."""
+        width = math.ldexp(1.0, self._exponent)
+        lowest = min(self._cells[0] * width, value) if self._cells else value
+        highest = max((self._cells[-1] + 1) * width, value) if self._cells else value
+        exponent = max(
+            self._exponent,
+            _exponent_above(max(abs(lowest), abs(highest))) - CELL_BITS,
+            _exponent_above((highest - lowest) / (MAX_CELLS - 1)),
+        )
+        changed = exponent > self._exponent
+        if changed:
+            merged = {math.floor(math.ldexp(c, self._exponent - exponent)) for c in self._cells}
+            merged.add(math.floor(math.ldexp(value, -exponent)))
+            self._exponent = exponent
+            self._cells = sorted(map(float, merged))
+            self._known = set(self._cells)
+        else:
+            self._known.add(cell)
+            insort(self._cells, cell)
+        return changed
+
+    def _tolerances(self, count: int) -> Floats:
+        """The shares of the past range tolerated at the next points; NaN while it warms up."""
+        seen = np.arange(self._seen, self._seen + count, dtype=np.float64)
+        by_chance = WARM_UP_POINTS / np.maximum(seen, 1)
+        shares = np.minimum(np.maximum(by_chance, TOLERANCE) / self._sensitivity, WIDEST_TOLERANCE)
+        shares[seen < FEWEST_POINTS] = np.nan
+        return shares
+
+
+def _exponent_above(number: float) -> int:
+    """The least e with number < 2**e."""
+    return math.frexp(number)[1] if number else FINEST_EXPONENT

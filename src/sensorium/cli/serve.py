@@ -1,0 +1,88 @@
+"""`sensorium serve`, without the command-line library: a server's start should not wait for it."""
+
+import asyncio
+import sys
+from importlib.util import find_spec
+from typing import Any
+
+from sensorium.app import App, load_settings, serve
+from sensorium.core.errors import SensoriumError
+from sensorium.core.loading import load
+from sensorium.core.telemetry import set_up_logging
+
+HELP = """\
+Usage: sensorium serve [OPTIONS]
+
+Serve every operation until Ctrl-C.
+
+Options:
+  --mode MODE        which doors to open: http (default)
+  --host ADDRESS     where to listen (127.0.0.1; a public address needs an API key)
+  --port NUMBER      the port (8484; 0 takes a free one)
+  --data-dir FOLDER  where keys and records are kept
+  --warm             load everything before the first call
+  --ANY-SETTING V    any other setting; `sensorium config show` lists them
+
+Examples:
+  sensorium serve
+  sensorium serve --port 9000 --warm
+  SENSORIUM_API_KEYS=secret sensorium serve --host 0.0.0.0
+"""
+MODES = ("http",)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve; returns the exit status."""
+    if {"-h", "--help"} & set(arguments):
+        sys.stdout.write(HELP)
+        return 0
+    try:
+        flags = parse(arguments)
+        mode = flags.pop("mode", MODES[0])
+        if mode not in MODES:
+            raise SensoriumError(f"there is no mode {mode!r}; there is: {', '.join(MODES)}")
+        warm = flags.pop("warm", False)
+        settings = load_settings(flags)
+        set_up_logging(settings.log)
+        run = load("uvloop:run") if find_spec("uvloop") else asyncio.run
+        run(serve(settings, warm=bool(warm), on_listening=announce))
+    except SensoriumError as error:
+        sys.stderr.write(f"sensorium: {error.message}\n")
+        return 1
+    return 0
+
+
+def parse(arguments: list[str]) -> dict[str, Any]:
+    """`--name value` and `--name=value` as settings by name.
+
+    Raises:
+        SensoriumError: something that is no option, or an option without its value.
+    """
+    flags: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not name.startswith("--"):
+            raise SensoriumError(f"{name!r} is not an option; see `sensorium serve --help`")
+        key = name.removeprefix("--").replace("-", "_")
+        if equals:
+            flags[key] = value
+        elif key in ("warm", "allow_unauthenticated"):
+            flags[key] = True
+        elif rest:
+            flags[key] = rest.pop(0)
+        else:
+            raise SensoriumError(f"{name} needs a value")
+    return flags
+
+
+def announce(address: str, app: App) -> None:
+    """Say where the server is."""
+    del app
+    sys.stderr.write(
+        f"Sensorium is at {address}\n"
+        f"  page        {address}/\n"
+        f"  operations  {address}/api-doc/\n"
+        f"  metrics     {address}/metrics\n"
+    )
+    sys.stderr.flush()

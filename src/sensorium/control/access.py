@@ -1,0 +1,102 @@
+"""Who calls, what they may do, and how often."""
+
+import hmac
+import time
+from fnmatch import fnmatchcase
+
+from sensorium.control.keys import KeyStore
+from sensorium.core.dispatch import ANONYMOUS, LOCAL, Principal
+from sensorium.core.errors import ForbiddenError, RateLimitedError, UnauthenticatedError
+
+_TRACKED = 10_000
+
+
+class Access:
+    """The keys that count here, and whether one is needed at all.
+
+    `given` are keys from the settings, which may call everything. Without any key, and with
+    `key_needed` false, everybody is welcome.
+    """
+
+    def __init__(self, store: KeyStore | None, given: list[str], *, key_needed: bool) -> None:
+        self._store = store
+        self._given = [key.encode() for key in given]
+        self._key_needed = key_needed
+        self._buckets: dict[str, _Bucket] = {}
+
+    @property
+    def key_needed(self) -> bool:
+        """Whether a call to what is not public needs a key."""
+        return (
+            self._key_needed
+            or bool(self._given)
+            or (self._store is not None and self._store.any_valid())
+        )
+
+    def identify(self, credential: str | None) -> Principal:
+        """Whose credential that is; none is `ANONYMOUS`.
+
+        Raises:
+            UnauthenticatedError: it is nobody's.
+        """
+        if credential is None:
+            return ANONYMOUS
+        encoded = credential.encode("utf-8", "replace")
+        for index, known in enumerate(self._given):
+            if hmac.compare_digest(encoded, known):
+                return Principal(f"given-{index}")
+        key = self._store.find(credential) if self._store is not None else None
+        if key is None:
+            raise UnauthenticatedError("this API key is not known here, or was revoked")
+        return key.principal()
+
+    def authorise(self, principal: Principal, name: str, *, public: bool) -> None:
+        """Let it pass, or raise.
+
+        Raises:
+            UnauthenticatedError: a key is needed and none was given.
+            ForbiddenError: the key does not cover `name`.
+            RateLimitedError: it covers it, but not so often.
+        """
+        if principal is LOCAL or public:
+            return
+        if principal is ANONYMOUS:
+            if self.key_needed:
+                raise UnauthenticatedError
+            return
+        if principal.operations != ("*",) and not any(
+            fnmatchcase(name, pattern) for pattern in principal.operations
+        ):
+            raise ForbiddenError(f"this key may not call {name}")
+        if principal.rate_per_s is not None:
+            self._spend(principal.id, principal.rate_per_s)
+
+    def _spend(self, principal_id: str, rate_per_s: float) -> None:
+        bucket = self._buckets.get(principal_id)
+        if bucket is None:
+            if len(self._buckets) >= _TRACKED:
+                self._buckets.clear()
+            bucket = self._buckets[principal_id] = _Bucket(rate_per_s)
+        wait_s = bucket.take(rate_per_s)
+        if wait_s > 0:
+            raise RateLimitedError(retry_after_s=round(wait_s, 3))
+
+
+class _Bucket:
+    """A token bucket that holds one second's worth, and at least one call."""
+
+    __slots__ = ("_at", "_tokens")
+
+    def __init__(self, rate_per_s: float) -> None:
+        self._tokens = max(1.0, rate_per_s)
+        self._at = time.monotonic()
+
+    def take(self, rate_per_s: float) -> float:
+        """Take a token; returns the seconds until there is one, 0 if there was."""
+        now = time.monotonic()
+        self._tokens = min(max(1.0, rate_per_s), self._tokens + (now - self._at) * rate_per_s)
+        self._at = now
+        if self._tokens < 1.0:
+            return (1.0 - self._tokens) / rate_per_s
+        self._tokens -= 1.0
+        return 0.0

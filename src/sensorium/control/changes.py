@@ -1,0 +1,50 @@
+"""Calls that change something: made once per idempotency key, and on the record."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from sensorium.control.audit import Audit
+from sensorium.control.idempotency import Idempotency
+from sensorium.control.record import code_of
+from sensorium.core.dispatch import Answer, Caller, Encoded, Payload
+from sensorium.core.operation import Operation
+
+
+class Changes:
+    """`audit` is None in a program that uses Sensorium as a library."""
+
+    def __init__(self, audit: Audit | None) -> None:
+        self._audit = audit
+        self._idempotency = Idempotency()
+
+    async def make(
+        self,
+        operation: Operation,
+        payload: Payload,
+        caller: Caller,
+        run: Coroutine[Any, Any, Answer],
+    ) -> Answer:
+        """Await `run`, unless this caller's key has its answer already."""
+        code = "ok"
+        try:
+            if caller.idempotency_key is None:
+                return await run
+            key = (caller.principal.id, operation.name, caller.idempotency_key)
+            return await self._idempotency.once(key, _content(payload), run)
+        except BaseException as error:
+            code = code_of(error)
+            raise
+        finally:
+            if self._audit is not None:
+                self._audit.record(operation.name, caller, code)
+
+
+def _content(payload: Payload) -> bytes:
+    """What makes two requests the same."""
+    if not isinstance(payload, Encoded):
+        return msgspec.json.encode(payload)
+    assert isinstance(payload.body, bytes | bytearray)
+    beside = [payload.media_type, payload.content_encoding, sorted(payload.fields.items())]
+    return msgspec.json.encode(beside) + payload.body

@@ -1,0 +1,176 @@
+"""Operations in worker processes: bytes out, bytes back."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from sensorium.control.admission import Lane
+from sensorium.control.body import Body
+from sensorium.control.settings import ControlSettings
+from sensorium.control.slots import Slots
+from sensorium.core.dispatch import Answer, Caller, Encoded, Payload
+from sensorium.core.errors import ErrorBody, SensoriumError, UnavailableError, from_body
+from sensorium.core.operation import Operation
+from sensorium.core.remote import SERVE, CallHeader, Report, pack_item
+from sensorium.workers.pool import Pool
+from sensorium.workers.process import RunningCall, WorkerDiedError, WorkFailedError
+
+STREAMS_PER_WORKER = 32
+
+
+class Processes:
+    """The workers for single calls, and those that listening calls are pinned to.
+
+    Big calls together never hold the last worker, so small ones find one.
+    """
+
+    def __init__(self, settings: ControlSettings) -> None:
+        size = settings.worker_count
+        self.lane = Lane("process", size, settings.queue)
+        self.big_lane = Lane("big", max(1, size - 1), settings.queue)
+        self.stream_lane = Lane("stream", settings.streams, settings.queue)
+        self.pool = Pool(SERVE, size)
+        self.stream_pool = Pool(
+            SERVE, -(-settings.streams // STREAMS_PER_WORKER), STREAMS_PER_WORKER
+        )
+        self._max_bytes = settings.max_body_bytes
+        self._escalate_bytes = settings.escalate_bytes
+
+    def start(self) -> None:
+        """Spawn the workers for single calls; those for streams come with the first stream."""
+        self.pool.start()
+
+    async def stop(self) -> None:
+        """End the workers."""
+        await asyncio.gather(self.pool.stop(), self.stream_pool.stop())
+
+    async def unary(
+        self, operation: Operation, body: Body, caller: Caller, deadline: float, *, nested: bool
+    ) -> Answer:
+        """Run a unary operation in a worker."""
+        big = body.size > self._escalate_bytes
+        lanes = [self.big_lane, self.lane] if big else [self.lane]
+        timeout_s = deadline - time.monotonic()
+        header = self._header(operation, body.source, timeout_s)
+        async with self._running(
+            self.pool, lanes, operation, header, caller, nested=nested
+        ) as call:
+            await _send(call, body)
+            answer = await call.answer()
+            if answer is None or await call.answer() is not None:
+                raise SensoriumError
+            return Answer(encoded=answer)
+
+    async def stream(
+        self,
+        operation: Operation,
+        body: Body,
+        caller: Caller,
+        incoming: AsyncIterator[Payload] | None,
+    ) -> AsyncGenerator[Answer, None]:
+        """Run a streaming operation, pinned to one worker for the length of its call."""
+        self.stream_pool.start()
+        lanes = [self.stream_lane]
+        header = self._header(operation, body.source, None)
+        async with self._running(
+            self.stream_pool, lanes, operation, header, caller, nested=False
+        ) as call:
+            await _send(call, body)
+            feeder = asyncio.create_task(_feed(call, incoming)) if incoming is not None else None
+            try:
+                while (answer := await call.answer()) is not None:
+                    yield Answer(encoded=answer)
+            finally:
+                if feeder is not None:
+                    await _finish(feeder)
+
+    def _header(self, operation: Operation, source: Encoded, timeout_s: float | None) -> bytes:
+        header = CallHeader(
+            target=operation.target,
+            timeout_s=timeout_s,
+            max_bytes=self._max_bytes,
+            media_type=source.media_type,
+            content_encoding=source.content_encoding,
+            fields=source.fields,
+        )
+        return msgspec.json.encode(header)
+
+    @asynccontextmanager
+    async def _running(
+        self,
+        pool: Pool,
+        lanes: Sequence[Lane],
+        operation: Operation,
+        header: bytes,
+        caller: Caller,
+        *,
+        nested: bool,
+    ) -> AsyncGenerator[RunningCall, None]:
+        """A call in a worker: its slots held until the worker is free, its errors ours."""
+        slots = Slots(lanes)
+        await slots.take(operation, caller, nested=False)
+        try:
+            call = await pool.call(header)
+        except BaseException:
+            slots.give_back()
+            raise
+        call.done.add_done_callback(slots.give_back)
+        if caller.on_progress is not None:
+            call.on_report = _reporter(caller.on_progress)
+        try:
+            yield call
+        except WorkFailedError as error:
+            raise _failure(error.args[0]) from None
+        except WorkerDiedError:
+            raise UnavailableError(
+                "the worker that ran this call died and is being replaced; try again",
+                retry_after_s=1.0,
+            ) from None
+        finally:
+            call.cancel()
+
+
+async def _send(call: RunningCall, body: Body) -> None:
+    pieces, body.pieces = body.pieces[::-1], []
+    while pieces:  # each piece is freed as it goes
+        await call.write(pieces.pop())
+    await call.start()
+
+
+async def _feed(call: RunningCall, incoming: AsyncIterator[Payload]) -> None:
+    try:
+        async for item in incoming:
+            await call.item(_item_bytes(item))
+        await call.end()
+    except Exception as error:
+        # What is wrong with the input is the caller's to hear, in place of the next answer.
+        call.abort(error)
+
+
+def _item_bytes(item: Payload) -> bytes:
+    if isinstance(item, Encoded):
+        assert isinstance(item.body, bytes | bytearray)
+        return pack_item(item.media_type, item.body)
+    return pack_item("", msgspec.json.encode(item))
+
+
+async def _finish(feeder: "asyncio.Task[None]") -> None:
+    feeder.cancel()
+    await asyncio.gather(feeder, return_exceptions=True)
+
+
+def _reporter(heard: Callable[[int, int | None, str], None]) -> Callable[[bytes], None]:
+    def hear(body: bytes) -> None:
+        report = msgspec.json.decode(body, type=Report)
+        heard(report.done, report.total, report.unit)
+
+    return hear
+
+
+def _failure(body: bytes) -> SensoriumError:
+    if not body:
+        return SensoriumError()
+    return from_body(msgspec.json.decode(body, type=ErrorBody))

@@ -1,0 +1,81 @@
+"""What the server knows of its own health: from real, recent work, not from good intentions."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from enum import Enum
+
+from sensorium.control.processes import Processes
+from sensorium.core.dispatch import Caller, Dispatcher
+from sensorium.core.errors import SensoriumError
+from sensorium.core.operation import Kind, Operation
+from sensorium.core.telemetry import OperationStats, Telemetry
+
+log = logging.getLogger("sensorium.control")
+PROBE_S = 5.0
+
+
+class State(Enum):
+    """How a capability is."""
+
+    UNTESTED = "untested"
+    """Never used yet; gets traffic."""
+    READY = "ready"
+    """Its last work succeeded."""
+    FAILING = "failing"
+    """Its last work failed through no fault of the caller; probed until it succeeds."""
+
+
+class Readiness:
+    """Watches the doors, the workers and the capabilities."""
+
+    def __init__(self, telemetry: Telemetry, processes: Processes | None) -> None:
+        self.telemetry = telemetry
+        self.doors: dict[str, str] = {}
+        """Each door's state in a word or a sentence; set by whoever opens it."""
+        self.draining = False
+        self.workers = processes.pool.stats if processes is not None else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether to send traffic here."""
+        return not self.draining and (self.workers is None or self.workers().alive > 0)
+
+    def operation(self, name: str) -> State:
+        """How an operation is."""
+        stats = self.telemetry.operations.get(name)
+        return State.UNTESTED if stats is None else _state(stats)
+
+    def capabilities(self) -> dict[str, State]:
+        """How each noun that was ever called is: as its worst operation."""
+        found: dict[str, State] = {}
+        for name, stats in self.telemetry.operations.items():
+            noun, state = name.partition(".")[0], _state(stats)
+            if found.get(noun) is not State.FAILING and state is not State.UNTESTED:
+                found[noun] = state
+        return found
+
+    async def probe(self, dispatcher: Dispatcher) -> None:
+        """Try what is failing with its own example, for ever."""
+        while True:
+            await asyncio.sleep(PROBE_S)
+            for operation in list(self._failing(dispatcher.registry.loaded())):
+                try:
+                    assert operation.example is not None
+                    await dispatcher.call(operation.name, operation.example, Caller(door="probe"))
+                    log.info("%s works again", operation.name)
+                except SensoriumError:
+                    pass
+
+    def _failing(self, operations: Iterable[Operation]) -> Iterable[Operation]:
+        for operation in operations:
+            probed = operation.kind is Kind.UNARY and not operation.changes
+            failing = self.operation(operation.name) is State.FAILING
+            if probed and failing and operation.example is not None:
+                yield operation
+
+
+def _state(stats: OperationStats) -> State:
+    if stats.last_success is None and stats.last_failure is None:
+        return State.UNTESTED
+    return State.READY if (stats.last_success or 0) >= (stats.last_failure or 0) else State.FAILING

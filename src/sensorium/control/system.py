@@ -1,0 +1,194 @@
+"""The `system` operations: is it there, is it ready, what can it do, what did it just do."""
+
+import time
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+from msgspec.structs import astuple
+
+from sensorium.control.readiness import Readiness
+from sensorium.core.operation import Context, Execution, Operation, WorkContext, operation
+from sensorium.core.registry import Registry
+from sensorium.core.schema import schema_of
+from sensorium.core.telemetry import BUCKETS_S, OperationStats, RecentCall
+from sensorium.core.types import Count, Text
+from sensorium.core.version import VERSION
+
+
+class Nothing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An empty request."""
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """The server lives."""
+
+    status: Literal["live"] = "live"
+    version: Annotated[str, Meta(description="Sensorium's version.")]
+
+
+@operation("system.health", execution=Execution.INLINE, public=True, example=Nothing())
+def health(request: Nothing, context: WorkContext) -> Health:
+    """Whether the server lives: it answers."""
+    del request, context
+    return Health(version=VERSION)
+
+
+class WorkerReadiness(Struct, frozen=True):
+    """The worker processes."""
+
+    wanted: Count
+    alive: Count
+    busy: Count
+    restarts: Count
+
+
+class Ready(Struct, frozen=True, kw_only=True):
+    """Whether to send traffic, and how each part is."""
+
+    ready: Annotated[bool, Meta(description="Whether to send traffic here.")]
+    draining: Annotated[bool, Meta(description="It is stopping and takes no new calls.")]
+    doors: Annotated[dict[str, str], Meta(description="Each door's state.")]
+    capabilities: Annotated[
+        dict[str, Literal["untested", "ready", "failing"]],
+        Meta(description="From real, recent work; one that is not listed was never used yet."),
+    ]
+    workers: WorkerReadiness | None = None
+
+
+@operation("system.ready", execution=Execution.ASYNC, public=True, example=Nothing())
+async def ready(request: Nothing, context: Context) -> Ready:
+    """Whether to send traffic here, and how each door and capability is."""
+    del request
+    readiness = context.get(Readiness)
+    stats = readiness.workers() if readiness.workers is not None else None
+    return Ready(
+        ready=readiness.ready,
+        draining=readiness.draining,
+        doors=dict(readiness.doors),
+        capabilities={noun: state.value for noun, state in readiness.capabilities().items()},
+        workers=None if stats is None else WorkerReadiness(*astuple(stats)),
+    )
+
+
+class OperationsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which operations to describe."""
+
+    schemas: Annotated[bool, Meta(description="With JSON schemas of what goes in and out.")] = False
+
+
+class OperationEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One operation."""
+
+    name: str
+    summary: str
+    kind: Literal["unary", "server_stream", "duplex"]
+    execution: Literal["inline", "async", "thread", "process"]
+    changes: bool = False
+    request: dict[str, Any] | None = None
+    incoming: dict[str, Any] | None = None
+    response: dict[str, Any] | None = None
+
+
+class Operations(Struct, frozen=True, kw_only=True):
+    """What this server can do."""
+
+    operations: list[OperationEntry]
+
+
+@operation("system.operations", execution=Execution.ASYNC, example=OperationsRequest())
+async def operations(request: OperationsRequest, context: Context) -> Operations:
+    """The operations there are: names, summaries, and schemas on request."""
+    registry = context.get(Registry)
+    return Operations(operations=[_entry(each, schemas=request.schemas) for each in registry])
+
+
+def _entry(each: Operation, *, schemas: bool) -> OperationEntry:
+    return OperationEntry(
+        name=each.name,
+        summary=each.summary,
+        kind=each.kind.value,
+        execution=each.execution.value,
+        changes=each.changes,
+        request=schema_of(each.request) if schemas else None,
+        incoming=schema_of(each.incoming) if schemas and each.incoming else None,
+        response=schema_of(each.response) if schemas else None,
+    )
+
+
+class EchoRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Something to send back."""
+
+    text: Annotated[Text, Meta(description="Comes back as it is.", examples=["hello"])] = ""
+    data: Annotated[msgspec.Raw, Meta(description="Any JSON; comes back as it is.")] = msgspec.Raw(
+        b"null"
+    )
+
+
+class Echo(Struct, frozen=True, kw_only=True):
+    """What was sent."""
+
+    text: str
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+@operation("system.echo", execution=Execution.INLINE, example=EchoRequest(text="hello"))
+def echo(request: EchoRequest, context: WorkContext) -> Echo:
+    """What it is sent, for trying a door."""
+    del context
+    return Echo(text=request.text, data=request.data)
+
+
+class OperationActivity(Struct, frozen=True, kw_only=True):
+    """What one operation did since the server started."""
+
+    operation: str
+    calls: Count
+    failed: Annotated[Count, Meta(description="Calls that ended in an error.")]
+    in_flight: Count
+    p50_s: Annotated[float, Meta(description="Median latency: its histogram bucket's bound.")]
+    p99_s: Annotated[float, Meta(description="99th percentile of latency, likewise.")]
+
+
+class Activity(Struct, frozen=True, kw_only=True):
+    """What the server did."""
+
+    uptime_s: float
+    event_loop_lag_s: Annotated[float, Meta(description="The newest reading.")]
+    operations: list[OperationActivity]
+    recent: Annotated[list[RecentCall], Meta(description="The latest calls, newest last.")]
+
+
+@operation("system.activity", execution=Execution.ASYNC, example=Nothing())
+async def activity(request: Nothing, context: Context) -> Activity:
+    """The calls of this server and their latencies, and the latest ones."""
+    del request
+    telemetry = context.get(Readiness).telemetry
+    return Activity(
+        uptime_s=time.time() - telemetry.started,
+        event_loop_lag_s=telemetry.loop_lag_s,
+        operations=[_activity(name, stats) for name, stats in sorted(telemetry.operations.items())],
+        recent=list(telemetry.recent),
+    )
+
+
+def _activity(name: str, stats: OperationStats) -> OperationActivity:
+    calls = stats.codes.total()
+    return OperationActivity(
+        operation=name,
+        calls=calls,
+        failed=calls - stats.codes["ok"],
+        in_flight=stats.in_flight,
+        p50_s=_percentile(stats.buckets, 0.5),
+        p99_s=_percentile(stats.buckets, 0.99),
+    )
+
+
+def _percentile(buckets: list[int], share: float) -> float:
+    """The upper bound of the bucket in which that share of the calls is reached; 0 for none."""
+    wanted, seen = share * sum(buckets), 0
+    for count, bound in zip(buckets, (*BUCKETS_S, BUCKETS_S[-1]), strict=True):
+        seen += count
+        if count and seen >= wanted:
+            return bound
+    return 0.0

@@ -1,0 +1,79 @@
+"""Running an operation on whatever thread or process one is on: read, validate, call, encode."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from sensorium.core.codec import decode_item, decode_request, validate
+from sensorium.core.dispatch import Encoded, Payload
+from sensorium.core.errors import OverloadedError, SensoriumError
+from sensorium.core.operation import Operation, WorkContext
+
+log = logging.getLogger("sensorium.execution")
+
+
+def read_request(operation: Operation, payload: Payload, max_bytes: int) -> Struct:
+    """The validated request, from a body or from a Struct made in Python."""
+    if isinstance(payload, Encoded):
+        return decode_request(operation, payload, max_bytes)
+    return validate(_expected(payload, operation.request, operation.name))
+
+
+def read_item(operation: Operation, payload: Payload, max_bytes: int) -> Struct:
+    """One validated item for an operation that listens."""
+    if isinstance(payload, Encoded):
+        return decode_item(operation, payload, max_bytes)
+    assert operation.incoming is not None
+    return validate(_expected(payload, operation.incoming, operation.name))
+
+
+def compute(operation: Operation, payload: Payload, context: WorkContext, max_bytes: int) -> Struct:
+    """What a unary operation returns.
+
+    Raises:
+        SensoriumError: only these; whatever else goes wrong is logged and becomes `internal`.
+    """
+    with only_our_errors(operation.name):
+        request = read_request(operation, payload, max_bytes)
+        context.check()
+        answer: Struct = operation.function(request, context)
+        return answer
+
+
+def compute_stream(
+    operation: Operation,
+    payload: Payload,
+    incoming: Iterable[Payload] | None,
+    context: WorkContext,
+    max_bytes: int,
+) -> Iterator[Struct]:
+    """What a streaming operation yields, item by item; errors as for `compute`."""
+    with only_our_errors(operation.name):
+        request = read_request(operation, payload, max_bytes)
+        if incoming is None:
+            yield from operation.function(request, context)
+        else:
+            items = (read_item(operation, item, max_bytes) for item in incoming)
+            yield from operation.function(request, items, context)
+
+
+@contextmanager
+def only_our_errors(name: str) -> Iterator[None]:
+    """Let only `SensoriumError`s out."""
+    try:
+        yield
+    except SensoriumError:
+        raise
+    except MemoryError:
+        raise OverloadedError("the request needs more memory than there is") from None
+    except Exception:
+        log.exception("%s failed", name, extra={"operation": name})
+        raise SensoriumError from None
+
+
+def _expected(payload: Struct, kind: type[Struct], name: str) -> Struct:
+    if not isinstance(payload, kind):
+        raise TypeError(f"{name} takes {kind.__name__}, not {type(payload).__name__}")
+    return payload

@@ -1,0 +1,80 @@
+"""The operations by name; the modules that declare them are imported when first asked for."""
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from sensorium.core.errors import NotFoundError
+from sensorium.core.operation import NAME, Operation
+
+PLUGINS = "sensorium.capabilities"
+"""The entry-point group in which a package names its modules of operations."""
+
+
+class Registry:
+    """Operations by name.
+
+    `modules` maps a noun (`logs`) to the module that declares its operations. A plugin brings
+    more nouns; it can neither replace nor add to one that is there.
+    """
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        self._modules = dict(modules)
+        self._operations: dict[str, Operation] = {}
+        self._loaded: set[str] = set()
+
+    def get(self, name: str) -> Operation:
+        """The operation of that name.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        found = self._operations.get(name)
+        if found is None:
+            noun = name.partition(".")[0]
+            if noun in self._modules and noun not in self._loaded:
+                self._load(noun)
+                found = self._operations.get(name)
+            if found is None:
+                shown = name if NAME.fullmatch(name) and len(name) < 80 else "of that name"
+                raise NotFoundError(
+                    f"there is no operation {shown}; system.operations lists those there are"
+                )
+        return found
+
+    def __iter__(self) -> Iterator[Operation]:
+        """Every operation, by name; imports every module that is not imported yet."""
+        for noun in sorted(self._modules.keys() - self._loaded):
+            self._load(noun)
+        yield from (self._operations[name] for name in sorted(self._operations))
+
+    def loaded(self) -> list[Operation]:
+        """The operations whose modules are imported already."""
+        return list(self._operations.values())
+
+    def add(self, module: ModuleType) -> None:
+        """Take up every operation that a module declares.
+
+        Raises:
+            ValueError: two functions declare the same operation.
+        """
+        for value in vars(module).values():
+            declared = getattr(value, "__operation__", None)
+            if not isinstance(declared, Operation):
+                continue
+            if self._operations.setdefault(declared.name, declared) is not declared:
+                raise ValueError(f"{declared.name} is declared twice")
+
+    def find_plugins(self) -> list[str]:
+        """Look for installed plugins; returns the nouns that they bring.
+
+        An entry point's name is the noun, its value the module.
+        """
+        found = [point for point in entry_points(group=PLUGINS) if point.name not in self._modules]
+        self._modules.update((point.name, point.module) for point in found)
+        return [point.name for point in found]
+
+    def _load(self, noun: str) -> None:
+        self.add(import_module(self._modules[noun]))
+        self._loaded.add(noun)

@@ -1,0 +1,100 @@
+"""The worker's end of a call: bytes in, the operation run, bytes out.
+
+The workers floor knows only `serve` below, by its address; it moves the bytes.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from sensorium.core.dispatch import Encoded
+from sensorium.core.errors import SensoriumError
+from sensorium.core.execution import compute, compute_stream
+from sensorium.core.loading import load
+from sensorium.core.operation import Kind, Operation, Work, operation_of
+
+SERVE = "sensorium.core.remote:serve"
+
+
+class CallHeader(Struct, frozen=True, kw_only=True):
+    """What a worker is told of a call beside its body."""
+
+    target: str
+    timeout_s: float | None = None
+    max_bytes: int
+    media_type: str = "application/json"
+    content_encoding: str = ""
+    fields: dict[str, str] = {}
+
+
+class Channel(Protocol):
+    """What the workers floor offers to the code that serves a call."""
+
+    def send(self, body: bytes) -> None:
+        """Send the answer, or one item of it; waits while the other end is slow."""
+
+    def report(self, body: bytes) -> None:
+        """Send a progress report."""
+
+    def fail(self, body: bytes) -> None:
+        """End the call with an error."""
+
+    def incoming(self) -> Iterator[bytes]:
+        """The items sent to a listening call, until its sender ends."""
+
+    def on_cancel(self, work: Work) -> None:
+        """Have `work.cancel` called when the call is cancelled."""
+
+
+class Report(Struct, frozen=True, array_like=True):
+    """A progress report as data."""
+
+    done: int
+    total: int | None
+    unit: str
+
+
+def pack_item(media_type: str, body: bytes | bytearray) -> bytes:
+    """An item for a listening call, as bytes that say what they are."""
+    return media_type.encode() + b"\n" + body
+
+
+def _unpack_item(item: bytes) -> Encoded:
+    media_type, _, body = item.partition(b"\n")
+    return Encoded(body, media_type=media_type.decode())
+
+
+def serve(header: bytes, body: bytearray, channel: Channel) -> None:
+    """Serve one call to its end."""
+    call = msgspec.json.decode(header, type=CallHeader)
+    deadline = None if call.timeout_s is None else time.monotonic() + call.timeout_s
+    encode = msgspec.json.encode
+    work = Work(deadline, lambda *report: channel.report(encode(Report(*report))))
+    channel.on_cancel(work)
+    payload = Encoded(
+        body=body,
+        media_type=call.media_type,
+        content_encoding=call.content_encoding,
+        fields=call.fields,
+    )
+    try:
+        operation = operation_of(load(call.target))
+        if operation.kind is Kind.UNARY:
+            channel.send(encode(compute(operation, payload, work, call.max_bytes)))
+        else:
+            _serve_stream(operation, payload, channel, work, call.max_bytes)
+    except SensoriumError as error:
+        channel.fail(encode(error.body()))
+
+
+def _serve_stream(
+    operation: Operation, payload: Encoded, channel: Channel, work: Work, max_bytes: int
+) -> None:
+    incoming = None
+    if operation.kind is Kind.DUPLEX:
+        incoming = map(_unpack_item, channel.incoming())
+    for item in compute_stream(operation, payload, incoming, work, max_bytes):
+        channel.send(msgspec.json.encode(item))

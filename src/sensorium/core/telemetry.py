@@ -1,0 +1,150 @@
+"""Plain counters in the hot path, and logs that carry the request's id.
+
+Counters are turned into the Prometheus format elsewhere, when somebody scrapes them.
+"""
+
+import contextvars
+import logging
+import sys
+import time
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+
+BUCKETS_S = (
+    *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
+    *(0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+"""Upper bounds of the latency histogram, in seconds."""
+RECENT = 64
+request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
+"""The id of the request that the current task serves."""
+
+
+class LogSettings(Struct, frozen=True, kw_only=True):
+    """How the server logs."""
+
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="What is worth logging.")
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "console", "json"],
+        Meta(description="JSON lines, or lines for people; auto: for people on a terminal."),
+    ] = "auto"
+
+
+class OperationStats:
+    """What is counted of one operation."""
+
+    __slots__ = ("buckets", "codes", "in_flight", "last_failure", "last_success", "seconds")
+
+    def __init__(self) -> None:
+        self.codes: Counter[str] = Counter()
+        self.buckets = [0] * (len(BUCKETS_S) + 1)
+        self.seconds = 0.0
+        self.in_flight = 0
+        self.last_success: float | None = None
+        self.last_failure: float | None = None
+
+    def ended(self, code: str, seconds: float) -> None:
+        """Count a call that ended with an error's code, or `ok`."""
+        self.codes[code] += 1
+        self.seconds += seconds
+        self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+
+
+class RecentCall(Struct, frozen=True):
+    """A call that ended a moment ago."""
+
+    at: float
+    operation: str
+    door: str
+    code: str
+    seconds: float
+
+
+class Reading(NamedTuple):
+    """A figure that some part of the server keeps, by label, read when somebody scrapes."""
+
+    name: str
+    help: str
+    kind: Literal["gauge", "counter"]
+    read: Callable[[], Mapping[str, float]]
+
+
+class Telemetry:
+    """The server's counters."""
+
+    def __init__(self) -> None:
+        self.started = time.time()
+        self.operations: dict[str, OperationStats] = {}
+        self.refusals: Counter[tuple[str, str]] = Counter()
+        """Refused before they ran, by operation and code."""
+        self.recent: deque[RecentCall] = deque(maxlen=RECENT)
+        self.readings: list[Reading] = []
+        """Added by the parts' owner."""
+        self.loop_lag_s = 0.0
+        self.loop_lag_max_s = 0.0
+
+    def of(self, name: str) -> OperationStats:
+        """The stats of an operation; made when first asked for."""
+        stats = self.operations.get(name)
+        if stats is None:
+            stats = self.operations[name] = OperationStats()
+        return stats
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        entry = {
+            "time": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request_id": request_id.get(),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode({k: v for k, v in entry.items() if v}).decode()
+
+    def formatTime(  # noqa: N802 - the name is logging's
+        self, record: logging.LogRecord, datefmt: str | None = None
+    ) -> str:
+        """ISO 8601 in UTC, with milliseconds."""
+        del datefmt
+        whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        return f"{whole}.{int(record.msecs):03d}Z"
+
+
+class ConsoleFormatter(JsonFormatter):
+    """One line for people."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        short = request_id.get()
+        line = f"{self.formatTime(record)} {record.levelname.lower():7} {record.getMessage()}"
+        if short:
+            line += f" [{short}]"
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+
+def set_up_logging(settings: LogSettings) -> None:
+    """Send the logs of this process to standard error, as the settings say."""
+    as_json = settings.log_format == "json" or (
+        settings.log_format == "auto" and not sys.stderr.isatty()
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level.upper())
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # we announce ourselves

@@ -1,0 +1,1 @@
+"""How Sensorium is reached. Doors see operations and never what is behind them."""

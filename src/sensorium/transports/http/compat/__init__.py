@@ -1,0 +1,1 @@
+"""Addresses that clients of other systems already use."""

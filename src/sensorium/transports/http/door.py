@@ -1,0 +1,148 @@
+"""The ASGI application: every operation under /v1, and what a browser or a probe asks for."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from sensorium.core.dispatch import Dispatcher
+from sensorium.core.errors import NotFoundError, SensoriumError
+from sensorium.core.operation import Execution, Kind, Operation
+from sensorium.transports.http.exchange import JSON, Exchange, Receive, Scope, Send
+from sensorium.transports.http.origin import Senders
+from sensorium.transports.http.problems import MethodNotAllowedError
+from sensorium.transports.http.routes import Alias, Route
+from sensorium.transports.http.streams import answer_stream
+
+log = logging.getLogger("sensorium.http")
+PREFIX = "/v1/"
+_KNOWN_PATHS = 4096
+
+
+class _Readiness(Struct):
+    """What a probe reads of an answer."""
+
+    ready: bool = True
+
+
+class HttpDoor:
+    """Serves a dispatcher's operations over HTTP.
+
+    `routes` are the addresses that are not operations (`/folder/*` for a whole folder), `aliases`
+    the other addresses of operations, `mounted` whole ASGI applications by path (other doors that
+    share this port; they see requests whose sender has been checked).
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        senders: Senders,
+        *,
+        routes: Mapping[str, Route],
+        aliases: Mapping[str, Alias],
+        mounted: Mapping[str, Any],
+        timeout_s: float,
+    ) -> None:
+        self.routes = routes
+        self.aliases = aliases
+        self._dispatcher = dispatcher
+        self._senders = senders
+        self._mounted = mounted
+        self._timeout_s = timeout_s
+        self._operations: dict[str, Operation] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's request (ASGI)."""
+        if scope["type"] == "http":
+            exchange = Exchange(scope, receive, send, self._timeout_s)
+            try:
+                await self._serve(exchange, receive, send)
+            except SensoriumError as error:
+                await exchange.fail(error)
+            except Exception:
+                log.exception("a request failed")
+                await exchange.fail(SensoriumError())
+        elif scope["type"] == "websocket":
+            await self._serve_websocket(scope, receive, send)
+
+    async def _serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+        path: str = exchange.scope["path"]
+        alias = self.aliases.get(path)
+        if alias is None or not alias.health:
+            self._senders.check(exchange.scope, exchange.headers)
+        if alias is not None:
+            await self._serve_alias(exchange, alias)
+        elif (operation := self._operation_at(path)) is not None:
+            await self._serve_operation(exchange, operation, {})
+        elif (mounted := self._mounted.get(path)) is not None:
+            await mounted(exchange.scope, receive, send)
+        else:
+            await self._serve_route(exchange, path)
+
+    async def _serve_alias(self, exchange: Exchange, alias: Alias) -> None:
+        operation = self._dispatcher.registry.get(alias.operation)
+        if not alias.health:
+            await self._serve_operation(exchange, operation, alias.defaults)
+            return
+        if exchange.method not in ("GET", "HEAD"):
+            raise MethodNotAllowedError("GET, HEAD")
+        caller = exchange.caller(self._dispatcher.identify(None))
+        answer = await self._dispatcher.call(operation.name, operation.request(), caller)
+        body = answer.json()
+        ready = answer.read(_Readiness).ready
+        await exchange.answer(200 if ready else 503, JSON, body)
+
+    def _operation_at(self, path: str) -> Operation | None:
+        operation = self._operations.get(path)
+        if operation is None and path.startswith(PREFIX) and path not in self._mounted:
+            noun, _, verb = path.removeprefix(PREFIX).partition("/")
+            operation = self._dispatcher.registry.get(f"{noun}.{verb.replace('-', '_')}")
+            if len(self._operations) < _KNOWN_PATHS:
+                self._operations[path] = operation
+        return operation
+
+    async def _serve_route(self, exchange: Exchange, path: str) -> None:
+        route = self.routes.get(path) or self.routes.get(f"{path.rpartition('/')[0]}/*")
+        if route is None:
+            raise NotFoundError("there is nothing here; /api-doc/ lists the operations")
+        if exchange.method not in ("GET", "HEAD"):
+            raise MethodNotAllowedError("GET, HEAD")
+        if route.permission:
+            principal = self._dispatcher.identify(exchange.credential())
+            self._dispatcher.authorise(principal, route.permission)
+        await route.serve(exchange)
+
+    async def _serve_operation(
+        self, exchange: Exchange, operation: Operation, defaults: Mapping[str, str]
+    ) -> None:
+        if exchange.method != "POST":
+            if not operation.takes_nothing:
+                raise MethodNotAllowedError("POST")
+            if exchange.method not in ("GET", "HEAD"):
+                raise MethodNotAllowedError("GET, HEAD, POST")
+        caller = exchange.caller(self._dispatcher.identify(exchange.credential()))
+        if operation.kind is not Kind.UNARY:
+            await answer_stream(exchange, self._dispatcher, operation, caller)
+            return
+        payload = await exchange.payload()
+        payload.fields.update({**defaults, **payload.fields})
+        if operation.execution is Execution.INLINE and isinstance(payload.body, bytes):
+            answer = await self._dispatcher.call(operation.name, payload, caller)
+        else:
+            async with exchange.while_connected():
+                answer = await self._dispatcher.call(operation.name, payload, caller)
+        headers = [(b"idempotent-replayed", b"true")] if answer.replayed else None
+        await exchange.answer(200, JSON, answer.json(), headers)
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        mounted = self._mounted.get(scope["path"])
+        try:
+            self._senders.check(scope, dict(scope["headers"]))
+        except SensoriumError:
+            mounted = None
+        if mounted is None:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        await mounted(scope, receive, send)

@@ -1,0 +1,234 @@
+"""One HTTP request and its response, as the door handles them."""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qsl
+
+from sensorium.core.dispatch import Caller, Encoded, Principal, Priority
+from sensorium.core.errors import (
+    CancelledCallError,
+    DeadlineExceededError,
+    InvalidInputError,
+    MalformedInputError,
+    SensoriumError,
+)
+from sensorium.transports.http.problems import MEDIA_TYPE, problem
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+JSON = b"application/json"
+SMALL = 64 << 10
+MAX_FIELDS = 100
+_REQUEST_ID = re.compile(rb"[\w.:-]{1,128}")
+
+
+class ClientGoneError(CancelledCallError):
+    """Nobody is there to answer any more."""
+
+
+class Exchange:
+    """A request: its headers by name, its body when asked for, and the way to answer it."""
+
+    __slots__ = (
+        *("_body_read", "_receive", "_send", "_timeout_s"),
+        *("headers", "request_id", "scope", "started"),
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, timeout_s: float) -> None:
+        self.scope = scope
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = self.headers.get(b"x-request-id", b"")
+        known = _REQUEST_ID.fullmatch(given) is not None
+        self.request_id = given.decode("ascii") if known else os.urandom(8).hex()
+        self.started = False
+        self._receive = receive
+        self._send = send
+        self._timeout_s = timeout_s
+        self._body_read = asyncio.Event()
+
+    @property
+    def method(self) -> str:
+        """`GET`, `POST` and so on."""
+        method: str = self.scope["method"]
+        return method
+
+    def header(self, name: bytes) -> str:
+        """A header's value, or an empty string."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    def credential(self) -> str | None:
+        """The API key that the request carries."""
+        scheme, _, token = self.header(b"authorization").partition(" ")
+        if scheme.lower() == "bearer" and token:
+            return token.strip()
+        return self.header(b"x-api-key") or None
+
+    def caller(self, principal: Principal) -> Caller:
+        """Who calls and how, as the headers say.
+
+        Raises:
+            InvalidInputError: X-Priority or X-Deadline-S makes no sense.
+        """
+        caller = Caller(principal, self.request_id, "http")
+        headers = self.headers
+        if b"x-priority" in headers:
+            caller.priority = _priority(self.header(b"x-priority"))
+        if b"x-deadline-s" in headers:
+            caller.deadline_s = _seconds(self.header(b"x-deadline-s"))
+        if b"idempotency-key" in headers:
+            caller.idempotency_key = self.header(b"idempotency-key")[:256]
+        return caller
+
+    def fields(self) -> dict[str, str]:
+        """The query string."""
+        query = self.scope["query_string"]
+        if not query:
+            return {}
+        try:
+            return dict(
+                parse_qsl(query.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+            )
+        except ValueError:
+            raise InvalidInputError("the query string is unreadable, or has too many fields") from (
+                None
+            )
+
+    async def payload(self) -> Encoded:
+        """The body, whole where it is small, in pieces still to come where it is not."""
+        size = self._announced_size()
+        body: bytes | AsyncIterator[bytes] = b""
+        if size == 0:
+            self._body_read.set()
+        elif size is None or size > SMALL:
+            body = self.pieces()
+        else:
+            body = b"".join([piece async for piece in self.pieces()])
+        return Encoded(
+            body,
+            size,
+            self.header(b"content-type"),
+            self.header(b"content-encoding"),
+            self.fields(),
+        )
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body, piece by piece.
+
+        Raises:
+            ClientGoneError: the client left in the middle.
+            DeadlineExceededError: the next bytes did not come in time.
+        """
+        more = True
+        while more:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    message = await self._receive()
+            except TimeoutError:
+                raise DeadlineExceededError("the request's body did not come in time") from None
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            yield message.get("body", b"")
+            more = message.get("more_body", False)
+        self._body_read.set()
+
+    @asynccontextmanager
+    async def while_connected(self) -> AsyncIterator[None]:
+        """Cancel what is inside when the client leaves.
+
+        While the body still arrives, whoever reads it notices; after that, this does.
+
+        Raises:
+            ClientGoneError: it left.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        gone = False
+
+        async def watch() -> None:
+            nonlocal gone
+            await self._body_read.wait()
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+            gone = True
+            task.cancel()
+
+        watcher = asyncio.create_task(watch())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if gone and task.uncancel() == 0:
+                raise ClientGoneError from None
+            raise
+        finally:
+            watcher.cancel()
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the status line and headers."""
+        self.started = True
+        headers.append((b"x-request-id", self.request_id.encode()))
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, body: bytes, *, more: bool) -> None:
+        """Send bytes of the body; gives up on a client that does not read.
+
+        Raises:
+            ClientGoneError: it has not read for too long.
+        """
+        message = {"type": "http.response.body", "body": body, "more_body": more}
+        if not more:
+            await self._send(message)
+            return
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._send(message)
+        except TimeoutError:
+            raise ClientGoneError from None
+
+    async def answer(
+        self, status: int, media_type: bytes, body: bytes, headers: Headers | None = None
+    ) -> None:
+        """Send a whole response."""
+        length = str(len(body)).encode()
+        usual = [(b"content-type", media_type), (b"content-length", length)]
+        await self.start(status, usual + (headers or []))
+        await self.write(b"" if self.method == "HEAD" else body, more=False)
+
+    async def fail(self, error: SensoriumError) -> None:
+        """Send an error, unless a response has begun or nobody is there."""
+        if not self.started and not isinstance(error, ClientGoneError):
+            status, headers, body = problem(error, self.request_id)
+            await self.answer(status, MEDIA_TYPE, body, headers)
+
+    def _announced_size(self) -> int | None:
+        """How many bytes the body has; None where it comes in chunks of unknown number."""
+        length = self.headers.get(b"content-length")
+        if length is None:
+            return None if b"transfer-encoding" in self.headers else 0
+        if not length.isdigit() or len(length) > 18:
+            raise MalformedInputError("Content-Length is not a number")
+        return int(length)
+
+
+def _priority(text: str) -> Priority:
+    try:
+        return Priority(text.lower())
+    except ValueError:
+        raise InvalidInputError("X-Priority is 'interactive' or 'batch'") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86_400:
+        raise InvalidInputError("X-Deadline-S is a number of seconds, above 0")
+    return seconds

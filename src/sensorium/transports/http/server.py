@@ -1,0 +1,128 @@
+"""uvicorn around the door: sockets, TLS, time limits, and a stop that drains."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import uvicorn
+
+from sensorium.core.errors import UnavailableError
+from sensorium.core.loading import load
+from sensorium.transports.http.protocol import GuardedProtocol
+from sensorium.transports.http.settings import HttpSettings
+
+BACKLOG = 2048
+MAX_MESSAGE = 64 << 20
+
+
+def listen(settings: HttpSettings) -> socket.socket:
+    """A socket at the address of the settings.
+
+    Raises:
+        UnavailableError: somebody else has that port, or the address is not ours.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot listen on {settings.host} port {settings.port}: "
+            f"{error.strerror or error}; choose another with --host and --port"
+        ) from None
+
+
+def address(settings: HttpSettings, sock: socket.socket) -> str:
+    """The address to type into a browser."""
+    host, port = sock.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    name = f"[{host}]" if ":" in host else host
+    return f"{'https' if settings.tls_certificate else 'http'}://{name}:{port}"
+
+
+async def serve(
+    app: Any,
+    settings: HttpSettings,
+    sock: socket.socket,
+    *,
+    on_listening: Callable[[], None],
+    on_draining: Callable[[], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT, then let what runs finish, up to `drain_s`.
+
+    Raises:
+        UnavailableError: the certificate or its key cannot be used.
+    """
+    GuardedProtocol.timeout_s = settings.request_timeout_s
+    config = uvicorn.Config(
+        app,
+        http=GuardedProtocol,
+        ws=cast(Any, _late_websocket),
+        ws_max_size=MAX_MESSAGE,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+        limit_concurrency=settings.max_connections,
+        backlog=BACKLOG,
+        ssl_certfile=settings.tls_certificate or None,
+        ssl_keyfile=settings.tls_key or None,
+    )
+    try:
+        config.load()
+    except OSError as error:
+        raise UnavailableError(f"the TLS certificate cannot be used: {error}") from None
+    server = _Server(config, on_listening)
+    with _stopped_by_signals(server, on_draining):
+        await server.serve(sockets=[sock])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server that says when it listens, and leaves signals to us.
+
+    Its own handling raises the signal again when it is done, which would end the process before
+    the other parts are stopped.
+    """
+
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_listening = on_listening
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn.Server."""
+        await super().startup(sockets)
+        self._on_listening()
+
+
+@contextmanager
+def _stopped_by_signals(server: _Server, on_draining: Callable[[], None]) -> Iterator[None]:
+    """SIGTERM or Ctrl-C drains; a second Ctrl-C does not wait."""
+
+    def stop(*_: object) -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+        on_draining()
+
+    before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _late_websocket(**arguments: Any) -> asyncio.Protocol:
+    """The WebSocket protocol, whose library is loaded with the first connection."""
+    protocol: asyncio.Protocol = load(
+        "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
+    )(**arguments)
+    return protocol

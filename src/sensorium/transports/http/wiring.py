@@ -1,0 +1,54 @@
+"""The HTTP door, put together."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sensorium.core.dispatch import Dispatcher
+from sensorium.core.loading import load
+from sensorium.core.telemetry import Telemetry
+from sensorium.transports.http.compat.founding import FOUNDING
+from sensorium.transports.http.door import HttpDoor
+from sensorium.transports.http.exchange import JSON, Exchange
+from sensorium.transports.http.origin import Senders
+from sensorium.transports.http.routes import HEALTH, Route
+from sensorium.transports.http.settings import HttpSettings
+
+
+def build(
+    dispatcher: Dispatcher,
+    settings: HttpSettings,
+    telemetry: Telemetry,
+    mounted: Mapping[str, Any],
+) -> Any:
+    """The ASGI application that serves a dispatcher; `mounted` are other doors, by path."""
+
+    async def openapi(exchange: Exchange) -> None:
+        document: bytes = load("sensorium.transports.http.openapi:document")(dispatcher.registry)
+        await exchange.answer(200, JSON, document)
+
+    async def metrics(exchange: Exchange) -> None:
+        body, media_type = load("sensorium.transports.http.metrics:scrape")(telemetry)
+        await exchange.answer(200, media_type, body)
+
+    routes = {
+        "/api-doc/openapi.json": Route(openapi),
+        "/metrics": Route(metrics, permission="system.metrics"),
+    }
+    door: Any = HttpDoor(
+        dispatcher,
+        Senders(settings),
+        routes=routes,
+        aliases={**HEALTH, **FOUNDING},
+        mounted=mounted,
+        timeout_s=settings.request_timeout_s,
+    )
+    if settings.cors_origins:
+        middleware = load("starlette.middleware.cors:CORSMiddleware")
+        door = middleware(
+            door,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after"],
+        )
+    return door

@@ -1,0 +1,135 @@
+"""A fixed number of worker processes: spawned, watched, replaced when they die."""
+
+import asyncio
+import logging
+import time
+from collections import deque
+
+from msgspec import Struct
+
+from sensorium.workers.process import RunningCall, Worker
+
+log = logging.getLogger("sensorium.workers")
+
+HEARTBEAT_S = 1.0
+SILENCE_S = 20.0
+"""A worker that has said nothing for this long, although asked, is killed. It may be as long as
+the longest call into C code that holds the GIL."""
+START_S = 30.0
+BACK_OFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
+
+
+class PoolStats(Struct):
+    """What a pool has to say of itself."""
+
+    size: int = 0
+    alive: int = 0
+    busy: int = 0
+    restarts: int = 0
+
+
+class Pool:
+    """`size` processes with `slots` calls each at a time.
+
+    `call` takes the least busy worker and waits for one while none is free; how many calls wait,
+    and in which order, is not the pool's affair.
+    """
+
+    def __init__(self, handler: str, size: int, slots: int = 1) -> None:
+        self.size = size
+        self.slots = slots
+        self.restarts = 0
+        self._handler = handler
+        self._workers: list[Worker] = []
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._keepers: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Spawn the workers, without waiting until they are up; a second start does nothing."""
+        if not self._keepers:
+            self._keepers = [asyncio.create_task(self._keep()) for _ in range(self.size)]
+
+    async def stop(self) -> None:
+        """End every worker; calls that still run end with `WorkerDiedError`."""
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        self._keepers = []
+
+    async def call(self, header: bytes) -> RunningCall:
+        """Begin a call on the least busy worker."""
+        while True:
+            worker = self._pick()
+            if worker is not None:
+                call = worker.call(header)
+                call.done.add_done_callback(self._freed)
+                return call
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+
+    @property
+    def workers(self) -> list[Worker]:
+        """The processes that are up."""
+        return [worker for worker in self._workers if not worker.exited.done()]
+
+    def stats(self) -> PoolStats:
+        """How the pool is."""
+        up = self.workers
+        return PoolStats(
+            size=self.size,
+            alive=len(up),
+            busy=sum(bool(worker.calls) for worker in up),
+            restarts=self.restarts,
+        )
+
+    def _pick(self) -> Worker | None:
+        free = [worker for worker in self.workers if len(worker.calls) < self.slots]
+        return min(free, key=lambda worker: len(worker.calls), default=None)
+
+    def _freed(self, _: object = None) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    async def _keep(self) -> None:
+        """Keep one worker alive, for ever."""
+        failures = 0
+        while True:
+            worker = await Worker.spawn(self._handler, self.slots)
+            try:
+                failures = 0 if await self._serve(worker) else failures + 1
+            finally:
+                worker.kill()
+                worker.close()
+                status = await asyncio.shield(asyncio.to_thread(worker.reap))
+            self.restarts += 1
+            log.warning("worker %d ended (status %d) and is replaced", worker.pid, status)
+            await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
+
+    async def _serve(self, worker: Worker) -> bool:
+        """Have a worker in service until it is gone; returns whether it ever was ready."""
+        await asyncio.wait(
+            [worker.ready, worker.exited], timeout=START_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        if worker.exited.done() or not worker.ready.done():
+            return False
+        self._workers.append(worker)
+        self._freed()
+        try:
+            await self._watch(worker)
+        finally:
+            self._workers.remove(worker)
+        return True
+
+    async def _watch(self, worker: Worker) -> None:
+        while True:
+            worker.ping()
+            await asyncio.wait([worker.exited], timeout=HEARTBEAT_S)
+            if worker.exited.done():
+                return
+            if time.monotonic() - worker.last_heard > SILENCE_S:
+                log.warning("worker %d is silent and is killed", worker.pid)
+                worker.kill()

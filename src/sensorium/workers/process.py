@@ -1,0 +1,221 @@
+"""One worker process as the server sees it."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Final, cast
+
+from sensorium.workers.frames import CREDIT, PIECE, Frame, Parser, pack
+
+CANCEL_GRACE_S: Final = 0.2
+"""How long a cancelled call may go on before its worker is killed."""
+
+
+class WorkerDiedError(Exception):
+    """The process that served the call is gone."""
+
+
+class WorkFailedError(Exception):
+    """The call ended with an error, whose bytes are the argument."""
+
+
+class RunningCall:
+    """A call that a worker serves; `done` is set when the worker is free of it."""
+
+    def __init__(self, worker: "Worker", number: int) -> None:
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.on_report: Callable[[bytes], None] | None = None
+        self._worker = worker
+        self._number = number
+        self._credit = asyncio.Semaphore(CREDIT)
+        self._answers: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+
+    async def write(self, piece: bytes | bytearray) -> None:
+        """Send the next bytes of the body; waits while the worker is slow to read."""
+        for start in range(0, len(piece), PIECE):
+            await self._worker.write(Frame.PIECE, self._number, piece[start : start + PIECE])
+
+    async def start(self) -> None:
+        """The body is complete: have it served."""
+        await self._worker.write(Frame.START, self._number)
+
+    async def item(self, body: bytes) -> None:
+        """Send an item to a call that listens; waits while it is slow to take them."""
+        await self._credit.acquire()
+        await self._worker.write(Frame.ITEM, self._number, body)
+
+    async def end(self) -> None:
+        """Send no more items."""
+        await self._worker.write(Frame.END, self._number)
+
+    async def answer(self) -> bytes | None:
+        """The next answer, or None at the end.
+
+        Raises:
+            WorkFailedError: the call ended with an error.
+            WorkerDiedError: the process is gone.
+        """
+        found = await self._answers.get()
+        if isinstance(found, Exception):
+            raise found
+        if found is not None and not self.done.done():
+            await self._worker.write(Frame.TAKEN, self._number)
+        return found
+
+    def abort(self, problem: Exception) -> None:
+        """Raise `problem` in place of the next answer."""
+        self._answers.put_nowait(problem)
+
+    def cancel(self) -> None:
+        """Have the call stopped; kills the worker if it does not stop within the grace."""
+        if not self.done.done():
+            self._worker.cancel(self._number)
+
+    def hear(self, kind: int, body: bytes) -> None:
+        """Take up a frame that the worker sent about this call."""
+        match kind:
+            case Frame.ANSWER:
+                self._answers.put_nowait(body)
+            case Frame.REPORT:
+                if self.on_report is not None:
+                    self.on_report(body)
+            case Frame.WANTED:
+                self._credit.release()
+            case Frame.FAILED:
+                self._answers.put_nowait(WorkFailedError(body))
+            case Frame.DONE:
+                self.finish(None)
+
+    def finish(self, problem: Exception | None) -> None:
+        """The worker is free of this call."""
+        self._answers.put_nowait(problem)
+        self._credit.release()
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+class Worker(asyncio.Protocol):
+    """A spawned worker process and its calls.
+
+    Created by `spawn`; `exited` is set when the process is gone, by itself or killed.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        loop = asyncio.get_running_loop()
+        self.ready: asyncio.Future[None] = loop.create_future()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.calls: dict[int, RunningCall] = {}
+        self.last_heard = time.monotonic()
+        self._process = process
+        self._parser = Parser()
+        self._transport: asyncio.Transport | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._number = 0
+
+    @classmethod
+    async def spawn(cls, handler: str, slots: int) -> "Worker":
+        """Start a process that serves calls with `handler` (`module:function`)."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        command = [sys.executable, "-m", "sensorium.workers.child"]
+        process = subprocess.Popen(  # noqa: ASYNC220 - a fork and exec of about a millisecond
+            [*command, str(theirs.fileno()), handler, str(slots)],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            start_new_session=True,  # Ctrl-C is for the server, which stops its workers in order
+        )
+        theirs.close()
+        loop = asyncio.get_running_loop()
+        _, worker = await loop.create_connection(lambda: cls(process), sock=ours)
+        return worker
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def call(self, header: bytes) -> RunningCall:
+        """Begin a call; write its body, then `start` it."""
+        if self._transport is None or self.exited.done():
+            raise WorkerDiedError
+        self._number = (self._number + 1) & 0xFFFFFFFF
+        call = self.calls[self._number] = RunningCall(self, self._number)
+        self._transport.write(pack(Frame.CALL, self._number, header))
+        return call
+
+    async def write(self, kind: Frame, number: int, body: bytes | bytearray = b"") -> None:
+        """Write a frame; waits while the worker is slow to read."""
+        if self._transport is None or self.exited.done():
+            raise WorkerDiedError
+        self._transport.write(pack(kind, number, body))
+        if not self._writable.is_set():
+            await self._writable.wait()
+
+    def cancel(self, number: int) -> None:
+        """Ask for a call's end; kill the process if it does not come within the grace."""
+        if self._transport is None or self.exited.done():
+            return
+        self._transport.write(pack(Frame.CANCEL, number))
+        asyncio.get_running_loop().call_later(CANCEL_GRACE_S, self._kill_if_still, number)
+
+    def ping(self) -> None:
+        """Ask for a sign of life; `last_heard` tells when one came."""
+        if self._transport is not None and not self.exited.done():
+            self._transport.write(pack(Frame.PING))
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Let the process end by itself: it does when its socket closes."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self.last_heard = time.monotonic()
+        for kind, number, body in self._parser.feed(data):
+            if kind == Frame.READY:
+                self.ready.set_result(None)
+            elif (call := self.calls.get(number)) is not None:
+                if kind == Frame.DONE:
+                    del self.calls[number]
+                call.hear(kind, body)
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The process is gone, or on its way."""
+        del exc
+        self._writable.set()
+        self._process.kill()
+        if not self.exited.done():
+            self.exited.set_result(None)
+        for call in self.calls.values():
+            call.finish(WorkerDiedError())
+        self.calls.clear()
+
+    def reap(self) -> int:
+        """Collect the process, which has been killed; returns its exit status."""
+        return self._process.wait()
+
+    def _kill_if_still(self, number: int) -> None:
+        if number in self.calls:
+            self.kill()
