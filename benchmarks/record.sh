@@ -24,7 +24,7 @@ for part in "${@:-packages redis postgres nginx prometheus syslog shop metrics}"
       packages | redis | nginx | prometheus) timeout 600 bash "$sources/$name.sh" "$into" ;;
       syslog) timeout 900 bash "$sources/syslog.sh" "$into" ;;
       shop) timeout 600 bash "$sources/shop.sh" "$into" "$python" ;;
-      postgres) timeout 600 "$python" "$sources/postgres.py" --into "$into" ;;
+      postgres) timeout 600 "$python" -m benchmarks.recorded.sources.postgres --into "$into" ;;
       metrics) timeout 2500 "$python" -m benchmarks.recorded.sources.incidents --into "$into" ;;
       *) echo "no such part: $name" >&2; exit 2 ;;
     esac

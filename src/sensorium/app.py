@@ -20,11 +20,13 @@ from sensorium.control.processes import Processes
 from sensorium.control.readiness import Readiness
 from sensorium.control.settings import ControlSettings
 from sensorium.control.threads import Threads
+from sensorium.core.dispatch import Caller
 from sensorium.core.loading import load
+from sensorium.core.operation import Kind
 from sensorium.core.registry import Registry
 from sensorium.core.settings import Loaded
 from sensorium.core.settings import load as load_sections
-from sensorium.core.telemetry import LogSettings, Reading, Telemetry
+from sensorium.core.telemetry import LogSettings, Reading, Telemetry, as_environment
 from sensorium.transports.http.settings import HttpSettings
 
 MODULES = {
@@ -77,7 +79,7 @@ class App:
             [key.strip() for key in given],
             key_needed=not settings.http.local and not control.allow_unauthenticated,
         )
-        self.processes = Processes(control) if isolated else None
+        self.processes = Processes(control, as_environment(settings.log)) if isolated else None
         self.threads = Threads(
             control.threads, control.streams, control.queue, control.max_body_bytes
         )
@@ -96,16 +98,36 @@ class App:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["App"]:
-        """Start the parts in the order of their floors, and stop them in reverse."""
+        """Have the parts run, and stop them in the reverse order of their floors.
+
+        The workers start with `start_workers`, or with the first call that wants one.
+        """
         async with AsyncExitStack() as stack:
             stack.callback(self.threads.stop)
             if self.processes is not None:
-                self.processes.start()
                 stack.push_async_callback(self.processes.stop)
             for watcher in (self._watch_lag(), self.readiness.probe(self.dispatcher)):
                 task = asyncio.create_task(watcher)
                 stack.push_async_callback(_end, task)
             yield self
+
+    def start_workers(self) -> None:
+        """Spawn the worker processes, without waiting for them."""
+        if self.processes is not None:
+            self.processes.start()
+
+    async def warm(self) -> None:
+        """Make every worker load what the operations need, by calling their own examples."""
+        self.start_workers()
+        await asyncio.to_thread(self.registry.find_plugins)
+        for each in self.registry:
+            if each.kind is Kind.UNARY and not each.changes and each.example is not None:
+                same = self.settings.control.worker_count
+                calls = (
+                    self.dispatcher.call(each.name, each.example, Caller(door="warm"))
+                    for _ in range(same)
+                )
+                await asyncio.gather(*calls, return_exceptions=True)
 
     async def _watch_lag(self) -> None:
         """Measure how late the event loop is, ten times a second."""
@@ -180,12 +202,18 @@ async def serve(
     server = import_module("sensorium.transports.http.server")
     build = load("sensorium.transports.http.wiring:build")
     with server.listen(http) as sock:
-        door = build(app.dispatcher, http, app.telemetry, {})
+        websocket = load("sensorium.transports.websocket:WebSocketDoor")(app.dispatcher)
+        door = build(app.dispatcher, http, app.telemetry, {"/v1/ws": websocket})
         async with app.running():
+            if warm:
+                await app.warm()
+            loop = asyncio.get_running_loop()
 
             def listening() -> None:
                 app.readiness.doors["http"] = "ready"
                 on_listening(server.address(http, sock), app)
+                app.start_workers()
+                loop.run_in_executor(None, app.registry.find_plugins)
 
             def draining() -> None:
                 app.readiness.draining = True

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 
@@ -10,7 +11,14 @@ STOCKED = 0.97
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer each request line until the caller hangs up."""
+    """Answer each request line until the caller hangs up, or is gone already."""
+    with contextlib.suppress(ConnectionError):
+        await answer_lines(reader, writer)
+    writer.close()
+
+
+async def answer_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One answer per request line."""
     while line := await reader.readline():
         try:
             request = json.loads(line)
@@ -18,7 +26,9 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             break
         await asyncio.sleep(max(0.004, random.gauss(0.016, 0.003)))
         if request["ask"] == "stock":
-            reply = {"left": random.randint(1, 60) if random.random() < STOCKED else 0}
+            reply: dict[str, object] = {
+                "left": random.randint(1, 60) if random.random() < STOCKED else 0
+            }
         elif random.random() < ACCEPTED:
             reply = {"status": "accepted", "reference": f"PAY-{random.randrange(10**8):08d}"}
         else:
@@ -26,7 +36,6 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
             reply = {"status": "declined", "reason": reason}
         writer.write(json.dumps(reply).encode() + b"\n")
         await writer.drain()
-    writer.close()
 
 
 async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -17,13 +17,19 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 BUYERS = 24
-FIELDS = ["timestamp", "cpu_percent", "memory_mib", "latency_ms", "connections",
-          "requests_per_s", "errors_per_s"]
+FIELDS = [
+    "timestamp",
+    "cpu_percent",
+    "memory_mib",
+    "latency_ms",
+    "connections",
+    "requests_per_s",
+    "errors_per_s",
+]
 
 
 @dataclass(frozen=True)
@@ -38,16 +44,33 @@ class Incident:
 
 
 INCIDENTS = [
-    Incident("cpu burn", 780, 840, ("cpu_percent",),
-             "one client asked for long reports back to back"),
-    Incident("backend stopped", 1020, 1065, ("latency_ms", "errors_per_s"),
-             "the backend process was stopped with SIGSTOP and continued with SIGCONT"),
-    Incident("memory held", 1290, 1350, ("memory_mib",),
-             "an import of 96 MiB was held in memory, then released"),
-    Incident("traffic drop", 1560, 1620, ("connections", "requests_per_s"),
-             "20 of the 24 clients left"),
-    Incident("traffic surge", 1830, 1875, ("connections", "requests_per_s"),
-             "48 clients came on top of the 24"),
+    Incident(
+        "cpu burn", 780, 840, ("cpu_percent",), "one client asked for long reports back to back"
+    ),
+    Incident(
+        "backend stopped",
+        1020,
+        1065,
+        ("latency_ms", "errors_per_s"),
+        "the backend process was stopped with SIGSTOP and continued with SIGCONT",
+    ),
+    Incident(
+        "memory held",
+        1290,
+        1350,
+        ("memory_mib",),
+        "an import of 96 MiB was held in memory, then released",
+    ),
+    Incident(
+        "traffic drop", 1560, 1620, ("connections", "requests_per_s"), "20 of the 24 clients left"
+    ),
+    Incident(
+        "traffic surge",
+        1830,
+        1875,
+        ("connections", "requests_per_s"),
+        "48 clients came on top of the 24",
+    ),
 ]
 LENGTH_S = 2160
 
@@ -66,13 +89,33 @@ class Bench:
         self.log = (folder / "shop.log").open("wb")
         self.backend = self.start("backend", "--port", str(port + 1))
         self.shop = self.start(
-            "shop", "--port", str(port), "--backend", str(port + 1), "--mail", str(port + 2),
-            "--folder", str(folder), "--pictures", str(folder / "pictures"), "--no-access",
-            "--log-level", "WARNING",
+            "shop",
+            "--port",
+            str(port),
+            "--backend",
+            str(port + 1),
+            "--mail",
+            str(port + 2),
+            "--folder",
+            str(folder),
+            "--pictures",
+            str(folder / "pictures"),
+            "--no-access",
+            "--log-level",
+            "WARNING",
         )
         time.sleep(3)
-        self.load = self.start("shop_load", "--port", str(port), "--plan", str(self.plan),
-                               "--bad", "0.002", "--seconds", str(seconds))
+        self.load = self.start(
+            "shop_load",
+            "--port",
+            str(port),
+            "--plan",
+            str(self.plan),
+            "--bad",
+            "0.002",
+            "--seconds",
+            str(seconds),
+        )
 
     def start(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start one program of this package."""
@@ -98,17 +141,17 @@ def call(bench: Bench, method: str, path: str) -> bytes:
     return body
 
 
-def burn(bench: Bench, over: Callable[[], bool]) -> None:
-    """Ask for long reports until told that it is over."""
-    while not over():
+def burn(bench: Bench, until: float) -> None:
+    """Ask for long reports until that time."""
+    while time.time() < until:
         call(bench, "GET", "/report?rows=700000&for=finance")
 
 
-def begin(bench: Bench, incident: Incident, over: Callable[[], bool]) -> None:
-    """Induce the incident."""
+def begin(bench: Bench, incident: Incident, until: float) -> None:
+    """Induce the incident; only the burn has to know how long."""
     match incident.name:
         case "cpu burn":
-            threading.Thread(target=burn, args=(bench, over), daemon=True).start()
+            threading.Thread(target=burn, args=(bench, until), daemon=True).start()
         case "backend stopped":
             bench.backend.send_signal(signal.SIGSTOP)
         case "memory held":
@@ -153,8 +196,7 @@ class Sampler:
         """Requests served and failed, connections without this one, latencies in ms."""
         self.connection.request("GET", "/figures")
         found = json.loads(self.connection.getresponse().read())
-        return (found["served"], found["failed"], found["connections"] - 1,
-                found["latencies_ms"])
+        return (found["served"], found["failed"], found["connections"] - 1, found["latencies_ms"])
 
     def row(self, timestamp: int) -> list[str]:
         """One line of the CSV; latency is empty when nothing was served."""
@@ -165,9 +207,15 @@ class Sampler:
         self.last = (now, cpu, served, failed)
         span = now - then
         latency = f"{statistics.median(latencies):.2f}" if latencies else ""
-        return [str(timestamp), f"{100 * max(0.0, cpu - cpu_then) / span:.2f}",
-                f"{self.memory_mib():.2f}", latency, str(connections),
-                f"{(served - served_then) / span:.2f}", f"{(failed - failed_then) / span:.2f}"]
+        return [
+            str(timestamp),
+            f"{100 * max(0.0, cpu - cpu_then) / span:.2f}",
+            f"{self.memory_mib():.2f}",
+            latency,
+            str(connections),
+            f"{(served - served_then) / span:.2f}",
+            f"{(failed - failed_then) / span:.2f}",
+        ]
 
 
 def record(into: Path, port: int, scale: float) -> None:
@@ -190,15 +238,20 @@ def record(into: Path, port: int, scale: float) -> None:
                 for incident, at in [r for r in running if second >= r[0].end_s * scale]:
                     end(bench, incident)
                     running.remove((incident, at))
-                    past.append({"name": incident.name, "begin": int(at),
-                                 "end": int(began + second), "shows_in": incident.shows_in,
-                                 "cause": incident.cause})
+                    past.append(
+                        {
+                            "name": incident.name,
+                            "begin": int(at),
+                            "end": int(began + second),
+                            "shows_in": incident.shows_in,
+                            "cause": incident.cause,
+                        }
+                    )
                     (into / "incidents.json").write_text(json.dumps(past, indent=2) + "\n")
                 while waiting and second >= waiting[0].begin_s * scale:
                     incident = waiting.pop(0)
                     running.append((incident, began + second))
-                    limit = began + incident.end_s * scale
-                    begin(bench, incident, lambda limit=limit: time.time() >= limit)
+                    begin(bench, incident, began + incident.end_s * scale)
                 writer.writerow(sampler.row(int(began + second)))
                 file.flush()
         finally:

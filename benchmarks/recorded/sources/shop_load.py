@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
 import time
 from pathlib import Path
 
-from benchmarks.recorded.sources.shop import SKUS, USERS
+from benchmarks.recorded.sources.shop import USERS
+from benchmarks.recorded.sources.shop_core import SKUS
 
 
 class Buyer:
@@ -68,8 +70,11 @@ class Buyer:
     def order(self) -> bytes:
         """An order, sometimes broken."""
         number = f"A{random.randrange(10**6):06d}"
-        body: dict[str, object] = {"number": number, "sku": self.item(),
-                                   "quantity": random.choice([1, 1, 1, 2, 3])}
+        body: dict[str, object] = {
+            "number": number,
+            "sku": self.item(),
+            "quantity": random.choice([1, 1, 1, 2, 3]),
+        }
         if random.random() >= self.bad:
             return encode("POST", "/orders", body)
         kind = random.randrange(5)
@@ -93,11 +98,16 @@ def encode(method: str, path: str, body: object = b"") -> bytes:
     return head.encode() + content
 
 
+def places(plan: Path) -> int:
+    """How many buyers the plan has room for; none while it is being written."""
+    return int(plan.read_text() or 0)
+
+
 async def stay(buyer: Buyer, place: int, plan: Path) -> None:
     """Visit again and again while the plan has room for this buyer."""
     while True:
         leave = asyncio.Event()
-        if place >= int(plan.read_text() or 0):
+        if place >= places(plan):
             await asyncio.sleep(0.5)
             continue
         watcher = asyncio.create_task(watch(plan, place, leave))
@@ -112,9 +122,10 @@ async def stay(buyer: Buyer, place: int, plan: Path) -> None:
 
 async def watch(plan: Path, place: int, leave: asyncio.Event) -> None:
     """Set `leave` once the plan has no room for this place."""
-    while place < int(plan.read_text() or 0):
+    while not leave.is_set():
         await asyncio.sleep(0.5)
-    leave.set()
+        if place >= places(plan):
+            leave.set()
 
 
 async def main(options: argparse.Namespace) -> None:
@@ -133,7 +144,5 @@ if __name__ == "__main__":
     parser.add_argument("--bad", type=float, default=0.02, help="share of bad requests")
     parser.add_argument("--crowding", type=float, default=1.0, help="1: all items alike")
     parser.add_argument("--seconds", type=float, required=True)
-    try:
+    with contextlib.suppress(TimeoutError):
         asyncio.run(main(parser.parse_args()))
-    except TimeoutError:
-        pass

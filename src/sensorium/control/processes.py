@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -15,6 +15,7 @@ from sensorium.core.dispatch import Answer, Caller, Encoded, Payload
 from sensorium.core.errors import ErrorBody, SensoriumError, UnavailableError, from_body
 from sensorium.core.operation import Operation
 from sensorium.core.remote import SERVE, CallHeader, Report, pack_item
+from sensorium.core.telemetry import request_id
 from sensorium.workers.pool import Pool
 from sensorium.workers.process import RunningCall, WorkerDiedError, WorkFailedError
 
@@ -27,14 +28,14 @@ class Processes:
     Big calls together never hold the last worker, so small ones find one.
     """
 
-    def __init__(self, settings: ControlSettings) -> None:
+    def __init__(self, settings: ControlSettings, environment: Mapping[str, str]) -> None:
         size = settings.worker_count
         self.lane = Lane("process", size, settings.queue)
         self.big_lane = Lane("big", max(1, size - 1), settings.queue)
         self.stream_lane = Lane("stream", settings.streams, settings.queue)
-        self.pool = Pool(SERVE, size)
+        self.pool = Pool(SERVE, size, environment=environment)
         self.stream_pool = Pool(
-            SERVE, -(-settings.streams // STREAMS_PER_WORKER), STREAMS_PER_WORKER
+            SERVE, -(-settings.streams // STREAMS_PER_WORKER), STREAMS_PER_WORKER, environment
         )
         self._max_bytes = settings.max_body_bytes
         self._escalate_bytes = settings.escalate_bytes
@@ -51,6 +52,7 @@ class Processes:
         self, operation: Operation, body: Body, caller: Caller, deadline: float, *, nested: bool
     ) -> Answer:
         """Run a unary operation in a worker."""
+        self.start()
         big = body.size > self._escalate_bytes
         lanes = [self.big_lane, self.lane] if big else [self.lane]
         timeout_s = deadline - time.monotonic()
@@ -72,7 +74,7 @@ class Processes:
         incoming: AsyncIterator[Payload] | None,
     ) -> AsyncGenerator[Answer, None]:
         """Run a streaming operation, pinned to one worker for the length of its call."""
-        self.stream_pool.start()
+        self.stream_pool.start()  # the first stream brings their workers
         lanes = [self.stream_lane]
         header = self._header(operation, body.source, None)
         async with self._running(
@@ -95,6 +97,7 @@ class Processes:
             media_type=source.media_type,
             content_encoding=source.content_encoding,
             fields=source.fields,
+            request_id=request_id.get(),
         )
         return msgspec.json.encode(header)
 

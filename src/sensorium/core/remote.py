@@ -5,16 +5,21 @@ The workers floor knows only `serve` below, by its address; it moves the bytes.
 
 import time
 from collections.abc import Iterator
+from functools import cache
+from os import devnull
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 from msgspec import Struct
 
+from sensorium.core import settings
 from sensorium.core.dispatch import Encoded
 from sensorium.core.errors import SensoriumError
 from sensorium.core.execution import compute, compute_stream
 from sensorium.core.loading import load
 from sensorium.core.operation import Kind, Operation, Work, operation_of
+from sensorium.core.telemetry import LogSettings, request_id, set_up_logging
 
 SERVE = "sensorium.core.remote:serve"
 
@@ -28,6 +33,7 @@ class CallHeader(Struct, frozen=True, kw_only=True):
     media_type: str = "application/json"
     content_encoding: str = ""
     fields: dict[str, str] = {}
+    request_id: str = ""
 
 
 class Channel(Protocol):
@@ -69,7 +75,9 @@ def _unpack_item(item: bytes) -> Encoded:
 
 def serve(header: bytes, body: bytearray, channel: Channel) -> None:
     """Serve one call to its end."""
+    _set_up_logging()
     call = msgspec.json.decode(header, type=CallHeader)
+    request_id.set(call.request_id)
     deadline = None if call.timeout_s is None else time.monotonic() + call.timeout_s
     encode = msgspec.json.encode
     work = Work(deadline, lambda *report: channel.report(encode(Report(*report))))
@@ -88,6 +96,13 @@ def serve(header: bytes, body: bytearray, channel: Channel) -> None:
             _serve_stream(operation, payload, channel, work, call.max_bytes)
     except SensoriumError as error:
         channel.fail(encode(error.body()))
+
+
+@cache
+def _set_up_logging() -> None:
+    """Log as the server does, which passes its settings on as environment variables."""
+    structs, _ = settings.load({"log": LogSettings}, directory=Path(devnull))
+    set_up_logging(structs["log"])
 
 
 def _serve_stream(

@@ -137,6 +137,14 @@ class ConsoleFormatter(JsonFormatter):
         return line
 
 
+def as_environment(settings: LogSettings) -> dict[str, str]:
+    """The settings as environment variables, for a process of ours."""
+    return {
+        "SENSORIUM_LOG_LEVEL": settings.log_level,
+        "SENSORIUM_LOG_FORMAT": settings.log_format,
+    }
+
+
 def set_up_logging(settings: LogSettings) -> None:
     """Send the logs of this process to standard error, as the settings say."""
     as_json = settings.log_format == "json" or (

@@ -26,7 +26,7 @@ class Series(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         list[EpochSeconds] | None, Meta(description="Epoch seconds, one per value.")
     ] = None
     interval_s: Annotated[
-        float | None, Meta(gt=0, le=1e9, description="Seconds between two values.")
+        Annotated[float, Meta(gt=0, le=1e9)] | None, Meta(description="Seconds between two values.")
     ] = None
     values: Annotated[
         list[float | None], Meta(description="The values, oldest first; null where missing.")

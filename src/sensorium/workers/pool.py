@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -35,11 +36,18 @@ class Pool:
     and in which order, is not the pool's affair.
     """
 
-    def __init__(self, handler: str, size: int, slots: int = 1) -> None:
+    def __init__(
+        self,
+        handler: str,
+        size: int,
+        slots: int = 1,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.size = size
         self.slots = slots
         self.restarts = 0
         self._handler = handler
+        self._environment = dict(environment or {})
         self._workers: list[Worker] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._keepers: list[asyncio.Task[None]] = []
@@ -98,7 +106,7 @@ class Pool:
         """Keep one worker alive, for ever."""
         failures = 0
         while True:
-            worker = await Worker.spawn(self._handler, self.slots)
+            worker = await Worker.spawn(self._handler, self.slots, self._environment)
             try:
                 failures = 0 if await self._serve(worker) else failures + 1
             finally:

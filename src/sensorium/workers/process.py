@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, cast
 
 from sensorium.workers.frames import CREDIT, PIECE, Frame, Parser, pack
@@ -118,7 +118,7 @@ class Worker(asyncio.Protocol):
         self._number = 0
 
     @classmethod
-    async def spawn(cls, handler: str, slots: int) -> "Worker":
+    async def spawn(cls, handler: str, slots: int, environment: Mapping[str, str]) -> "Worker":
         """Start a process that serves calls with `handler` (`module:function`)."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -127,7 +127,9 @@ class Worker(asyncio.Protocol):
             [*command, str(theirs.fileno()), handler, str(slots)],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=os.environ
+            | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            | dict(environment),
             start_new_session=True,  # Ctrl-C is for the server, which stops its workers in order
         )
         theirs.close()

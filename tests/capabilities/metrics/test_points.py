@@ -64,6 +64,7 @@ def test_an_empty_series_has_no_points() -> None:
         (Series(timestamps=[1e13], values=[1.0]), "epoch seconds"),
         (Series(interval_s=0.0, values=[1.0]), "positive"),
         (Series(interval_s=math.nan, values=[1.0]), "positive"),
+        (Series(interval_s=1e12, values=[1.0, 1.0]), "later"),
         (Series(values=[math.inf]), "within"),
         (Series(values=[1.0, -1e308]), "within"),
     ],

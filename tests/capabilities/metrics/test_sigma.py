@@ -95,7 +95,16 @@ def test_it_keeps_the_window_alone() -> None:
     assert kept[-1] - kept[0] <= WINDOW_S
 
 
-@pytest.mark.parametrize(("times", "values"), [([1.0], []), ([2.0, 1.0], [0.0, 0.0])])
+@pytest.mark.parametrize(
+    ("times", "values"),
+    [
+        ([1.0], []),
+        ([2.0, 1.0], [0.0, 0.0]),
+        ([float("nan")], [0.0]),
+        ([1.0], [float("nan")]),
+        ([1.0], [1e200]),
+    ],
+)
 def test_a_state_that_contradicts_itself_is_refused(
     times: list[float], values: list[float]
 ) -> None:

@@ -33,6 +33,7 @@ from sensorium.capabilities.logs.schema import (
 from sensorium.core.loading import load
 from sensorium.core.operation import WorkContext
 
+COUNT_BLOCK = 200_000
 BLOCK = 1_000
 """Lines between two looks at whether the answer is still wanted: about 5 ms of work."""
 
@@ -57,7 +58,18 @@ class Group:
     records: int = 0
     stamped: bool = False
     levels: Counter[str] = field(default_factory=Counter)
+    templates: Counter[str] = field(default_factory=Counter)
     samples: list[int] = field(default_factory=list)
+
+    def add(self, entry: Entry, count: int, records: int, first: int, last: int) -> None:
+        """Take in the lines of one kind: `count` of them, between `first` and `last`."""
+        self.count += count
+        self.records += records
+        self.first = min(self.first, first)
+        self.last = max(self.last, last)
+        self.stamped = self.stamped or entry.stamped
+        self.levels[entry.level] += count
+        self.samples.append(first)
 
 
 def read(lines: Sequence[str], *, strip_headers: bool, context: WorkContext) -> Reading:
@@ -74,14 +86,37 @@ def read(lines: Sequence[str], *, strip_headers: bool, context: WorkContext) -> 
     return Reading(table.entries, join(numbers, table.entries, share), share)
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How many lines each kind has, and the indexes of the first and the last."""
+
+    counts: Counter[int]
+    first: dict[int, int]
+    last: dict[int, int]
+
+
+def extent(records: Sequence[int], context: WorkContext) -> Extent:
+    """Counts and places of the kinds in `records`."""
+    counts: Counter[int] = Counter()
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for start in range(0, len(records), COUNT_BLOCK):
+        context.check()
+        block = records[start : start + COUNT_BLOCK]
+        counts.update(block)
+        places = range(start, start + len(block))
+        last.update(zip(block, places, strict=True))
+        # Backwards, so that the earliest place of a kind is the one that stays.
+        found = dict(zip(reversed(block), reversed(places), strict=True))
+        found.update(first)
+        first = found
+    return Extent(counts, first, last)
+
+
 def group(reading: Reading, context: WorkContext) -> tuple[list[Group], dict[int, Group]]:
     """The patterns of what was read, the largest first; and the pattern of each kind."""
-    records = reading.joined.records
-    counts = Counter(records)
-    context.check()
-    first = dict(zip(reversed(records), range(len(records) - 1, -1, -1), strict=True))
-    context.check()
-    last = dict(zip(records, range(len(records)), strict=True))
+    counted = extent(reading.joined.records, context)
+    counts, first, last = counted.counts, counted.first, counted.last
     keys = {reading.entries[kind].key for kind in counts}
     patterns = find_patterns(keys, context.check)
     by_id: dict[str, Group] = {}
@@ -92,13 +127,8 @@ def group(reading: Reading, context: WorkContext) -> tuple[list[Group], dict[int
         found = by_id.get(pattern.id)
         if found is None:
             found = by_id[pattern.id] = Group(pattern, first[kind], last[kind])
-        found.count += count
-        found.records += reading.joined.heads[kind]
-        found.first = min(found.first, first[kind])
-        found.last = max(found.last, last[kind])
-        found.stamped = found.stamped or entry.stamped
-        found.levels[entry.level] += count
-        found.samples.append(first[kind])
+        found.add(entry, count, reading.joined.heads[kind], first[kind], last[kind])
+        found.templates[pattern.template] += count
         of_kind[kind] = found
     return sorted(by_id.values(), key=lambda found: (-found.count, found.first)), of_kind
 
@@ -106,8 +136,8 @@ def group(reading: Reading, context: WorkContext) -> tuple[list[Group], dict[int
 def describe(found: Group, request: ClusterRequest) -> Cluster:
     """A group as the answer shows it."""
     template = found.pattern.template
-    theme = theme_of({template: found.count})
-    severity = severity_of(template, found.levels)
+    theme = theme_of(found.templates)
+    severity = severity_of(found.templates, found.levels)
     samples = nsmallest(request.examples, found.samples)
     first, last = request.lines[found.first], request.lines[found.last]
     return Cluster(
@@ -161,6 +191,31 @@ def assign(
     return list(map(of_record.__getitem__, records))
 
 
+def answer(
+    request: ClusterRequest,
+    reading: Reading,
+    groups: Sequence[Group],
+    of_kind: dict[int, Group],
+    context: WorkContext,
+) -> ClusterResponse:
+    """The response for groups in the order in which they are to be shown."""
+    shown, left_out = groups[: request.max_clusters], groups[request.max_clusters :]
+    clusters = []
+    for index, found in enumerate(shown):
+        if index % 100 == 0:
+            context.check()
+        clusters.append(describe(found, request))
+    records = reading.joined.records
+    return ClusterResponse(
+        clusters=clusters,
+        assignments=assign(records, of_kind, shown) if request.include_assignments else None,
+        themes=summarise(clusters, len(request.lines)),
+        other=Other(clusters=len(left_out), count=sum(found.count for found in left_out)),
+        line_count=len(request.lines),
+        header_share=reading.share,
+    )
+
+
 def cluster(request: ClusterRequest, context: WorkContext) -> ClusterResponse:
     """Group lines by the pattern of their message, whatever their order.
 
@@ -170,23 +225,6 @@ def cluster(request: ClusterRequest, context: WorkContext) -> ClusterResponse:
     if request.method == "kmeans":
         by_vectors = load("sensorium.capabilities.logs.kmeans:cluster")
         return by_vectors(request, context)  # type: ignore[no-any-return]
-    total = len(request.lines)
     reading = read(request.lines, strip_headers=request.strip_headers == "auto", context=context)
     groups, of_kind = group(reading, context)
-    shown = groups[: request.max_clusters]
-    clusters = []
-    for index, found in enumerate(shown):
-        if index % 100 == 0:
-            context.check()
-        clusters.append(describe(found, request))
-    left_out = groups[request.max_clusters :]
-    return ClusterResponse(
-        clusters=clusters,
-        assignments=(
-            assign(reading.joined.records, of_kind, shown) if request.include_assignments else None
-        ),
-        themes=summarise(clusters, total),
-        other=Other(clusters=len(left_out), count=sum(found.count for found in left_out)),
-        line_count=total,
-        header_share=reading.share,
-    )
+    return answer(request, reading, groups, of_kind, context)

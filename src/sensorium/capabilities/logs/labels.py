@@ -62,15 +62,19 @@ def theme_of(templates: Mapping[str, int]) -> str:
     return best[0] if best[1] >= ENOUGH_VOTES else NO_THEME
 
 
-def severity_of(template: str, levels: Mapping[str, int]) -> Severity:
-    """How bad a pattern is: what its lines' levels say (by majority), else what its words say."""
+def severity_of(templates: Mapping[str, int], levels: Mapping[str, int]) -> Severity:
+    """How bad lines are: what their levels say, else what their words say, each by majority.
+
+    `templates` and `levels` give the number of lines of each; equal numbers count as the worse.
+    """
     known: Counter[Severity] = Counter()
     for level, lines in levels.items():
         if level in themes.LEVELS:
-            known[themes.LEVELS[level]] += lines  # type: ignore[index]
-    if known:
-        return max(known, key=lambda severity: (known[severity], _RANK[severity]))
-    return _severity_of_words(template)
+            known[themes.LEVELS[level]] += lines
+    if not known:
+        for template, lines in templates.items():
+            known[_severity_of_words(template)] += lines
+    return max(known, key=lambda severity: (known[severity], _RANK[severity]), default="info")
 
 
 @lru_cache(maxsize=4_096)

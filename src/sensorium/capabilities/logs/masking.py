@@ -6,6 +6,7 @@ distinct word, and patterns that span words run once per distinct line.
 """
 
 import re
+from collections.abc import Sequence
 
 WILDCARD = "\x01"
 """Stands for a varying part inside keys; never found in input, whose control bytes become blanks."""
@@ -30,24 +31,28 @@ _FLATTEN = bytes(
 )
 
 _DELIMITERS = re.compile(r"""([()\[\]{}<>"'`=,;|]+)""")
-_EDGES = re.compile(r"^([-+*#.:!?&~_@$%^\\]*)(.*?)([-+*#.:!?&~_@$%^\\]*)$", re.DOTALL)
+_EDGES = "-+*#.:!?&~_@$%^\\"
+_NUMERIC = "0.:,/-_+"
 
-_WHOLE = re.compile(
+_SLASHED = re.compile(
     r"""
       [A-Za-z][A-Za-z0+.-]*://.*                       # an address with a scheme
-    | [^@/:]+@[^@/:.]+(?:\.[^@/:.]+)+                  # a mail address
     | [A-Za-z]:\\.* | \\\\.+                           # a drive's or a share's path
     | ~?/[^/].*                                        # an absolute path
     | [^/]+/[^/]*/.*                                   # a relative path of two steps or more
     | [^/:]+/[^/:]*[A-Za-z0_-]\.[A-Za-z]{1,5}          # a file below a folder
-    | 0[xX][0A-Fa-f]+                                  # a hexadecimal number
-    | (?=.*0)[0A-Fa-f]+(?:[-:][0A-Fa-f]*){2,}          # a UUID, a hardware address, IPv6
-    | [A-Za-z_][\w-]*(?:\.[\w-]+)+:0                   # a host with its port
-    | (?=.*0)[\w-]+(?:\.[\w-]+){2,}                    # a dotted name with a number in it
-    | [a-f]{%d,} | [A-F]{%d,}                            # a hexadecimal number without digits
-    """
-    % (SHORTEST_HEX, SHORTEST_HEX),
+    """,
     re.VERBOSE | re.DOTALL,
+)
+_MAIL = re.compile(r"[^@/:]+@[^@/:.]+(?:\.[^@/:.]+)+")
+_NUMBERED = re.compile(
+    r"""
+      [A-Za-z_][\w-]*(?:\.[\w-]+)+:0                   # a host with its port
+    | [\w-]+(?:\.[\w-]+){2,}                           # a dotted name with a number in it
+    | [0A-Fa-f]+(?:[-:][0A-Fa-f]*){2,}                 # a UUID, a hardware address, IPv6
+    | 0[xX][0A-Fa-f]+                                  # a hexadecimal number
+    """,
+    re.VERBOSE,
 )
 _LETTERS_HEX = re.compile(r"\A(?:[a-f]+|[A-F]+)\Z")
 _ALNUM = re.compile(r"[A-Za-z0]*0[A-Za-z0]*")
@@ -59,13 +64,13 @@ _UNIT = (
     r"(?:[kKMGTP]?i?[Bb](?:ytes?|its?|ps)?(?:/s)?|[Bb]ytes?|[munμ]?s|m?secs?|(?:milli|micro|nano)?"
     r"seconds?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|[kMG]?[Hh]z|percent)(?![\w])|%"
 )
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MONTH = rf"(?:{'|'.join(_MONTHS)})[a-z]*"
+_MONTH_MARK = "\x02"
+_MONTHS = frozenset("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
 _DATE = re.compile(
-    rf"(?:\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,? )?"
-    rf"(?:\b{_MONTH} {WILDCARD}|{WILDCARD} {_MONTH}\b)"
+    rf"(?:\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?"
+    rf"(?:{_MONTH_MARK}[A-Z][a-z]+ {WILDCARD}|{WILDCARD} {_MONTH_MARK}[A-Z][a-z]+)"
 )
-_EMPTIES = {f" {pair}": f" {pair[0]}{WILDCARD}{pair[1]}" for pair in ("()", "[]", '""', "''")}
+_EMPTIES = [(f" {pair}", f" {pair[0]}{WILDCARD}{pair[1]}") for pair in ("()", "[]", '""', "''")]
 _QUANTITY = re.compile(
     rf"(?:<{WILDCARD}|>{WILDCARD}|~{WILDCARD}|{WILDCARD}) ?(?:{_UNIT})"
     rf"(?: ?\({WILDCARD} ?(?:{_UNIT})\))?"
@@ -79,7 +84,7 @@ def flatten(block: str) -> str:
     Newlines stay. A lone surrogate becomes a question mark.
     """
     raw = block.encode("utf-8", "replace").translate(_FLATTEN)
-    for run in (b"00000000", b"0000", b"00", b"00", b"00"):
+    for run in (b"0000", b"00", b"00"):
         raw = raw.replace(run, b"0")
     while b"00" in raw:
         raw = raw.replace(b"00", b"0")
@@ -95,11 +100,21 @@ def _mask_run(match: re.Match[str]) -> str:
     return f"{numbered[1]}{WILDCARD}{numbered[2]}" if numbered else WILDCARD
 
 
+def _is_address(core: str) -> bool:
+    """Whether it is a path, an address with a scheme, or a mail address."""
+    if "/" in core or "\\" in core:
+        return _SLASHED.fullmatch(core) is not None
+    return "@" in core and _MAIL.fullmatch(core) is not None
+
+
 def _mask_core(core: str) -> str:
-    if _WHOLE.fullmatch(core):
-        return WILDCARD
     if "0" not in core:
-        return core
+        if core.isalpha():
+            is_hex = len(core) >= SHORTEST_HEX and _LETTERS_HEX.match(core) is not None
+            return WILDCARD if is_hex else core
+        return WILDCARD if _is_address(core) else core
+    if not core.strip(_NUMERIC) or _NUMBERED.fullmatch(core) or _is_address(core):
+        return WILDCARD
     masked = _JOINED.sub(WILDCARD, _ALNUM.sub(_mask_run, core))
     # Two varying parts in one name make it an identifier as a whole.
     return WILDCARD if masked.count(WILDCARD) > 1 else masked
@@ -108,19 +123,23 @@ def _mask_core(core: str) -> str:
 def _mask_piece(piece: str) -> str:
     if len(piece) > MAX_WORD_CHARS:
         return WILDCARD
-    edges = _EDGES.match(piece)
-    if edges is None or not edges[2]:
-        return piece
-    masked = _mask_core(edges[2])
-    lead = edges[1].rstrip("+-") if masked[:1] == WILDCARD else edges[1]
-    return f"{lead}{masked}{edges[3]}"
+    core = piece.strip(_EDGES)
+    masked = _mask_core(core) if core else ""
+    if len(core) == len(piece):
+        return masked
+    lead, _, trail = piece.partition(core) if core else (piece, "", "")
+    if masked[:1] == WILDCARD:
+        lead = lead.rstrip("+-")
+    return f"{lead}{masked}{trail}"
 
 
 def mask_word(word: str) -> str:
     """One blank-free word of flattened text with its varying parts replaced by `WILDCARD`."""
-    if word.isalpha() and (len(word) < SHORTEST_HEX or not _LETTERS_HEX.search(word)):
-        return word if len(word) <= MAX_WORD_CHARS else WILDCARD
+    if word in _MONTHS:
+        return _MONTH_MARK + word
     pieces = _DELIMITERS.split(word)
+    if len(pieces) == 1:
+        return _mask_piece(word)
     for index in range(0, len(pieces), 2):
         if pieces[index]:
             pieces[index] = _mask_piece(pieces[index])
@@ -128,7 +147,7 @@ def mask_word(word: str) -> str:
 
 
 class Masker(dict[str, str]):
-    """Word -> masked word, remembered up to a bound; call it with a flattened line for its key."""
+    """Word of flattened text -> masked word, remembered up to a bound."""
 
     def __missing__(self, word: str) -> str:
         if len(self) >= WORD_CACHE_SIZE:
@@ -137,9 +156,14 @@ class Masker(dict[str, str]):
         self[word] = masked
         return masked
 
-    def key(self, content: str) -> str:
-        """The line's words, masked and joined by single blanks."""
-        return " ".join(map(self.__getitem__, content[:MAX_LINE_CHARS].split()))
+    def keys(self, contents: Sequence[str]) -> list[str]:
+        """For each content its words, masked and joined by single blanks.
+
+        All go through together, because a loop over lines would cost more than the masking.
+        """
+        words = " \n ".join([content[:MAX_LINE_CHARS] for content in contents]).split(" ")
+        masked = " ".join(filter(None, map(self.__getitem__, words)))
+        return [key.strip(" ") for key in masked.split("\n")]
 
 
 def generalise(key: str) -> str:
@@ -147,11 +171,11 @@ def generalise(key: str) -> str:
 
     Empty brackets and quotes that stand alone hold a wildcard too: a value was missing there.
     """
-    for empty, filled in _EMPTIES.items():
+    for empty, filled in _EMPTIES:
         if empty in key:
             key = key.replace(empty, filled)
+    if _MONTH_MARK in key:
+        key = _DATE.sub(WILDCARD, key).replace(_MONTH_MARK, "")
     if WILDCARD not in key:
         return key
-    if any(month in key for month in _MONTHS):
-        key = _DATE.sub(WILDCARD, key)
     return _LIST.sub(WILDCARD, _QUANTITY.sub(WILDCARD, key))

@@ -91,6 +91,18 @@ def _has_word(tokens: Tokens, besides: int) -> bool:
     )
 
 
+def _agreeing(
+    keys: Sequence[Tokens], position: int, check: Callable[[], None]
+) -> Iterable[Sequence[int]]:
+    """Indexes of the keys, in groups that agree in all positions but one."""
+    buckets: dict[Tokens, list[int]] = defaultdict(list)
+    for index, key in enumerate(keys):
+        if index % CHECK_EVERY == 0:
+            check()
+        buckets[key[:position] + key[position + 1 :]].append(index)
+    return buckets.values()
+
+
 def _one_position(keys: Sequence[Tokens], check: Callable[[], None]) -> list[set[int]]:
     """For each key, the positions at which it agrees with enough others in all other positions."""
     varying: list[set[int]] = [set() for _ in keys]
@@ -98,12 +110,9 @@ def _one_position(keys: Sequence[Tokens], check: Callable[[], None]) -> list[set
     for position, distinct in enumerate(columns):
         if distinct < HINTED_VALUES - 1 or keys[0][position] in _PUNCTUATION:
             continue
-        buckets: dict[Tokens, list[int]] = defaultdict(list)
-        for index, key in enumerate(keys):
-            if index % CHECK_EVERY == 0:
-                check()
-            buckets[key[:position] + key[position + 1 :]].append(index)
-        for members in buckets.values():
+        alone = columns.count(1) == len(columns) - 1
+        buckets = [range(len(keys))] if alone else _agreeing(keys, position, check)
+        for members in buckets:
             if len(members) < 2 or not _has_word(keys[members[0]], position):
                 continue
             values = {keys[index][position] for index in members}
@@ -113,13 +122,18 @@ def _one_position(keys: Sequence[Tokens], check: Callable[[], None]) -> list[set
     return varying
 
 
+def _with_wildcards(key: Tokens, places: set[int]) -> Tokens:
+    words = list(key)
+    for place in places:
+        words[place] = WILDCARD
+    return tuple(words)
+
+
 def _round(keys: list[Tokens], check: Callable[[], None]) -> list[Tokens]:
     """Each key of one skeleton with its varying positions as wildcards."""
     varying = _one_position(keys, check)
     return [
-        tuple(WILDCARD if at in places else token for at, token in enumerate(key))
-        if places
-        else key
+        _with_wildcards(key, places) if places else key
         for key, places in zip(keys, varying, strict=True)
     ]
 

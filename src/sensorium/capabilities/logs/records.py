@@ -6,7 +6,7 @@ traces, indented details) belong to the record before them.
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sensorium.capabilities.logs.headers import NO_HEADER, split_header
@@ -57,39 +57,45 @@ class LineTable:
             seen.clear()
         flat = _flatten_all(lines)
         numbers = list(map(seen.get, flat))
-        if None not in numbers:
-            return numbers  # type: ignore[return-value]
-        for index, number in enumerate(numbers):
-            if number is None:
-                text = flat[index]
-                known = seen.get(text)
-                if known is None:
-                    known = self._number(text, lines[index])
-                    seen[text] = known
-                numbers[index] = known
+        if None in numbers:
+            unseen = dict(zip(flat, lines, strict=True))
+            for text in unseen.keys() & seen.keys():
+                del unseen[text]
+            seen.update(zip(unseen, self._read(unseen), strict=True))
+            numbers = list(map(seen.get, flat))
         return numbers  # type: ignore[return-value]
 
-    def _number(self, flat: str, line: str) -> int:
-        kind = self._read(flat, line)
-        number = self._numbers.get(kind)
-        if number is None:
-            number = self._numbers[kind] = len(self.entries)
-            self.entries.append(Entry(*kind))
-        return number
+    def _read(self, lines: Mapping[str, str]) -> list[int]:
+        """The numbers of lines that were not seen before, given as flattened -> as written."""
+        contents: list[str] = []
+        kinds: list[tuple[str, bool, bool, bool]] = []
+        for flat, line in lines.items():
+            content, *kind = self._split(flat, line)
+            contents.append(content)
+            kinds.append(tuple(kind))  # type: ignore[arg-type]
+        numbers = self._numbers
+        result = []
+        for key, kind in zip(self._masker.keys(contents), kinds, strict=True):
+            number = numbers.get((key, *kind))
+            if number is None:
+                number = numbers[(key, *kind)] = len(self.entries)
+                self.entries.append(Entry(key, *kind))
+            result.append(number)
+        return result
 
-    def _read(self, flat: str, line: str) -> tuple[str, str, bool, bool, bool]:
-        """The fields of an `Entry`."""
-        header = split_header(flat) if self._strip else NO_HEADER
-        content = flat[header.end :] if header.end else flat
-        structured = read_structured(line, flat) if self._strip else None
+    def _split(self, flat: str, line: str) -> tuple[str, str, bool, bool, bool]:
+        """The content of a line and the fields of its `Entry`, the key aside."""
+        if not self._strip:
+            return flat, "", False, False, False
+        structured = read_structured(line, flat)
         if structured is not None:
-            content = flatten(structured.message).replace("\n", " ")
-            return self._masker.key(content), structured.level, True, False, False
-        key = self._masker.key(content)
+            return flatten(structured.message).replace("\n", " "), structured.level, True, False, False
+        header = split_header(flat)
+        content = flat[header.end :] if header.end else flat
         if header.stamped:
-            return key, header.level, True, False, False
+            return content, header.level, True, False, False
         continues = flat[:1] in _CONTINUATION and _CONTINUES.match(flat) is not None
-        return key, header.level, False, continues, flat.startswith(TRACE)
+        return content, header.level, False, continues, flat.startswith(TRACE)
 
 
 def _flatten_all(lines: Sequence[str]) -> list[str]:

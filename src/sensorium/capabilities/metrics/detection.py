@@ -14,15 +14,20 @@ from sensorium.capabilities.metrics.tracking import Tracker
 from sensorium.core.operation import WorkContext
 from sensorium.core.types import Series
 
+REPORTS = 100
+"""How often progress is reported, at about the most."""
+
 
 def detect_anomalies(
     request: DetectAnomaliesRequest, context: WorkContext
 ) -> DetectAnomaliesResponse:
     """See `operations.detect_anomalies`."""
     results = []
-    for number, series in enumerate(request.series):
+    step = max(len(request.series) // REPORTS, 1)
+    for number, series in enumerate(request.series, 1):
         results.append(_detect(series, request, context.check))
-        context.progress(number + 1, len(request.series), "series")
+        if number % step == 0:
+            context.progress(number, len(request.series), "series")
     return DetectAnomaliesResponse(series=results)
 
 

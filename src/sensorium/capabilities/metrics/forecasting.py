@@ -24,6 +24,9 @@ MAX_STEPS = 10_000
 HISTORY_STEPS = 200_000
 """The past beyond is not looked at: two days by the second."""
 
+REPORTS = 100
+"""How often progress is reported, at about the most."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -37,10 +40,11 @@ class Grid:
 def forecast(request: ForecastRequest, context: WorkContext) -> ForecastResponse:
     """See `operations.forecast`."""
     results = []
-    for number, series in enumerate(request.series):
-        context.check()
+    step = max(len(request.series) // REPORTS, 1)
+    for number, series in enumerate(request.series, 1):
         results.append(_forecast(series, request, context.check))
-        context.progress(number + 1, len(request.series), "series")
+        if number % step == 0:
+            context.progress(number, len(request.series), "series")
     return ForecastResponse(series=results)
 
 

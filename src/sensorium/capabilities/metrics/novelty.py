@@ -22,8 +22,9 @@ from sensorium.core.errors import InvalidInputError
 
 TOLERANCE = 0.02
 """Share of the past range that a value may lie away from all past values."""
-WARM_UP_POINTS = 4.0
-"""With few points there are wide gaps by chance: n of them are tolerated gaps of this over n."""
+WARM_UP_POINTS = 12.0
+"""With few points there are wide gaps by chance: after n of them, this over n is tolerated. Plain
+noise (normal, log-normal, Poisson, a rhythm, a random walk) then alerts about once in 100 points."""
 WIDEST_TOLERANCE = 0.5
 FEWEST_POINTS = 5
 ROUNDING = 1e-9

@@ -77,6 +77,11 @@ def _times(series: Series, first: int, check: Check) -> Floats:
         interval_s = DEFAULT_INTERVAL_S if series.interval_s is None else series.interval_s
         if not 0 < interval_s <= MAX_EPOCH_S:
             raise InvalidInputError("interval_s must be a positive number of seconds.")
+        if (first + count) * interval_s > MAX_EPOCH_S:
+            raise InvalidInputError(
+                f"Series {series.name!r} ends later than {MAX_EPOCH_S:g} s after its start.",
+                details={"series": series.name},
+            )
         return np.arange(first, first + count, dtype=np.float64) * interval_s
     if series.interval_s is not None:
         raise InvalidInputError(

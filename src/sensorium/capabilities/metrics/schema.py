@@ -48,7 +48,7 @@ class DetectAnomaliesRequest(Struct, frozen=True, kw_only=True, forbid_unknown_f
     ] = False
 
 
-class Anomaly(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
+class Anomaly(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A point outside its band."""
 
     index: Annotated[Count, Meta(description="Its position among the values given.")]
@@ -256,13 +256,25 @@ class Crossing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         ),
     ]
     in_s: Annotated[NotNegative | None, Meta(description="Seconds from the last point until then.")]
+    timestamp: Annotated[EpochSeconds | None, Meta(description="When.")]
+    earliest_in_s: Annotated[
+        NotNegative | None,
+        Meta(description="When the interval's edge gets there, if within the horizon."),
+    ]
 
 
 class SeriesForecast(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to come of one series."""
 
     name: Name
-    method: Annotated[str, Meta(max_length=64, description="The method that was used.")]
+    method: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            description="The method used: last, median, trend, season (all of them cheap), or "
+            "linear.",
+        ),
+    ]
     interval_s: Annotated[float, Meta(gt=0, description="Seconds between two steps.")]
     points: Annotated[list[ForecastPoint], Meta(description="The steps, in order of time.")]
     backtest_error: Annotated[

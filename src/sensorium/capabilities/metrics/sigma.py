@@ -19,7 +19,7 @@ from sensorium.capabilities.metrics.moments import (
     joined,
     merge,
 )
-from sensorium.capabilities.metrics.points import Floats
+from sensorium.capabilities.metrics.points import MAX_MAGNITUDE, Floats
 from sensorium.capabilities.metrics.schema import SeriesState
 from sensorium.core.errors import InvalidInputError
 
@@ -80,6 +80,8 @@ class Sigma:
         times, values = np.array(state.times), np.array(state.values)
         if len(times) != len(values) or np.any(times[1:] < times[:-1]):
             raise InvalidInputError(f"The window of series {state.name!r} is not in order.")
+        if not (np.isfinite(times).all() and np.all(np.abs(values) <= MAX_MAGNITUDE)):
+            raise InvalidInputError(f"The window of series {state.name!r} is not of numbers.")
         self.judge(times, values)
 
     def _parts(

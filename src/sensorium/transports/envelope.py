@@ -1,0 +1,204 @@
+"""The envelope: many calls at once over one connection that carries messages both ways.
+
+    {"id": 1, "op": "logs.cluster", "data": {…}}   begin a call; also "priority", "deadline_s"
+    {"id": 1, "chunk": {…}}, {"id": 1, "end": {}}  items for a call that listens
+    {"id": 1, "cancel": true}                      stop it
+
+and back `{"id": 1, "data": {…}}`, or `{"id": 1, "chunk": {…}}` … `{"id": 1, "end": {}}`, or
+`{"id": 1, "error": {"code": …, "message": …, "details": …}}`: exactly one end for every call.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from sensorium.core.dispatch import Caller, Dispatcher, Encoded, Principal, Priority
+from sensorium.core.errors import (
+    CancelledCallError,
+    ConflictError,
+    ErrorBody,
+    InvalidInputError,
+    MalformedInputError,
+    OverloadedError,
+    SensoriumError,
+)
+from sensorium.core.operation import Kind
+
+MAX_CALLS = 256
+"""Calls that one connection may have in flight."""
+BACKLOG = 64
+"""Items of a listening call that may wait; one more holds up the connection's reader."""
+
+CallId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[str, Meta(max_length=128)]
+
+
+_ABSENT = Raw()
+_EMPTY = Raw(b"{}")
+
+
+class _Id(Struct):
+    """What is read of a message that is otherwise wrong, to say which one it was."""
+
+    id: CallId
+
+
+class Incoming(Struct, forbid_unknown_fields=True):
+    """A message from the client."""
+
+    id: CallId
+    op: Annotated[str, Meta(max_length=128)] | None = None
+    data: Raw = _ABSENT
+    chunk: Raw = _ABSENT
+    end: Raw = _ABSENT
+    cancel: bool = False
+    priority: Literal["interactive", "batch"] = "interactive"
+    deadline_s: Annotated[float, Meta(gt=0, le=86_400)] | None = None
+    idempotency_key: Annotated[str, Meta(max_length=256)] | None = None
+
+
+class Outgoing(Struct, omit_defaults=True):
+    """A message to the client."""
+
+    id: CallId | None
+    data: Raw = _ABSENT
+    chunk: Raw = _ABSENT
+    end: Raw = _ABSENT
+    error: ErrorBody | None = None
+
+
+@dataclass(slots=True)
+class _Call:
+    items: asyncio.Queue[Encoded | None]
+    task: "asyncio.Task[None] | None" = None
+    cancelled: bool = False
+
+
+Send = Callable[[bytes], Awaitable[None]]
+
+
+class Conversation:
+    """One connection's calls. `send` writes one message and may wait while the client is slow."""
+
+    def __init__(self, dispatcher: Dispatcher, principal: Principal, door: str, send: Send) -> None:
+        self._dispatcher = dispatcher
+        self._principal = principal
+        self._door = door
+        self._send = send
+        self._calls: dict[CallId, _Call] = {}
+        self._decoder = msgspec.json.Decoder(Incoming)
+        self._count = 0
+
+    async def hear(self, message: bytes | str) -> None:
+        """Take up one message; whatever is wrong with it is answered, and nothing is raised."""
+        call_id: CallId | None = None
+        try:
+            incoming = _decode(self._decoder, message)
+            call_id = incoming.id
+            if incoming.op is not None:
+                self._begin(incoming, incoming.op)
+            else:
+                await self._continue(incoming)
+        except SensoriumError as error:
+            known = _id_of(message) if call_id is None else call_id
+            await self._answer(Outgoing(known, error=error.body()))
+
+    async def close(self) -> None:
+        """The client is gone: cancel what still runs."""
+        tasks = [call.task for call in self._calls.values() if call.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, incoming: Incoming, name: str) -> None:
+        if incoming.id in self._calls:
+            raise ConflictError("a call with this id is still running on this connection")
+        if len(self._calls) >= MAX_CALLS:
+            raise OverloadedError(
+                f"one connection may have {MAX_CALLS} calls in flight", retry_after_s=1.0
+            )
+        call = self._calls[incoming.id] = _Call(asyncio.Queue(BACKLOG))
+        call.task = asyncio.create_task(self._run(call, incoming, name))
+
+    async def _continue(self, incoming: Incoming) -> None:
+        call = self._calls.get(incoming.id)
+        if call is None:
+            if incoming.cancel or bytes(incoming.end):
+                return  # it ended by itself while this was on its way
+            raise InvalidInputError("there is no call with this id, and the message begins none")
+        if incoming.cancel:
+            call.cancelled = True
+            if call.task is not None:
+                call.task.cancel()
+        elif bytes(incoming.chunk):
+            await call.items.put(Encoded(bytes(incoming.chunk)))
+        elif bytes(incoming.end):
+            await call.items.put(None)
+        else:
+            raise InvalidInputError("a message holds op, chunk, end or cancel")
+
+    async def _run(self, call: _Call, incoming: Incoming, name: str) -> None:
+        self._count += 1
+        caller = Caller(
+            self._principal,
+            request_id=f"{id(self):x}-{self._count}",
+            door=self._door,
+            deadline_s=incoming.deadline_s,
+            priority=Priority(incoming.priority),
+            idempotency_key=incoming.idempotency_key,
+        )
+        payload = Encoded(bytes(incoming.data))
+        try:
+            last = await self._serve(call, incoming.id, name, payload, caller)
+        except SensoriumError as error:
+            last = Outgoing(incoming.id, error=error.body())
+        except asyncio.CancelledError:
+            if not call.cancelled:
+                raise
+            last = Outgoing(incoming.id, error=CancelledCallError().body())
+        finally:
+            del self._calls[incoming.id]
+        await self._answer(last)
+
+    async def _serve(
+        self, call: _Call, call_id: CallId, name: str, payload: Encoded, caller: Caller
+    ) -> Outgoing:
+        """Run a call; returns its last message."""
+        operation = self._dispatcher.registry.get(name)
+        if operation.kind is Kind.UNARY:
+            answer = await self._dispatcher.call(name, payload, caller)
+            return Outgoing(call_id, data=Raw(answer.json()))
+        items = _items(call.items) if operation.kind is Kind.DUPLEX else None
+        answers = self._dispatcher.stream(name, payload, caller, items)
+        async with aclosing(answers):
+            async for answer in answers:
+                await self._answer(Outgoing(call_id, chunk=Raw(answer.json())))
+        return Outgoing(call_id, end=_EMPTY)
+
+    async def _answer(self, message: Outgoing) -> None:
+        await self._send(msgspec.json.encode(message))
+
+
+async def _items(queue: asyncio.Queue[Encoded | None]) -> AsyncIterator[Encoded]:
+    while (item := await queue.get()) is not None:
+        yield item
+
+
+def _id_of(message: bytes | str) -> CallId | None:
+    try:
+        return msgspec.json.decode(message, type=_Id).id
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+
+
+def _decode(decoder: msgspec.json.Decoder[Incoming], message: bytes | str) -> Incoming:
+    try:
+        return decoder.decode(message)
+    except msgspec.ValidationError as error:
+        raise InvalidInputError(f"not an envelope: {error}") from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise MalformedInputError("the message is not JSON") from None

@@ -1,0 +1,68 @@
+"""The WebSocket door: the envelope, one message per frame."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from sensorium.core.dispatch import Dispatcher
+from sensorium.core.errors import SensoriumError
+from sensorium.transports.envelope import Conversation
+
+POLICY_VIOLATION = 1008
+SLOW_S = 30.0
+"""A client that has not read for this long is let go."""
+
+Message = MutableMapping[str, Any]
+
+
+class WebSocketDoor:
+    """An ASGI application for WebSocket connections whose sender has been checked already.
+
+    The API key comes as a header, or, from a browser, as the subprotocol `sensorium.key.KEY`
+    beside `sensorium.v1`.
+    """
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
+
+    async def __call__(
+        self,
+        scope: MutableMapping[str, Any],
+        receive: Callable[[], Awaitable[Message]],
+        send: Callable[[Message], Awaitable[None]],
+    ) -> None:
+        """Serve one connection (ASGI)."""
+        await receive()  # websocket.connect
+        try:
+            principal = self._dispatcher.identify(_credential(scope))
+        except SensoriumError:
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
+        ours = "sensorium.v1" if "sensorium.v1" in scope.get("subprotocols", ()) else None
+        await send({"type": "websocket.accept", "subprotocol": ours})
+        lock = asyncio.Lock()
+
+        async def write(message: bytes) -> None:
+            async with lock, asyncio.timeout(SLOW_S):
+                await send({"type": "websocket.send", "text": message.decode()})
+
+        conversation = Conversation(self._dispatcher, principal, "websocket", write)
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                await conversation.hear(message.get("text") or message.get("bytes") or b"")
+        except TimeoutError:
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+        finally:
+            await conversation.close()
+
+
+def _credential(scope: MutableMapping[str, Any]) -> str | None:
+    headers = dict(scope["headers"])
+    scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return str(token).strip()
+    if b"x-api-key" in headers:
+        return str(headers[b"x-api-key"].decode("latin-1"))
+    mark = "sensorium.key."
+    given = [name for name in scope.get("subprotocols", ()) if name.startswith(mark)]
+    return given[0].removeprefix(mark) if given else None

@@ -1,0 +1,25 @@
+"""What every test may use."""
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import PLUGIN, Server, serving
+
+sys.path.insert(0, str(PLUGIN))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A server that many tests share; one that changes or breaks it starts its own."""
+    with serving() as running:
+        yield running
+
+
+def missing(what: str) -> None:
+    """Skip for a missing program; where everything was to be installed, fail instead."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing, and here it must not be")
+    pytest.skip(f"{what} is not installed")

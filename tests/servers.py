@@ -1,0 +1,86 @@
+"""A real server in a process of its own, for tests."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+PLUGIN = ROOT / "tests" / "plugin"
+START_S = 30
+
+
+@dataclass
+class Server:
+    """A running server."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+    data_dir: Path
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def ws_url(self) -> str:
+        """Where its WebSocket door is."""
+        return self.url.replace("http", "ws", 1) + "/v1/ws"
+
+    def client(self, **options: object) -> httpx.Client:
+        """A client for it."""
+        return httpx.Client(base_url=self.url, **{"timeout": 30.0, **options})  # type: ignore[arg-type]
+
+    def stop(self, timeout_s: float = 30) -> int:
+        """Stop it as an operator would; returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout_s)
+
+
+@contextmanager
+def serving(*flags: str, environ: dict[str, str] | None = None) -> Iterator[Server]:
+    """A server on a free port, with a data folder of its own; stopped at the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sensorium", "serve", "--port", "0", *flags],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=folder,
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("SENSORIUM_")},
+                "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(PLUGIN)]),
+                "SENSORIUM_DATA_DIR": folder,
+                **(environ or {}),
+            },
+        )
+        server = Server("", process, Path(folder))
+        listening = threading.Event()
+        reader = threading.Thread(target=_read, args=(server, listening), daemon=True)
+        reader.start()
+        try:
+            if not listening.wait(START_S) or not server.url:
+                raise RuntimeError("the server did not start:\n" + "".join(server.log))
+            yield server
+        finally:
+            server.stop()
+            reader.join(5)
+            assert process.stderr is not None
+            process.stderr.close()
+
+
+def _read(server: Server, listening: threading.Event) -> None:
+    assert server.process.stderr is not None
+    for line in server.process.stderr:
+        server.log.append(line)
+        if line.startswith("Sensorium is at "):
+            server.url = line.split()[-1]
+            listening.set()
+    listening.set()
+
+
