@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,17 @@ class Server:
         """A client for it."""
         return httpx.Client(base_url=self.url, **{"timeout": 30.0, **options})  # type: ignore[arg-type]
 
+    def wait_until_ready(self) -> None:
+        """Return when it says that it is ready, with all its workers."""
+        until = time.monotonic() + START_S
+        with self.client() as http:
+            while time.monotonic() < until:
+                workers = http.get("/readyz").json()["workers"]
+                if workers["alive"] == workers["wanted"]:
+                    return
+                time.sleep(0.02)
+        raise RuntimeError("the server did not become ready:\n" + "".join(self.log))
+
     def stop(self, timeout_s: float = 30) -> int:
         """Stop it as an operator would; returns its exit status."""
         if self.process.poll() is None:
@@ -44,7 +56,9 @@ class Server:
 
 
 @contextmanager
-def serving(*flags: str, environ: dict[str, str] | None = None) -> Iterator[Server]:
+def serving(
+    *flags: str, environ: dict[str, str] | None = None, ready: bool = True
+) -> Iterator[Server]:
     """A server on a free port, with a data folder of its own; stopped at the end."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
@@ -66,6 +80,8 @@ def serving(*flags: str, environ: dict[str, str] | None = None) -> Iterator[Serv
         try:
             if not listening.wait(START_S) or not server.url:
                 raise RuntimeError("the server did not start:\n" + "".join(server.log))
+            if ready:
+                server.wait_until_ready()
             yield server
         finally:
             server.stop()
@@ -82,5 +98,3 @@ def _read(server: Server, listening: threading.Event) -> None:
             server.url = line.split()[-1]
             listening.set()
     listening.set()
-
-

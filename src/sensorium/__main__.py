@@ -4,13 +4,19 @@ import sys
 
 from sensorium.core.loading import load
 
+FAST = {
+    "serve": "sensorium.cli.serve:main",
+    "health": "sensorium.cli.health:main",
+}
+"""Commands that do without the command-line library, because their start is waited for."""
+
 
 def main() -> None:
     """Run the command line."""
-    arguments = sys.argv[1:]
-    if arguments[:1] == ["serve"]:
-        sys.exit(load("sensorium.cli.serve:main")(arguments[1:]))
-    sys.exit(load("sensorium.cli.main:main")(arguments))
+    command, *arguments = sys.argv[1:] or [""]
+    if command in FAST:
+        sys.exit(load(FAST[command])(arguments))
+    sys.exit(load("sensorium.cli.main:main")(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The composition root: settings in, a wired server out. Only here is known who implements what."""
 
 import asyncio
+import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -36,6 +38,8 @@ MODULES = {
 }
 """Which module declares the operations of a noun; each is imported when first asked for."""
 LAG_S = 0.1
+TRACING = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""OpenTelemetry's standard variables; where one is set, calls are traced."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -96,6 +100,18 @@ class App:
         self.telemetry.readings += _readings(self)
         self.dispatcher.parts = {Readiness: self.readiness, Registry: self.registry}
 
+    def new_key(self) -> str | None:
+        """The text of a key made now, where one is needed, none exists and one may be made."""
+        needs_one = self.access.key_needed and not self.access.has_key
+        if not (needs_one and self.settings.control.make_key):
+            return None
+        try:
+            _, text = self.keys.create("made at the first start")
+        except OSError:  # a read-only root: the key lives as long as this server
+            text = secrets.token_urlsafe(32)
+            self.access.give(text)
+        return text
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator["App"]:
         """Have the parts run, and stop them in the reverse order of their floors.
@@ -103,6 +119,11 @@ class App:
         The workers start with `start_workers`, or with the first call that wants one.
         """
         async with AsyncExitStack() as stack:
+            if any(name in os.environ for name in TRACING):
+                tracer = self.telemetry.tracer = load(
+                    "sensorium.core.tracing:OpenTelemetryTracer"
+                )()
+                stack.push_async_callback(asyncio.to_thread, tracer.stop)
             stack.callback(self.threads.stop)
             if self.processes is not None:
                 stack.push_async_callback(self.processes.stop)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import zstandard
-
 from tests.servers import Server, serving
 
 
@@ -241,11 +240,14 @@ def test_a_stopping_server_lets_a_call_finish() -> None:
         http.post("/v1/testing/process", json={"token": "warm"})
         with socket.create_connection((http.base_url.host, http.base_url.port or 0)) as raw:
             body = b'{"token": "late", "seconds": 1}'
-            head = f"POST /v1/testing/process HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n\r\n"
-            raw.sendall(head.encode() + body)
-            while '"in_flight":1,"p50_s"' not in http.get("/v1/system/activity").text.replace(
-                " ", ""
-            ).split("testing.process")[-1][:80]:
+            head = "POST /v1/testing/process HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+            raw.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+            while (
+                '"in_flight":1,"p50_s"'
+                not in http.get("/v1/system/activity")
+                .text.replace(" ", "")
+                .split("testing.process")[-1][:80]
+            ):
                 pass
             own.process.send_signal(signal.SIGTERM)
             raw.settimeout(10)

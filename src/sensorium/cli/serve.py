@@ -29,6 +29,7 @@ Examples:
   SENSORIUM_API_KEYS=secret sensorium serve --host 0.0.0.0
 """
 MODES = ("http",)
+SWITCHES = ("warm", "allow_unauthenticated", "make_key")
 
 
 def main(arguments: list[str]) -> int:
@@ -67,7 +68,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
         key = name.removeprefix("--").replace("-", "_")
         if equals:
             flags[key] = value
-        elif key in ("warm", "allow_unauthenticated"):
+        elif key in SWITCHES:
             flags[key] = True
         elif rest:
             flags[key] = rest.pop(0)
@@ -77,12 +78,22 @@ def parse(arguments: list[str]) -> dict[str, Any]:
 
 
 def announce(address: str, app: App) -> None:
-    """Say where the server is."""
-    del app
-    sys.stderr.write(
-        f"Sensorium is at {address}\n"
-        f"  page        {address}/\n"
-        f"  operations  {address}/api-doc/\n"
-        f"  metrics     {address}/metrics\n"
-    )
+    """Say where the server is, and with which key it can be called if that is news."""
+    lines = [
+        f"Sensorium is at {address}",
+        f"  page        {address}/",
+        f"  operations  {address}/api-doc/",
+        f"  metrics     {address}/metrics",
+    ]
+    key = app.new_key()
+    if key is not None:
+        lines += ["", f"  API key     {key}", "  It is shown this once: keep it.", ""]
+    elif app.access.key_needed and not app.access.has_key:
+        lines += [
+            "",
+            "  This address is public and there is no API key, so every call is refused.",
+            "  Make one with `sensorium keys create`, or set SENSORIUM_ALLOW_UNAUTHENTICATED=true.",
+            "",
+        ]
+    sys.stderr.write("\n".join(lines) + "\n")
     sys.stderr.flush()

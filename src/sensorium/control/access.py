@@ -27,11 +27,16 @@ class Access:
     @property
     def key_needed(self) -> bool:
         """Whether a call to what is not public needs a key."""
-        return (
-            self._key_needed
-            or bool(self._given)
-            or (self._store is not None and self._store.any_valid())
-        )
+        return self._key_needed or self.has_key
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is any valid key."""
+        return bool(self._given) or (self._store is not None and self._store.any_valid())
+
+    def give(self, key: str) -> None:
+        """One more key that may call everything, for as long as this process lives."""
+        self._given.append(key.encode())
 
     def identify(self, credential: str | None) -> Principal:
         """Whose credential that is; none is `ANONYMOUS`.

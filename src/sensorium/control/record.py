@@ -16,7 +16,7 @@ _OURS = ("internal", "unavailable")
 class Record:
     """Begun when a call is admitted; `ended` or `failed` is called once."""
 
-    __slots__ = ("_began", "_caller", "_name", "_stats", "_telemetry")
+    __slots__ = ("_began", "_caller", "_name", "_span", "_stats", "_telemetry")
 
     def __init__(self, telemetry: Telemetry, name: str, caller: Caller) -> None:
         self._telemetry = telemetry
@@ -24,6 +24,8 @@ class Record:
         self._caller = caller
         self._stats = telemetry.of(name)
         self._stats.in_flight += 1
+        tracer = telemetry.tracer
+        self._span = None if tracer is None else tracer.begin(name, caller)
         self._began = time.perf_counter()
 
     def ended(self, code: str) -> None:
@@ -39,6 +41,8 @@ class Record:
             stats.last_failure = now
         call = RecentCall(now, self._name, self._caller.door, code, seconds)
         self._telemetry.recent.append(call)
+        if self._telemetry.tracer is not None:
+            self._telemetry.tracer.end(self._span, code)
 
     def failed(self, error: BaseException) -> BaseException:
         """The call raised; returns what to raise in its place."""

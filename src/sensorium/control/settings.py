@@ -50,6 +50,10 @@ class ControlSettings(Struct, frozen=True, kw_only=True):
     api_keys: Annotated[
         Secret, Meta(description="Keys that may call everything, separated by commas.")
     ] = Secret("")
+    make_key: Annotated[
+        bool,
+        Meta(description="Where a key is needed and there is none, make one and print it once."),
+    ] = False
     allow_unauthenticated: Annotated[
         bool, Meta(description="Serve a public address without asking for a key.")
     ] = False

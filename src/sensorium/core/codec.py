@@ -58,7 +58,9 @@ def validate(value: S) -> S:
     """
     try:
         return msgspec.convert(
-            msgspec.to_builtins(value, builtin_types=(bytes,)), type(value), builtin_types=(bytes,)
+            msgspec.to_builtins(value, builtin_types=(bytes, msgspec.Raw)),
+            type(value),
+            builtin_types=(bytes,),
         )
     except (msgspec.ValidationError, RecursionError, TypeError) as error:
         raise _explained(error) from None

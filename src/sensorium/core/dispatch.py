@@ -46,6 +46,8 @@ class Caller:
     """Only ever shortens the operation's own."""
     priority: Priority = Priority.INTERACTIVE
     idempotency_key: str | None = None
+    trace_parent: str = ""
+    """The W3C `traceparent` that it came with."""
     on_progress: Callable[[int, int | None, str], None] | None = None
 
 

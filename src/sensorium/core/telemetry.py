@@ -10,10 +10,12 @@ import time
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Meta, Struct
+
+from sensorium.core.dispatch import Caller
 
 BUCKETS_S = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
@@ -76,6 +78,19 @@ class Reading(NamedTuple):
     read: Callable[[], Mapping[str, float]]
 
 
+class Tracer(Protocol):
+    """Follows calls into a tracing system."""
+
+    def begin(self, operation: str, caller: Caller) -> Any:
+        """Begin a call's span."""
+
+    def end(self, span: Any, code: str) -> None:
+        """End it, with an error's code or `ok`."""
+
+    def stop(self) -> None:
+        """Export what is left."""
+
+
 class Telemetry:
     """The server's counters."""
 
@@ -87,6 +102,7 @@ class Telemetry:
         self.recent: deque[RecentCall] = deque(maxlen=RECENT)
         self.readings: list[Reading] = []
         """Added by the parts' owner."""
+        self.tracer: Tracer | None = None
         self.loop_lag_s = 0.0
         self.loop_lag_max_s = 0.0
 

@@ -155,7 +155,9 @@ async def count_async(request: Times, context: Context) -> AsyncIterator[Item]:
         yield Item(index=index)
 
 
-@operation("testing.mirror", execution=Execution.PROCESS, example=Times(), incoming_example=(EXAMPLE,))
+@operation(
+    "testing.mirror", execution=Execution.PROCESS, example=Times(), incoming_example=(EXAMPLE,)
+)
 def mirror(request: Times, incoming: Iterator[Token], context: WorkContext) -> Iterator[Item]:
     """Each item back with its number, from a worker, until there are no more."""
     del request

@@ -133,12 +133,21 @@ def group(reading: Reading, context: WorkContext) -> tuple[list[Group], dict[int
     return sorted(by_id.values(), key=lambda found: (-found.count, found.first)), of_kind
 
 
+def examples_of(
+    found: Group, lines: Sequence[str], wanted: int, *, mask_secrets: bool
+) -> list[str]:
+    """Up to `wanted` lines of a group, the earliest of each of its kinds."""
+    return [
+        presentable(lines[index], mask_secrets=mask_secrets)
+        for index in nsmallest(wanted, found.samples)
+    ]
+
+
 def describe(found: Group, request: ClusterRequest) -> Cluster:
     """A group as the answer shows it."""
     template = found.pattern.template
     theme = theme_of(found.templates)
     severity = severity_of(found.templates, found.levels)
-    samples = nsmallest(request.examples, found.samples)
     first, last = request.lines[found.first], request.lines[found.last]
     return Cluster(
         id=found.pattern.id,
@@ -153,10 +162,9 @@ def describe(found: Group, request: ClusterRequest) -> Cluster:
         last_index=found.last,
         first_time=time_stamp(first) if found.stamped else None,
         last_time=time_stamp(last) if found.stamped else None,
-        examples=[
-            presentable(request.lines[index], mask_secrets=request.mask_secrets)
-            for index in samples
-        ],
+        examples=examples_of(
+            found, request.lines, request.examples, mask_secrets=request.mask_secrets
+        ),
     )
 
 

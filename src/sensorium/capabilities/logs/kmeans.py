@@ -88,7 +88,7 @@ def _centres(
 ) -> Vectors:
     """The centres of the best division into at most `most` groups."""
     distinct = len(np.unique(points, axis=0))
-    tried = [k for k in CANDIDATES if k <= min(most, distinct)]
+    tried = [k for k in CANDIDATES if k <= min(most, max(1, 1.5 * distinct**0.5))]
     divisions = [_fit(points, weights, k, context) for k in tried]
     # A finer division must be clearly better, or every line ends up alone.
     return max(divisions, key=lambda division: division[1] - 0.005 * len(division[0]))[0]

@@ -102,6 +102,11 @@ def worst(severities: Iterable[Severity]) -> Severity:
     return max(severities, key=_RANK.__getitem__, default="info")
 
 
+def rank(severity: Severity) -> int:
+    """The place of a severity among them all, the mildest being 0."""
+    return _RANK[severity]
+
+
 def is_trouble(severity: Severity) -> bool:
     """Whether it calls for attention."""
     return _RANK[severity] >= _RANK["warning"]

@@ -160,3 +160,79 @@ class ClusterResponse(_Base):
     header_share: Annotated[
         Share, Meta(description="The part of the lines in which a header was recognised.")
     ]
+
+
+Rate = Annotated[
+    float, Meta(description="Lines of the pattern per 1,000 lines of its side.", ge=0, le=1_000)
+]
+Probability = Annotated[float, Meta(ge=0, le=1)]
+
+
+class CompareRequest(_Base):
+    """Two sets of lines, such as an hour before and an hour after a deploy."""
+
+    before: Lines
+    after: Lines
+    min_change: Annotated[
+        float,
+        Meta(description="A rate counts as changed from this factor on, up or down.", gt=1, le=1e6),
+    ] = 2.0
+    false_alarm_rate: Annotated[
+        float,
+        Meta(
+            description="The part of the reported patterns that may be chance (Benjamini-Hochberg "
+            "over all patterns).",
+            gt=0,
+            le=0.5,
+        ),
+    ] = 0.01
+    max_changes: Annotated[
+        int, Meta(description="At most so many patterns in each list.", ge=1, le=10_000)
+    ] = 200
+    strip_headers: StripHeaders = "auto"
+    examples: ExampleCount = 3
+    mask_secrets: MaskSecrets = True
+
+
+class Change(_Base):
+    """A pattern whose rate differs between the two sides."""
+
+    id: ClusterId
+    template: Template
+    label: Label
+    theme: Theme
+    severity: Severity
+    before_count: Annotated[Count, Meta(description="Lines before.")]
+    after_count: Annotated[Count, Meta(description="Lines after.")]
+    before_rate: Rate
+    after_rate: Rate
+    factor: Annotated[
+        float | None,
+        Meta(description="after_rate / before_rate; null where it was never seen before.", ge=0),
+    ]
+    p_value: Annotated[
+        Probability,
+        Meta(description="How likely so large a difference is by chance, bursts allowed for."),
+    ]
+    examples: Examples = []
+
+
+Changes = Annotated[list[Change], Meta(max_length=10_000)]
+
+
+class CompareResponse(_Base):
+    """What is new, gone, or changed in rate; the gravest and largest changes first."""
+
+    new: Annotated[Changes, Meta(description="Seen only after, too often to be chance.")]
+    gone: Annotated[Changes, Meta(description="Seen only before, too often to be chance.")]
+    changed: Annotated[Changes, Meta(description="Seen on both sides at different rates.")]
+    uncertain: Annotated[
+        Changes,
+        Meta(
+            description="Seen on one side only, but so rarely that chance explains it; what calls "
+            "for attention comes first."
+        ),
+    ]
+    before_lines: Count
+    after_lines: Count
+    patterns: Annotated[Count, Meta(description="Distinct patterns on either side.")]

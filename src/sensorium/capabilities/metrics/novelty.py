@@ -9,7 +9,8 @@ the range.
 """
 
 import math
-from bisect import bisect_left, insort
+from array import array
+from bisect import bisect_left
 from itertools import pairwise
 from typing import Any
 
@@ -24,7 +25,8 @@ TOLERANCE = 0.02
 """Share of the past range that a value may lie away from all past values."""
 WARM_UP_POINTS = 12.0
 """With few points there are wide gaps by chance: after n of them, this over n is tolerated. Plain
-noise (normal, log-normal, Poisson, a rhythm, a random walk) then alerts about once in 100 points."""
+noise (normal, log-normal, Poisson, with a rhythm, a random walk) then alerts about once in its
+first 100 points."""
 WIDEST_TOLERANCE = 0.5
 FEWEST_POINTS = 5
 ROUNDING = 1e-9
@@ -45,8 +47,7 @@ class Novelty:
         self._sensitivity = sensitivity
         self._exponent = FINEST_EXPONENT
         self._seen = 0
-        self._known: set[float] = set()
-        self._cells: list[float] = []
+        self._cells = array("d")
 
     def judge(self, times: Floats, values: Floats) -> Bands:
         """See `Detector.judge`; `times` do not matter to it."""
@@ -82,8 +83,7 @@ class Novelty:
         if bool(cells) != bool(state.seen) or len(cells) > state.seen:
             raise InvalidInputError(f"The cells of series {state.name!r} contradict its count.")
         self._exponent, self._seen = state.exponent, state.seen
-        self._cells = [float(cell) for cell in cells]
-        self._known = set(self._cells)
+        self._cells = array("d", cells)
 
     def _meet(self, values: Floats, expected: Floats, ranges: Floats) -> tuple[int, float]:
         """Fill in the middle of each band and the past range, and learn, until the grid changes.
@@ -91,51 +91,56 @@ class Novelty:
         Returns how many values were met, and the width of the cells they were met on.
         """
         width = math.ldexp(1.0, self._exponent)
-        cells = np.floor(values / width)
-        np.multiply(cells + 0.5, width, out=expected)
-        known = self._known
+        numbers = np.floor(values / width)
+        np.multiply(numbers + 0.5, width, out=expected)
+        cells = self._cells
         ranged = 0
-        for position, cell in enumerate(cells.tolist()):
-            if cell in known:
-                continue
-            ranges[ranged : position + 1] = self._range(width)
-            ranged = position + 1
-            if known:
-                expected[position] = (self._nearest(cell) + 0.5) * width
-            if self._learn(float(values[position]), cell):
-                return ranged, width
+        for position in self._unknown(numbers):
+            cell = float(numbers[position])
+            place = bisect_left(cells, cell)
+            if place < len(cells) and cells[place] == cell:
+                continue  # met just now, among these
+            around = cells[max(place - 1, 0) : place + 1]
+            if around:
+                below, above = around[0], around[-1]
+                nearest = below if cell - below <= above - cell else above
+                expected[position] = (nearest + 0.5) * width
+            if not 0 < place < len(cells):
+                ranges[ranged : position + 1] = self._range(width)
+                ranged = position + 1
+                if self._reach(float(values[position])):
+                    return ranged, width
+            cells.insert(place, cell)
         ranges[ranged:] = self._range(width)
         return len(values), width
 
     def _range(self, width: float) -> float:
         return (self._cells[-1] - self._cells[0]) * width if self._cells else 0.0
 
-    def _nearest(self, cell: float) -> float:
-        right = bisect_left(self._cells, cell)
-        near = self._cells[max(right - 1, 0) : right + 1]
-        return min(near, key=lambda other: abs(other - cell))
+    def _unknown(self, numbers: Floats) -> list[int]:
+        """Which of the cells were not met before these."""
+        if not self._cells:
+            return list(range(len(numbers)))
+        met = np.array(self._cells)
+        place = np.minimum(np.searchsorted(met, numbers), len(met) - 1)
+        return np.flatnonzero(met[place] != numbers).tolist()
 
-    def _learn(self, value: float, cell: float) -> bool:
-        """Remember a value whose cell is new; returns whether the grid had to change."""
+    def _reach(self, value: float) -> bool:
+        """Make the grid coarse enough for a value outside the range; learn it if it changed."""
         width = math.ldexp(1.0, self._exponent)
         lowest = min(self._cells[0] * width, value) if self._cells else value
         highest = max((self._cells[-1] + 1) * width, value) if self._cells else value
         exponent = max(
-            self._exponent,
             _exponent_above(max(abs(lowest), abs(highest))) - CELL_BITS,
             _exponent_above((highest - lowest) / (MAX_CELLS - 1)),
         )
-        changed = exponent > self._exponent
-        if changed:
-            merged = {math.floor(math.ldexp(c, self._exponent - exponent)) for c in self._cells}
-            merged.add(math.floor(math.ldexp(value, -exponent)))
-            self._exponent = exponent
-            self._cells = sorted(map(float, merged))
-            self._known = set(self._cells)
-        else:
-            self._known.add(cell)
-            insort(self._cells, cell)
-        return changed
+        if exponent <= self._exponent:
+            return False
+        merged = {math.floor(math.ldexp(cell, self._exponent - exponent)) for cell in self._cells}
+        merged.add(math.floor(math.ldexp(value, -exponent)))
+        self._exponent = exponent
+        self._cells = array("d", sorted(merged))
+        return True
 
     def _tolerances(self, count: int) -> Floats:
         """The shares of the past range tolerated at the next points; NaN while it warms up."""

@@ -83,6 +83,8 @@ class Exchange:
             caller.priority = _priority(self.header(b"x-priority"))
         if b"x-deadline-s" in headers:
             caller.deadline_s = _seconds(self.header(b"x-deadline-s"))
+        if b"traceparent" in headers:
+            caller.trace_parent = self.header(b"traceparent")[:128]
         if b"idempotency-key" in headers:
             caller.idempotency_key = self.header(b"idempotency-key")[:256]
         return caller

@@ -1,0 +1,171 @@
+"""What `logs.watch` takes and gives."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from sensorium.capabilities.logs.schema import (
+    ClusterId,
+    Count,
+    Label,
+    MaskSecrets,
+    Probability,
+    Severity,
+    Share,
+    StripHeaders,
+    Template,
+    Theme,
+    _Base,
+)
+
+MAX_SIGNATURES = 20_000
+MAX_TOKENS = 64
+MAX_TOKEN_CHARS = 200
+MAX_EXAMPLE_CHARS = 500
+
+Token = Annotated[str, Meta(max_length=MAX_TOKEN_CHARS)]
+Words = Annotated[list[Token], Meta(max_length=MAX_TOKENS)]
+Example = Annotated[str, Meta(description="A line of it.", max_length=1_000)]
+
+
+class SignatureState(_Base):
+    """A masked line that was seen, and how often."""
+
+    tokens: Words
+    count: Count
+    levels: Annotated[dict[Annotated[str, Meta(max_length=16)], Count], Meta(max_length=32)] = {}
+    example: Example = ""
+    known: Annotated[bool, Meta(description="It was reported, or learnt at the beginning.")] = False
+
+
+class FamilyState(_Base):
+    """Signatures that are kept together; `columns` is set when they were too many to keep each."""
+
+    signatures: Annotated[list[SignatureState], Meta(max_length=MAX_SIGNATURES)]
+    columns: Annotated[
+        list[Annotated[list[Token], Meta(max_length=1_000)] | None] | None,
+        Meta(description="Values at each position; null: too many.", max_length=MAX_TOKENS),
+    ] = None
+
+
+class HistoryState(_Base):
+    """How often a pattern came in past windows."""
+
+    id: ClusterId
+    windows: Count
+    total: Count
+    squares: Annotated[float, Meta(ge=0, le=1e18)]
+
+
+class WatchSnapshot(_Base):
+    """All that a watch has learnt, as plain data: hand it to the next call to go on from here."""
+
+    version: Annotated[int, Meta(ge=1, le=1)] = 1
+    lines: Count
+    records: Count
+    level: Annotated[int, Meta(ge=0, le=2)]
+    families: Annotated[list[FamilyState], Meta(max_length=MAX_SIGNATURES)]
+    histories: Annotated[list[HistoryState], Meta(max_length=MAX_SIGNATURES)] = []
+
+
+class WatchRequest(_Base):
+    """How to watch; the lines come as items of the stream."""
+
+    window_lines: Annotated[
+        int,
+        Meta(description="Rates are judged once per so many log entries.", ge=10, le=1_000_000),
+    ] = 1_000
+    learn_lines: Annotated[
+        int,
+        Meta(
+            description="Patterns among the first so many log entries are taken for normal.",
+            ge=0,
+            le=10_000_000,
+        ),
+    ] = 1_000
+    summary_lines: Annotated[
+        int,
+        Meta(description="A summary is given once per so many log entries.", ge=100, le=10**9),
+    ] = 10_000
+    min_change: Annotated[
+        float, Meta(description="A rate counts as changed from this factor on.", gt=1, le=1e6)
+    ] = 3.0
+    false_alarm_rate: Annotated[
+        float,
+        Meta(
+            description="How likely one window may report a rate by chance, over all patterns.",
+            gt=0,
+            le=0.5,
+        ),
+    ] = 0.01
+    max_clusters: Annotated[
+        int, Meta(description="At most so many clusters in a summary.", ge=1, le=MAX_SIGNATURES)
+    ] = 50
+    strip_headers: StripHeaders = "auto"
+    mask_secrets: MaskSecrets = True
+    include_snapshot: Annotated[
+        bool, Meta(description="End with a snapshot from which another call can go on.")
+    ] = True
+    snapshot: Annotated[
+        WatchSnapshot | None, Meta(description="The snapshot of an earlier call to go on from.")
+    ] = None
+
+
+class WatchInput(_Base):
+    """Some more lines."""
+
+    lines: Annotated[
+        list[str],
+        Meta(description="Log lines as they were written, oldest first.", max_length=1_000_000),
+    ]
+
+
+class WatchCluster(_Base):
+    """A pattern as the watch knows it."""
+
+    id: ClusterId
+    template: Template
+    label: Label
+    theme: Theme
+    severity: Severity
+    count: Annotated[Count, Meta(description="Log entries so far.")]
+    share: Annotated[Share, Meta(description="`count` as a part of all log entries.")]
+    example: Example
+
+
+class RateChange(_Base):
+    """A pattern that came far more, or far less, often than before."""
+
+    cluster: WatchCluster
+    window_count: Annotated[Count, Meta(description="Entries in the window that just ended.")]
+    expected_count: Annotated[
+        float, Meta(description="Mean of the windows before.", ge=0, le=2**53)
+    ]
+    p_value: Probability
+
+
+class WatchSummary(_Base):
+    """Where the watch stands."""
+
+    lines: Annotated[Count, Meta(description="Lines so far.")]
+    records: Annotated[Count, Meta(description="Log entries so far.")]
+    patterns: Annotated[Count, Meta(description="Patterns so far.")]
+    clusters: Annotated[
+        list[WatchCluster], Meta(description="The largest patterns.", max_length=MAX_SIGNATURES)
+    ]
+    coarsened: Annotated[
+        bool,
+        Meta(description="So many different lines came that some patterns are kept coarsely."),
+    ]
+    final: Annotated[bool, Meta(description="The stream of lines has ended.")]
+
+
+class WatchEvent(_Base):
+    """One thing to tell; the field named by `kind` is set."""
+
+    kind: Literal["pattern", "rate", "summary", "snapshot"]
+    records: Annotated[Count, Meta(description="Log entries when it was noticed.")]
+    pattern: Annotated[WatchCluster | None, Meta(description="A pattern not seen before.")] = None
+    rate: RateChange | None = None
+    summary: WatchSummary | None = None
+    snapshot: WatchSnapshot | None = None

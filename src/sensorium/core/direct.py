@@ -1,0 +1,110 @@
+"""The in-memory twin of the real dispatcher: runs an operation where it is called.
+
+For tests of doors and for whoever writes an operation: no keys, no queues, no other process. What
+the real one promises of errors and cancellation, this one keeps too.
+"""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, TypeVar
+
+from msgspec import Struct
+
+from sensorium.core.dispatch import LOCAL, Answer, Caller, Encoded, Payload, Principal
+from sensorium.core.execution import (
+    compute,
+    compute_stream,
+    only_our_errors,
+    read_item,
+    read_request,
+)
+from sensorium.core.operation import Execution, Operation, Work
+from sensorium.core.registry import Registry
+
+R = TypeVar("R")
+MAX_BYTES = 64 << 20
+
+
+class DirectDispatcher:
+    """A `Dispatcher` over a registry. Streaming operations that compute are read to their end."""
+
+    def __init__(self, registry: Registry, parts: dict[type[Any], Any] | None = None) -> None:
+        self.registry = registry
+        self.parts = parts or {}
+
+    def identify(self, credential: str | None) -> Principal:
+        """Everybody is this very process."""
+        del credential
+        return LOCAL
+
+    def authorise(self, principal: Principal, name: str) -> None:
+        """Everything is allowed."""
+
+    async def call(self, name: str, payload: Payload, caller: Caller) -> Answer:
+        """See `Dispatcher.call`."""
+        operation = self.registry.get(name)
+        payload = await _whole(payload)
+        deadline = time.monotonic() + (caller.deadline_s or operation.deadline_s)
+        if operation.execution is not Execution.ASYNC:
+            return Answer(compute(operation, payload, Work(deadline), MAX_BYTES))
+        with only_our_errors(name):
+            request = read_request(operation, payload, MAX_BYTES)
+            value: Struct = await operation.function(request, _Context(self, caller, deadline))
+        return Answer(value)
+
+    async def stream(
+        self,
+        name: str,
+        payload: Payload,
+        caller: Caller,
+        incoming: AsyncIterator[Payload] | None = None,
+    ) -> AsyncGenerator[Answer, None]:
+        """See `Dispatcher.stream`."""
+        operation = self.registry.get(name)
+        payload = await _whole(payload)
+        if operation.execution is Execution.ASYNC:
+            async for answer in self._on_loop(operation, payload, caller, incoming):
+                yield answer
+            return
+        items = None if incoming is None else [item async for item in incoming]
+        for value in compute_stream(operation, payload, items, Work(), MAX_BYTES):
+            yield Answer(value)
+
+    async def _on_loop(
+        self,
+        operation: Operation,
+        payload: Payload,
+        caller: Caller,
+        incoming: AsyncIterator[Payload] | None,
+    ) -> AsyncGenerator[Answer, None]:
+        with only_our_errors(operation.name):
+            arguments: list[Any] = [read_request(operation, payload, MAX_BYTES)]
+            if incoming is not None:
+                arguments.append(read_item(operation, item, MAX_BYTES) async for item in incoming)
+            async for value in operation.function(*arguments, _Context(self, caller, None)):
+                yield Answer(value)
+
+
+class _Context:
+    """The `Context` of a call."""
+
+    def __init__(self, owner: DirectDispatcher, caller: Caller, deadline: float | None) -> None:
+        self.deadline = deadline
+        self._owner = owner
+        self._caller = caller
+
+    async def call(self, name: str, request: Struct, *, returns: type[R]) -> R:
+        """See `Context.call`."""
+        return (await self._owner.call(name, request, self._caller)).read(returns)
+
+    def get(self, part: type[R]) -> R:
+        """See `Context.get`."""
+        found: R = self._owner.parts[part]
+        return found
+
+
+async def _whole(payload: Payload) -> Payload:
+    if not isinstance(payload, Encoded) or isinstance(payload.body, bytes | bytearray):
+        return payload
+    body = b"".join([piece async for piece in payload.body])
+    return Encoded(body, len(body), payload.media_type, payload.content_encoding, payload.fields)
