@@ -120,7 +120,6 @@ def watch_rows(method: DetectionMethod) -> list[Row]:
             values = load(CHUNK, seed=number).tolist()
             yield WatchInput(series=[Series(interval_s=INTERVAL_S, values=values)])
 
-    busy = 0.0
     events = watch(WatchRequest(method=method), inputs(), Work())
     start = time.perf_counter()
     for _ in events:

@@ -11,7 +11,6 @@ from msgspec import Struct
 from sensorium.app import App, Settings, load_settings
 from sensorium.client.options import Options
 from sensorium.control.record import Record
-from sensorium.core.errors import SensoriumError
 from sensorium.core.execution import compute, compute_stream
 from sensorium.core.operation import Execution, Operation, Work
 
@@ -81,12 +80,8 @@ class Local:
         options: Options,
     ) -> Iterator[Struct]:
         """The items of a streaming operation that `computes_here`."""
-        fed = None if incoming is None else _fed(incoming)
         with self._recorded(operation, options):
-            try:
-                yield from compute_stream(operation, request, fed, Work(), self._max_bytes)
-            except _FeedError as error:
-                raise error.cause from None
+            yield from compute_stream(operation, request, incoming, Work(), self._max_bytes)
 
     @contextmanager
     def _recorded(self, operation: Operation, options: Options) -> Iterator[None]:
@@ -106,18 +101,3 @@ def _work(options: Options) -> Work:
     timeout_s = options.timeout_s
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     return Work(deadline, options.on_progress)
-
-
-class _FeedError(SensoriumError):
-    """What the caller's own iterator raised, on its way past the operation."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__()
-        self.cause = cause
-
-
-def _fed(incoming: Iterable[Struct]) -> Iterator[Struct]:
-    try:
-        yield from incoming
-    except Exception as error:
-        raise _FeedError(error) from error

@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from typing import Any, TypeVar
 
+from msgspec import Struct
+
 T = TypeVar("T")
-BACKLOG = 16
-"""Items of an iterable that are read ahead."""
+S = TypeVar("S", bound=Struct)
 
 
 class Portal:
@@ -23,22 +24,31 @@ class Portal:
         return self._loop is not None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and wait; an interrupt (Ctrl-C) cancels it there."""
-        future = asyncio.run_coroutine_threadsafe(work, self._running())
+        """Run a coroutine on the loop and wait for its end.
+
+        An interrupt (Ctrl-C) cancels it and still waits, so that what comes next finds it ended.
+        """
+        ended = threading.Event()
+
+        async def watched() -> T:
+            try:
+                return await work
+            finally:
+                ended.set()
+
+        future = asyncio.run_coroutine_threadsafe(watched(), self._running())
         try:
             return future.result()
         except BaseException:
-            future.cancel()
+            if not future.done() and future.cancel():
+                ended.wait()
             raise
 
-    def iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
+    def iterate(self, items: AsyncGenerator[S, None]) -> Iterator[S]:
         """The items of an async generator; it is closed however the iteration ends."""
         try:
-            while True:
-                try:
-                    yield self.run(_following(items))
-                except StopAsyncIteration:
-                    return
+            while (item := self.run(_following(items))) is not None:
+                yield item
         finally:
             self.run(items.aclose())
 
@@ -56,50 +66,11 @@ class Portal:
             return self._loop
 
 
-async def _following(items: AsyncGenerator[T, None]) -> T:
-    return await anext(items)
+async def _following(items: AsyncGenerator[S, None]) -> S | None:
+    return await anext(items, None)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_forever()
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
-
-
-async def from_thread(items: Iterable[Any], make: Callable[[Any], T]) -> AsyncIterator[T]:
-    """What `make` makes of each item; the iterable may block, and is read on a thread of its own.
-
-    The thread is a daemon: one that waits in a read that never ends does not hold up the exit.
-    """
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[tuple[T | None, Exception | None]] = asyncio.Queue(BACKLOG)
-    left = threading.Event()
-
-    def put(item: T | None, error: Exception | None) -> None:
-        if not left.is_set():
-            asyncio.run_coroutine_threadsafe(queue.put((item, error)), loop).result()
-
-    def read() -> None:
-        try:
-            for item in items:
-                put(make(item), None)
-                if left.is_set():
-                    return
-        except Exception as error:
-            put(None, error)
-        else:
-            put(None, None)
-
-    threading.Thread(target=read, name="sensorium-input", daemon=True).start()
-    try:
-        while True:
-            item, error = await queue.get()
-            if error is not None:
-                raise error
-            if item is None:
-                return
-            yield item
-    finally:
-        left.set()
-        while not queue.empty():  # lets a put that waits for room go on
-            queue.get_nowait()

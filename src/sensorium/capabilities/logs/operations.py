@@ -1,6 +1,14 @@
 """The operations on logs."""
 
-from sensorium.capabilities.logs.schema import ClusterRequest, ClusterResponse
+from collections.abc import Iterator
+
+from sensorium.capabilities.logs.schema import (
+    ClusterRequest,
+    ClusterResponse,
+    CompareRequest,
+    CompareResponse,
+)
+from sensorium.capabilities.logs.watch_schema import WatchEvent, WatchInput, WatchRequest
 from sensorium.core.loading import load
 from sensorium.core.operation import Execution, WorkContext, operation
 
@@ -25,3 +33,38 @@ def cluster(request: ClusterRequest, context: WorkContext) -> ClusterResponse:
     """
     engine = load("sensorium.capabilities.logs.engine:cluster")
     return engine(request, context)  # type: ignore[no-any-return]
+
+
+@operation(
+    "logs.compare",
+    execution=Execution.PROCESS,
+    example=CompareRequest(before=_EXAMPLE_LINES[2:] * 20, after=_EXAMPLE_LINES * 20),
+)
+def compare(request: CompareRequest, context: WorkContext) -> CompareResponse:
+    """What is new, gone, or changed in rate between two sets of log lines.
+
+    Raises:
+        CancelledCallError, DeadlineExceededError: see `WorkContext.check`.
+    """
+    engine = load("sensorium.capabilities.logs.compare:compare")
+    return engine(request, context)  # type: ignore[no-any-return]
+
+
+@operation(
+    "logs.watch",
+    execution=Execution.PROCESS,
+    lines_field="lines",
+    example=WatchRequest(),
+    incoming_example=(WatchInput(lines=_EXAMPLE_LINES),),
+)
+def watch(
+    request: WatchRequest, incoming: Iterator[WatchInput], context: WorkContext
+) -> Iterator[WatchEvent]:
+    """Watch log lines as they come: new patterns, changed rates, summaries, a last snapshot.
+
+    Raises:
+        InvalidInputError: the snapshot does not hold together.
+        CancelledCallError, DeadlineExceededError: see `WorkContext.check`.
+    """
+    engine = load("sensorium.capabilities.logs.watch:watch")
+    return engine(request, incoming, context)  # type: ignore[no-any-return]

@@ -1,6 +1,6 @@
 """From kinds of lines to patterns with a text and an id: the part that every operation shares."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -37,21 +37,29 @@ def find_patterns(keys: Iterable[str], check: Callable[[], None]) -> dict[str, P
         if index % CHECK_EVERY == 0:
             check()
         general = generalise(key)
-        tokens = tokenise(general)
-        tokens_of[key] = tokens
-        spelling[tokens] = min(general, spelling.get(tokens, general))
+        tokens = tokens_of[key] = tokenise(general)
+        known = spelling.get(tokens)
+        spelling[tokens] = general if known is None else min(general, known)
+    patterns = patterns_of(spelling, check)
+    return {key: patterns[tokens] for key, tokens in tokens_of.items()}
+
+
+def patterns_of(
+    spelling: Mapping[Tokens, str], check: Callable[[], None]
+) -> dict[Tokens, Pattern]:
+    """Distinct signatures, each with a text that it is made of -> the pattern of each."""
     merged = merge(spelling, check)
     # Of several spellings (blanks differ) the first by the alphabet stands for all.
-    examples: dict[Tokens, str] = {}
+    texts: dict[Tokens, str] = {}
     for tokens, pattern in merged.items():
         text = spelling[tokens]
-        examples[pattern] = min(text, examples.get(pattern, text))
+        texts[pattern] = min(text, texts.get(pattern, text))
     check()
     found = {
         pattern: Pattern(pattern_id(pattern), _written(text, pattern))
-        for pattern, text in examples.items()
+        for pattern, text in texts.items()
     }
-    return {key: found[merged[tokens]] for key, tokens in tokens_of.items()}
+    return {tokens: found[pattern] for tokens, pattern in merged.items()}
 
 
 def _written(text: str, pattern: Tokens) -> str:

@@ -70,11 +70,11 @@ ExampleCount = Annotated[
 ]
 
 
-class _Base(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Base(Struct, frozen=True, forbid_unknown_fields=True):
     """Shared settings of the Structs below."""
 
 
-class ClusterRequest(_Base):
+class ClusterRequest(Base, kw_only=True):
     """Lines to cluster."""
 
     lines: Lines
@@ -102,7 +102,7 @@ class ClusterRequest(_Base):
     mask_secrets: MaskSecrets = True
 
 
-class Cluster(_Base):
+class Cluster(Base, kw_only=True):
     """One pattern of lines."""
 
     id: ClusterId
@@ -116,17 +116,17 @@ class Cluster(_Base):
     first_index: Annotated[Index, Meta(description="Index of its first line.")]
     last_index: Annotated[Index, Meta(description="Index of its last line.")]
     first_time: Annotated[
-        str | None,
-        Meta(description="The time stamp of its first line, as written.", max_length=64),
+        Annotated[str, Meta(max_length=64)] | None,
+        Meta(description="The time stamp of its first line, as written."),
     ] = None
     last_time: Annotated[
-        str | None,
-        Meta(description="The time stamp of its last line, as written.", max_length=64),
+        Annotated[str, Meta(max_length=64)] | None,
+        Meta(description="The time stamp of its last line, as written."),
     ] = None
     examples: Examples = []
 
 
-class ThemeSummary(_Base):
+class ThemeSummary(Base, kw_only=True):
     """A subject and its share of the lines."""
 
     name: Theme
@@ -139,14 +139,14 @@ class ThemeSummary(_Base):
     ]
 
 
-class Other(_Base):
+class Other(Base, kw_only=True):
     """What `max_clusters` left out."""
 
     clusters: Annotated[Count, Meta(description="Clusters left out.")] = 0
     count: Annotated[Count, Meta(description="Their lines.")] = 0
 
 
-class ClusterResponse(_Base):
+class ClusterResponse(Base, kw_only=True):
     """Clusters, the largest first; their counts and `other.count` add up to `line_count`."""
 
     clusters: Annotated[list[Cluster], Meta(max_length=100_000)]
@@ -168,7 +168,7 @@ Rate = Annotated[
 Probability = Annotated[float, Meta(ge=0, le=1)]
 
 
-class CompareRequest(_Base):
+class CompareRequest(Base, kw_only=True):
     """Two sets of lines, such as an hour before and an hour after a deploy."""
 
     before: Lines
@@ -194,7 +194,7 @@ class CompareRequest(_Base):
     mask_secrets: MaskSecrets = True
 
 
-class Change(_Base):
+class Change(Base, kw_only=True):
     """A pattern whose rate differs between the two sides."""
 
     id: ClusterId
@@ -207,8 +207,8 @@ class Change(_Base):
     before_rate: Rate
     after_rate: Rate
     factor: Annotated[
-        float | None,
-        Meta(description="after_rate / before_rate; null where it was never seen before.", ge=0),
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="after_rate / before_rate; null where it was never seen before."),
     ]
     p_value: Annotated[
         Probability,
@@ -220,7 +220,7 @@ class Change(_Base):
 Changes = Annotated[list[Change], Meta(max_length=10_000)]
 
 
-class CompareResponse(_Base):
+class CompareResponse(Base, kw_only=True):
     """What is new, gone, or changed in rate; the gravest and largest changes first."""
 
     new: Annotated[Changes, Meta(description="Seen only after, too often to be chance.")]

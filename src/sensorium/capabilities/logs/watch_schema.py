@@ -15,7 +15,7 @@ from sensorium.capabilities.logs.schema import (
     StripHeaders,
     Template,
     Theme,
-    _Base,
+    Base,
 )
 
 MAX_SIGNATURES = 20_000
@@ -28,7 +28,7 @@ Words = Annotated[list[Token], Meta(max_length=MAX_TOKENS)]
 Example = Annotated[str, Meta(description="A line of it.", max_length=1_000)]
 
 
-class SignatureState(_Base):
+class SignatureState(Base, kw_only=True):
     """A masked line that was seen, and how often."""
 
     tokens: Words
@@ -38,7 +38,7 @@ class SignatureState(_Base):
     known: Annotated[bool, Meta(description="It was reported, or learnt at the beginning.")] = False
 
 
-class FamilyState(_Base):
+class FamilyState(Base, kw_only=True):
     """Signatures that are kept together; `columns` is set when they were too many to keep each."""
 
     signatures: Annotated[list[SignatureState], Meta(max_length=MAX_SIGNATURES)]
@@ -48,7 +48,7 @@ class FamilyState(_Base):
     ] = None
 
 
-class HistoryState(_Base):
+class HistoryState(Base, kw_only=True):
     """How often a pattern came in past windows."""
 
     id: ClusterId
@@ -57,7 +57,7 @@ class HistoryState(_Base):
     squares: Annotated[float, Meta(ge=0, le=1e18)]
 
 
-class WatchSnapshot(_Base):
+class WatchSnapshot(Base, kw_only=True):
     """All that a watch has learnt, as plain data: hand it to the next call to go on from here."""
 
     version: Annotated[int, Meta(ge=1, le=1)] = 1
@@ -68,7 +68,7 @@ class WatchSnapshot(_Base):
     histories: Annotated[list[HistoryState], Meta(max_length=MAX_SIGNATURES)] = []
 
 
-class WatchRequest(_Base):
+class WatchRequest(Base, kw_only=True):
     """How to watch; the lines come as items of the stream."""
 
     window_lines: Annotated[
@@ -111,7 +111,7 @@ class WatchRequest(_Base):
     ] = None
 
 
-class WatchInput(_Base):
+class WatchInput(Base, kw_only=True):
     """Some more lines."""
 
     lines: Annotated[
@@ -120,7 +120,7 @@ class WatchInput(_Base):
     ]
 
 
-class WatchCluster(_Base):
+class WatchCluster(Base, kw_only=True):
     """A pattern as the watch knows it."""
 
     id: ClusterId
@@ -133,7 +133,7 @@ class WatchCluster(_Base):
     example: Example
 
 
-class RateChange(_Base):
+class RateChange(Base, kw_only=True):
     """A pattern that came far more, or far less, often than before."""
 
     cluster: WatchCluster
@@ -144,7 +144,7 @@ class RateChange(_Base):
     p_value: Probability
 
 
-class WatchSummary(_Base):
+class WatchSummary(Base, kw_only=True):
     """Where the watch stands."""
 
     lines: Annotated[Count, Meta(description="Lines so far.")]
@@ -160,7 +160,7 @@ class WatchSummary(_Base):
     final: Annotated[bool, Meta(description="The stream of lines has ended.")]
 
 
-class WatchEvent(_Base):
+class WatchEvent(Base, kw_only=True):
     """One thing to tell; the field named by `kind` is set."""
 
     kind: Literal["pattern", "rate", "summary", "snapshot"]
