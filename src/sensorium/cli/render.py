@@ -1,11 +1,11 @@
 """What a command prints: tables on a terminal, plain lines in a pipe, JSON on request.
 
-    output.table(["pattern", "count"], rows)     a table; in a pipe one tab-separated line a row
-    output.line("3 clusters")                    a line for people; left out of --json
-    output.value(answer)                         --json: the whole answer; see `Output.as_json`
-    with progress("clustering") as report:       a bar with rate and time left, on stderr
-        report(done, total, "lines")             (the signature of a client's `on_progress`)
-    raise SensoriumError("say what to do")       `guarded` makes it one line and exit status 1
+output.table(["pattern", "count"], rows)     a table; in a pipe one tab-separated line a row
+output.line("3 clusters")                    a line for people; left out of --json
+output.value(answer)                         --json: the whole answer; see `Output.as_json`
+with progress("clustering") as report:       a bar with rate and time left, on stderr
+    report(done, total, "lines")             (the signature of a client's `on_progress`)
+raise SensoriumError("say what to do")       `guarded` makes it one line and exit status 1
 """
 
 import os

@@ -15,7 +15,7 @@
 
 from typing import Any
 
-from sensorium.client.facade import AsyncClient, AsyncNoun, Client, Noun
+from sensorium.client.facade import AsyncClient, Client
 
 __all__ = ["AsyncSensorium", "Sensorium"]
 
@@ -25,7 +25,7 @@ class Sensorium(Client):
 
     def __getattr__(self, noun: str) -> Any:
         """The operations of a noun."""
-        return self._noun(noun, Noun)
+        return self._noun(noun)
 
 
 class AsyncSensorium(AsyncClient):
@@ -33,4 +33,4 @@ class AsyncSensorium(AsyncClient):
 
     def __getattr__(self, noun: str) -> Any:
         """The operations of a noun."""
-        return self._noun(noun, AsyncNoun)
+        return self._noun(noun)

@@ -65,9 +65,7 @@ def _checked(value: Any, kind: type[Struct], name: str) -> Struct:
 def _raw_fields(kind: type[Struct]) -> frozenset[str]:
     """The fields that hold any JSON."""
     return frozenset(
-        field.name
-        for field in struct_fields(kind)
-        if Raw in (field.type, *get_args(field.type))
+        field.name for field in struct_fields(kind) if Raw in (field.type, *get_args(field.type))
     )
 
 

@@ -21,6 +21,10 @@ SILENCE_S = 60.0
 CHUNK = 64 << 10
 
 
+class ConnectingError(Exception):
+    """There was no connection, so nothing was sent."""
+
+
 class Reply(NamedTuple):
     """The beginning of a response, and its body as it comes."""
 
@@ -36,17 +40,20 @@ async def converse(
     """POST `lines` to an address, and read the reply meanwhile.
 
     Raises:
-        OSError, h11.RemoteProtocolError: the connection failed, or was lost.
-        TimeoutError: it was not made in time, or the server fell silent.
+        ConnectingError: there is nobody at that address.
+        OSError, h11.RemoteProtocolError: the connection was lost, or the server fell silent.
         Exception: whatever `lines` raised, in place of the next piece of the reply.
     """
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
-    async with asyncio.timeout(CONNECT_S):
-        reader, writer = await asyncio.open_connection(
-            parts.hostname, port, ssl=tls if secure else None
-        )
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            reader, writer = await asyncio.open_connection(
+                parts.hostname, port, ssl=tls if secure else None
+            )
+    except OSError as error:
+        raise ConnectingError(error.strerror or str(error)) from error
     exchange = _Exchange(reader, writer)
     feeder = None
     try:
@@ -107,7 +114,7 @@ class _Exchange:
         while isinstance(event := await self._event(feeder), h11.Data):
             yield bytes(event.data)
 
-    async def _event(self, feeder: "asyncio.Task[None]") -> h11.Event | type[h11.PAUSED]:
+    async def _event(self, feeder: "asyncio.Task[None]") -> object:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             self._http.receive_data(await self._read(feeder))
         return event

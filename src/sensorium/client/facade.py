@@ -1,9 +1,8 @@
 """The two clients without their nouns: settings, options, and how a method call is made."""
 
 import ssl
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -68,16 +67,14 @@ class _Base:
         `priority` is `interactive` or `batch`. `on_progress` is told how far the work is, in
         process only; give an `idempotency_key` to name a change that must happen once.
         """
-        given = {
-            "timeout_s": timeout_s,
-            "priority": None if priority is None else _priority(priority),
-            "idempotency_key": idempotency_key,
-            "on_progress": on_progress,
-        }
         other = object.__new__(type(self))
         other.__dict__.update({k: v for k, v in self.__dict__.items() if k not in self._nouns})
-        other._options = replace(
-            self._options, **{k: v for k, v in given.items() if v is not None}
+        now = self._options
+        other._options = Options(
+            timeout_s=now.timeout_s if timeout_s is None else timeout_s,
+            priority=now.priority if priority is None else _priority(priority),
+            idempotency_key=idempotency_key or now.idempotency_key,
+            on_progress=on_progress or now.on_progress,
         )
         return other
 
@@ -96,7 +93,7 @@ class _Base:
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._nouns})
 
-    def _noun(self, noun: str, kind: type["Noun"] | type["AsyncNoun"]) -> Any:
+    def _noun(self, noun: str) -> Any:
         if noun.startswith("_"):
             raise AttributeError(noun)
         if noun not in self._nouns:
@@ -105,7 +102,7 @@ class _Base:
             raise AttributeError(
                 f"there is no {noun!r} here; there is: {', '.join(sorted(self._nouns))}"
             )
-        found = self.__dict__[noun] = kind(self, noun)
+        found = self.__dict__[noun] = Noun(self, noun)
         return found
 
 
@@ -223,7 +220,7 @@ class AsyncClient(_Base):
 class Noun:
     """The operations of one noun, as methods."""
 
-    def __init__(self, client: Client, noun: str) -> None:
+    def __init__(self, client: Any, noun: str) -> None:
         self._client = client
         self._name = noun
 
@@ -236,14 +233,6 @@ class Noun:
         return _verbs(self._client, self._name)
 
 
-class AsyncNoun(Noun):
-    """The operations of one noun, to be awaited."""
-
-    def __init__(self, client: AsyncClient, noun: str) -> None:
-        self._client: Any = client
-        self._name = noun
-
-
 def _method(client: Client | AsyncClient, name: str) -> Any:
     """A method that calls the operation: with its request or keyword arguments.
 
@@ -253,7 +242,7 @@ def _method(client: Client | AsyncClient, name: str) -> Any:
         operation = client.operation(name)
     except NotFoundError as error:
         raise AttributeError(error.message) from None
-    start = client.call if operation.kind is Kind.UNARY else client.stream
+    start: Callable[..., Any] = client.call if operation.kind is Kind.UNARY else client.stream
 
     def method(*arguments: Any, **values: Any) -> Any:
         return start(name, *arguments, **values)
@@ -283,5 +272,3 @@ def _priority(text: str) -> Priority:
         return Priority(text)
     except ValueError:
         raise InvalidInputError("priority is 'interactive' or 'batch'") from None
-
-

@@ -53,9 +53,9 @@ class Local:
 
     async def _start(self) -> None:
         if self._starting is None:
-            self._starting = asyncio.ensure_future(self._stack.enter_async_context(
-                self.app.running()
-            ))
+            self._starting = asyncio.ensure_future(
+                self._stack.enter_async_context(self.app.running())
+            )
         await asyncio.shield(self._starting)
 
     @staticmethod

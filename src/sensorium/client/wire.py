@@ -138,6 +138,7 @@ async def read_stream(operation: Operation, lines: AsyncIterator[bytes]) -> Asyn
     Raises:
         SensoriumError: the server's own, or `UnavailableError` where the end is missing.
     """
+    ended = False
     async for line in lines:
         if not line.strip():
             continue
@@ -149,9 +150,9 @@ async def read_stream(operation: Operation, lines: AsyncIterator[bytes]) -> Asyn
             raise from_body(read.error)
         if isinstance(read.chunk, Raw):
             yield read_answer(operation, bytes(read.chunk))
-        elif isinstance(read.end, Raw):
-            return
-    raise UnavailableError("the connection was lost in the middle of the stream")
+        ended = isinstance(read.end, Raw)
+    if not ended:
+        raise UnavailableError("the connection was lost in the middle of the stream")
 
 
 def _default(field: Any) -> Any:

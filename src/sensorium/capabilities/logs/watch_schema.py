@@ -43,8 +43,12 @@ class FamilyState(Base, kw_only=True):
 
     signatures: Annotated[list[SignatureState], Meta(max_length=MAX_SIGNATURES)]
     columns: Annotated[
-        list[Annotated[list[Token], Meta(max_length=1_000)] | None] | None,
-        Meta(description="Values at each position; null: too many.", max_length=MAX_TOKENS),
+        Annotated[
+            list[Annotated[list[Token], Meta(max_length=1_000)] | None],
+            Meta(max_length=MAX_TOKENS),
+        ]
+        | None,
+        Meta(description="Values at each position; null: too many."),
     ] = None
 
 

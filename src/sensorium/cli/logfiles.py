@@ -1,0 +1,147 @@
+"""Log files as lines: plain or compressed, from standard input too, NDJSON by one of its fields."""
+
+import bz2
+import gzip
+import io
+import lzma
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+import zstandard
+
+from sensorium.cli.render import Report, progress
+from sensorium.core.codec import split_lines
+from sensorium.core.errors import InvalidInputError
+
+STDIN = "-"
+CHUNK = 1 << 20
+_UNIT = 1024
+_UNREADABLE = (gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError)
+
+
+class _Counted(io.RawIOBase):
+    """A file that reports how much of it was read."""
+
+    def __init__(self, file: IO[bytes], total: int | None, report: Report) -> None:
+        self._file, self._total, self._report = file, total, report
+        self._read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
+        piece = self._file.read1(len(buffer)) if hasattr(self._file, "read1") else b""
+        buffer[: len(piece)] = piece
+        self._read += len(piece)
+        total = None if self._total is None else self._total // _UNIT
+        self._report(self._read // _UNIT, total, "KiB")
+        return len(piece)
+
+
+def read_lines(paths: Iterable[str], field: str = "") -> list[str]:
+    """The lines of all files, one file after the other; `-` is standard input.
+
+    `field` names the member of NDJSON objects that holds the line; dots lead further in.
+
+    Raises:
+        InvalidInputError: damaged compression, or no line has that field.
+        OSError: a file cannot be read.
+    """
+    lines: list[str] = []
+    for path in paths:
+        found = split_lines(read_bytes(path))
+        lines += select(found, field, shown(path)) if field else found
+    return lines
+
+
+def read_bytes(path: str) -> bytes:
+    """All of a file, decompressed; a bar shows how far it is."""
+    with progress(f"reading {shown(path)}") as report, opened(path, report) as file:
+        try:
+            content = b"".join(iter(lambda: file.read(CHUNK), b""))
+        except _UNREADABLE as error:
+            raise InvalidInputError(
+                f"{shown(path)} is damaged or cut short: {str(error).lower()}"
+            ) from None
+        except OSError as error:  # a read names no file by itself
+            error.filename = error.filename or shown(path)
+            raise
+    return content.removeprefix(b"\xef\xbb\xbf")
+
+
+def opened(path: str, report: Report) -> IO[bytes]:
+    """A file as it reads decompressed; the first bytes tell how it is compressed."""
+    if path == STDIN:
+        raw, total = sys.stdin.buffer, None
+    else:
+        raw = Path(path).open("rb")
+        total = Path(path).stat().st_size or None
+    buffered = io.BufferedReader(_Counted(raw, total, report), CHUNK)
+    return _decompressing(buffered)
+
+
+def _decompressing(file: io.BufferedReader) -> IO[bytes]:
+    first = file.peek(6)[:6]
+    kinds: dict[bytes, Callable[[io.BufferedReader], IO[bytes]]] = {
+        b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw),
+        b"\x28\xb5\x2f\xfd": lambda raw: zstandard.ZstdDecompressor().stream_reader(
+            raw, read_across_frames=True
+        ),
+        b"BZh": bz2.BZ2File,
+        b"\xfd7zXZ\x00": lzma.LZMAFile,
+    }
+    for magic, decompress in kinds.items():
+        if first.startswith(magic):
+            return decompress(file)
+    return file
+
+
+def shown(path: str) -> str:
+    """A path as a message names it."""
+    return "standard input" if path == STDIN else path
+
+
+def select(lines: list[str], field: str, source: str) -> list[str]:
+    """What the field holds in each line that is a JSON object with it; other lines are left out.
+
+    Raises:
+        InvalidInputError: no line has it; says which fields there are.
+    """
+    found = [text for text in (member(line, field) for line in lines) if text is not None]
+    if lines and not found:
+        raise InvalidInputError(f"{source}: no line has a field {field!r}; {_fields(lines)}")
+    return found
+
+
+def member(line: str, field: str) -> str | None:
+    """The text in a field of a JSON object; None where there is none."""
+    try:
+        value = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return None
+    if isinstance(value, dict) and field in value:
+        return _text(value[field])
+    for name in field.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return None
+        value = value[name]
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _fields(lines: Iterable[str]) -> str:
+    for line in lines:
+        try:
+            value = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            continue
+        if isinstance(value, dict) and value:
+            return f"there is: {', '.join(sorted(value))}"
+    return "its lines are not JSON objects"

@@ -1,0 +1,158 @@
+"""What the drills look at from outside: processes, CPU time, raw connections."""
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import httpx
+import psutil
+from tests.servers import Server
+
+T = TypeVar("T")
+LOOK_S = 0.005
+
+
+def until(condition: Callable[[], T], within_s: float, what: str = "") -> T:
+    """What `condition` returns once that is true; fails when it is not in time."""
+    end = time.monotonic() + within_s
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {within_s:g} s: {what or condition}"
+        time.sleep(LOOK_S)
+    return found
+
+
+def workers_of(server: Server) -> list[psutil.Process]:
+    """The server's worker processes."""
+    found = []
+    for child in psutil.Process(server.process.pid).children():
+        try:
+            if "sensorium.workers.child" in child.cmdline():
+                found.append(child)
+        except psutil.Error:
+            continue
+    return found
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """The CPU time that a process has used; infinite once it is gone, as it can use no more."""
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return float("inf")
+        times = process.cpu_times()
+    except psutil.Error:
+        return float("inf")
+    return float(times.user + times.system)
+
+
+def busy_worker(server: Server, within_s: float = 20, burnt_s: float = 0.3) -> psutil.Process:
+    """The worker that computes: the first to burn `burnt_s` of CPU from now on."""
+    before = {process.pid: cpu_s(process) for process in workers_of(server)}
+
+    def burning() -> psutil.Process | None:
+        for process in workers_of(server):
+            spent = cpu_s(process) - before.get(process.pid, float("inf"))
+            if burnt_s <= spent < float("inf"):
+                return process
+        return None
+
+    return until(burning, within_s, "a worker that computes")
+
+
+def cpu_at(process: psutil.Process, moment: float) -> float:
+    """Its CPU time at a moment to come on the clock of `time.monotonic`."""
+    until(lambda: time.monotonic() >= moment, moment - time.monotonic() + 1)
+    return cpu_s(process)
+
+
+def readiness(http: httpx.Client) -> Any:
+    """The readiness document."""
+    return http.get("/readyz").json()
+
+
+def wait_until_all_alive(http: httpx.Client, within_s: float = 2.0) -> None:
+    """Return when every worker is up."""
+
+    def all_alive() -> bool:
+        workers = readiness(http)["workers"]
+        return bool(workers["alive"] == workers["wanted"])
+
+    until(all_alive, within_s, "all workers alive")
+
+
+def in_flight(http: httpx.Client, operation: str) -> int:
+    """How many calls of an operation the server is serving."""
+    entries = http.get("/v1/system/activity").json()["operations"]
+    return next((e["in_flight"] for e in entries if e["operation"] == operation), 0)
+
+
+def figure(http: httpx.Client, name: str, label: str) -> float:
+    """One figure of `/metrics`, by name and the value of its label."""
+    for line in http.get("/metrics").text.splitlines():
+        if line.startswith(name) and f'"{label}"' in line:
+            return float(line.split()[-1])
+    raise AssertionError(f"/metrics has no {name} of {label}")
+
+
+def kill(process: psutil.Process, how: int = signal.SIGKILL) -> None:
+    """Send a signal to a worker."""
+    os.kill(process.pid, how)
+
+
+def stand_still(process: psutil.Process) -> None:
+    """Stop a process (SIGSTOP), and return when it stands."""
+    kill(process, signal.SIGSTOP)
+    until(lambda: process.status() == psutil.STATUS_STOPPED, 2)
+
+
+def log_body(lines: int) -> bytes:
+    """A log of that many lines, of some dozens of kinds."""
+    verbs = ("opened", "closed", "refused", "retried", "dropped", "renewed")
+    return b"".join(
+        b"2024-05-01 12:%02d:%02d INFO part%d: connection %d from 10.0.%d.%d %s after %d ms\n"
+        % (
+            *(i // 60 % 60, i % 60, i % 7, i, i % 256, i * 7 % 256),
+            *(verbs[i % 6].encode(), i * 13 % 1000),
+        )
+        for i in range(lines)
+    )
+
+
+def series_body(points: int) -> bytes:
+    """A request for `metrics.detect_anomalies` over that many points."""
+    values = b",".join(b"%d.%d" % (50 + i * 7 % 13, i % 10) for i in range(points))
+    return b'{"series": [{"interval_s": 60, "values": [' + values + b"]}]}"
+
+
+@contextmanager
+def posted(
+    server: Server, path: str, body: bytes, media_type: str = "application/json", **headers: str
+) -> Iterator[socket.socket]:
+    """A request that was sent; the answer can be read from the socket, or the socket closed."""
+    url = httpx.URL(server.url)
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    head = [
+        f"POST {path} HTTP/1.1",
+        "host: 127.0.0.1",
+        f"content-type: {media_type}",
+        f"content-length: {len(body)}",
+        *lines,
+    ]
+    with socket.create_connection((url.host, url.port or 80), timeout=30) as raw:
+        raw.sendall("\r\n".join([*head, "", ""]).encode() + body)
+        yield raw
+
+
+def answer_of(raw: socket.socket) -> tuple[int, dict[str, str], Any]:
+    """Status, headers and JSON body of the response on a socket."""
+    with raw.makefile("rb") as file:
+        status = int(file.readline().split()[1])
+        headers = {}
+        while line := file.readline().strip():
+            name, _, value = line.decode().partition(": ")
+            headers[name.lower()] = value
+        return status, headers, json.loads(file.read(int(headers["content-length"])))
