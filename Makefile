@@ -21,14 +21,14 @@ test: $(VENV)/.dev ## the whole suite
 	@$(BIN)/pytest $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, contracts
-	@$(BIN)/ruff format --check src tests benchmarks
-	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/ruff format --check src tests benchmarks scripts
+	@$(BIN)/ruff check src tests benchmarks scripts
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/.dev ## put the code in its standard form
-	@$(BIN)/ruff format src tests benchmarks
-	@$(BIN)/ruff check --fix src tests benchmarks
+	@$(BIN)/ruff format src tests benchmarks scripts
+	@$(BIN)/ruff check --fix src tests benchmarks scripts
 
 bench: $(VENV)/.dev ## speed and accuracy beside peers, into docs/benchmarks.md
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -38,7 +38,7 @@ soak: $(VENV)/.dev ## the long drills: minutes of load with kills
 
 audit: $(VENV)/.dev ## known vulnerabilities and licences of what we depend on
 	@$(BIN)/pip-audit --require-hashes -r requirements/base.lock
-	@$(BIN)/python -m tests.licences
+	@$(BIN)/python scripts/licences.py requirements/base.lock
 
 lock: ## the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \

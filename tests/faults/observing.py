@@ -134,14 +134,14 @@ def posted(
 ) -> Iterator[socket.socket]:
     """A request that was sent; the answer can be read from the socket, or the socket closed."""
     url = httpx.URL(server.url)
-    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-    head = [
-        f"POST {path} HTTP/1.1",
-        "host: 127.0.0.1",
-        f"content-type: {media_type}",
-        f"content-length: {len(body)}",
-        *lines,
-    ]
+    fields = {
+        "host": "127.0.0.1",
+        "content_type": media_type,
+        "content_length": str(len(body)),
+        **headers,
+    }
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
+    head = [f"POST {path} HTTP/1.1", *lines]
     with socket.create_connection((url.host, url.port or 80), timeout=30) as raw:
         raw.sendall("\r\n".join([*head, "", ""]).encode() + body)
         yield raw

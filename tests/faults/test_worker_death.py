@@ -41,7 +41,7 @@ def http(own: Server) -> Iterator[httpx.Client]:
 def test_the_worker_that_clusters_a_million_lines_is_killed(
     own: Server, http: httpx.Client
 ) -> None:
-    others: list[tuple[int, str]] = []
+    others: list[tuple[int, bool]] = []
     over = threading.Event()
 
     def call_on() -> None:

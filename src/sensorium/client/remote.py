@@ -1,6 +1,7 @@
 """Calls to a server over HTTP."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import (
@@ -161,8 +162,7 @@ class Remote:
 
     def _unreachable(self, failure: Exception) -> SensoriumError:
         return UnavailableError(
-            f"no connection to {self._shown}: {failure or 'it took too long'}; "
-            "`sensorium serve` starts a server"
+            f"no connection to {self._shown}: {_reason(failure)}; `sensorium serve` starts a server"
         )
 
     @property
@@ -176,6 +176,17 @@ def _retriable(status: int, headers: dict[str, str], body: bytes) -> Exception:
     error = read_error(status, headers, body)
     wanted = status in (429, 503) and error.retry_after_s is not None
     return RetriableError(error) if wanted else error
+
+
+def _reason(failure: BaseException) -> str:
+    """Why there was no connection: the operating system's word, from below the libraries'."""
+    cause: BaseException | None = failure
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            known = 0 < cause.errno and not isinstance(cause, ssl.SSLError)
+            return os.strerror(cause.errno) if known else cause.strerror or str(cause)
+        cause = cause.__cause__ or cause.__context__
+    return str(failure) or "it took too long"
 
 
 def _is_about_tls(failure: BaseException | None) -> bool:

@@ -230,4 +230,4 @@ def merge(keys: Iterable[Tokens], check: Callable[[], None] = _nothing) -> dict[
 def fill(key: str, pattern: Tokens) -> str:
     """The key as it is spelled, with the wildcards of its pattern in place."""
     words = iter(pattern)
-    return _TOKEN.sub(lambda _: next(words), key)
+    return _TOKEN.sub(lambda _: next(words, ""), key)

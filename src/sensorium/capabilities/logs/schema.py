@@ -32,6 +32,7 @@ MaskSecrets = Annotated[
         "Templates never hold them."
     ),
 ]
+TimeStamp = Annotated[str, Meta(max_length=64)]
 ClusterId = Annotated[
     str,
     Meta(
@@ -165,6 +166,7 @@ class ClusterResponse(Base, kw_only=True):
 Rate = Annotated[
     float, Meta(description="Lines of the pattern per 1,000 lines of its side.", ge=0, le=1_000)
 ]
+Factor = Annotated[float, Meta(ge=0, le=1e12)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 
 

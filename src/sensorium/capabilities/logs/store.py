@@ -17,10 +17,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from sensorium.capabilities.logs.masking import WILDCARD
-from sensorium.capabilities.logs.merging import Tokens
+from sensorium.capabilities.logs.merging import Tokens, fill
 from sensorium.capabilities.logs.watch_schema import (
+    MAX_SIGNATURE_CHARS,
     MAX_SIGNATURES,
-    MAX_TOKEN_CHARS,
     MAX_TOKENS,
     FamilyState,
     SignatureState,
@@ -41,6 +41,7 @@ COARSEST = len(FAMILY_LIMITS) - 1
 class Seen:
     """What is known of one signature."""
 
+    text: str = ""
     count: int = 0
     levels: Counter[str] = field(default_factory=Counter)
     example: str = ""
@@ -48,6 +49,7 @@ class Seen:
 
     def absorb(self, other: "Seen") -> None:
         """Add what is known of another signature that is now the same."""
+        self.text = earliest(self.text, other.text)
         self.count += other.count
         self.levels.update(other.levels)
         self.example = earliest(self.example, other.example)
@@ -55,15 +57,28 @@ class Seen:
 
 
 def earliest(first: str, second: str) -> str:
-    """The lesser of two example lines, which by their time stamps is the earlier; '' is none."""
+    """The lesser of two texts, which for lines with time stamps is the earlier; '' is none."""
     return min(first, second) if first and second else first or second
+
+
+def _seen(state: SignatureState) -> Seen:
+    return Seen(
+        text=state.text,
+        count=state.count,
+        levels=Counter(state.levels),
+        example=state.example,
+        known=state.known,
+    )
 
 
 def bounded(tokens: Tokens) -> Tokens:
     """A signature of bounded size: what lies behind the limit is one wildcard."""
-    if len(tokens) > MAX_TOKENS:
-        tokens = (*tokens[: MAX_TOKENS - 1], WILDCARD)
-    return tuple(token if len(token) <= MAX_TOKEN_CHARS else WILDCARD for token in tokens)
+    room = MAX_SIGNATURE_CHARS
+    for place, token in enumerate(tokens):
+        room -= len(token) + 1
+        if room < 0 or (place == MAX_TOKENS - 1 and len(tokens) > MAX_TOKENS):
+            return (*tokens[:place], WILDCARD)
+    return tokens
 
 
 class Family:
@@ -74,16 +89,20 @@ class Family:
         self.columns: list[set[str] | None] | None = None
         self._step = STEPS[0]
 
-    def add(self, tokens: Tokens, what: Seen, limit: int) -> None:
-        """Take in what was seen of a signature, folding where there are more than `limit`."""
+    def add(self, tokens: Tokens, what: Seen, limit: int) -> Tokens:
+        """Take in what was seen of a signature, folding where there are more than `limit`.
+
+        Returns the signature that it counts for.
+        """
         if self.columns is None:
-            self._put(tokens, what)
-            if len(self.seen) > limit:
-                self._fold(limit)
-            return
+            self.put(tokens, what)
+            if len(self.seen) <= limit:
+                return tokens
+            self._fold(limit)
+            return self._project(tokens)
         if self._widen(tokens):
             self._refold(limit)
-        self._put(self._project(tokens), what)
+        return self._put_projected(tokens, what)
 
     def adopt(self, columns: list[set[str] | None], limit: int) -> None:
         """Become folded, with `columns` among the values that were seen."""
@@ -97,12 +116,20 @@ class Family:
         """Distinct signatures, counted up to the limit."""
         return len(self.seen) if self.columns is None else limit
 
-    def _put(self, tokens: Tokens, what: Seen) -> None:
+    def put(self, tokens: Tokens, what: Seen) -> None:
+        """Take in what was seen of a signature as it is."""
         found = self.seen.get(tokens)
         if found is None:
             self.seen[tokens] = what
         else:
             found.absorb(what)
+
+    def _put_projected(self, tokens: Tokens, what: Seen) -> Tokens:
+        projected = self._project(tokens)
+        if projected != tokens:
+            what.text = fill(what.text, projected)
+        self.put(projected, what)
+        return projected
 
     def _fold(self, limit: int) -> None:
         self.columns = [set() for _ in next(iter(self.seen), ())]
@@ -139,7 +166,7 @@ class Family:
                 break
         before, self.seen = self.seen, {}
         for tokens, what in before.items():
-            self._put(self._project(tokens), what)
+            self._put_projected(tokens, what)
 
     def _project(self, tokens: Tokens) -> Tokens:
         return tuple(
@@ -171,15 +198,16 @@ class SignatureStore:
             family.columns is not None for family in self._families.values()
         )
 
-    def add(self, tokens: Tokens, what: Seen) -> None:
-        """Take in what was seen of a signature (see `bounded`)."""
+    def add(self, tokens: Tokens, what: Seen) -> Tokens:
+        """Take in what was seen of a signature (see `bounded`); returns what it counts for."""
         limit = FAMILY_LIMITS[self.level]
         family = self._family(tokens)
         before = family.size(limit)
-        family.add(tokens, what, limit)
+        kept = family.add(tokens, what, limit)
         self._size += family.size(limit) - before
         while self._size > MAX_SIGNATURES and self.level < COARSEST:
             self._coarsen()
+        return kept
 
     def export(self) -> list[FamilyState]:
         """The families as plain data, in an order that depends on their content alone."""
@@ -188,6 +216,7 @@ class SignatureStore:
                 signatures=[
                     SignatureState(
                         tokens=list(tokens),
+                        text=what.text,
                         count=what.count,
                         levels=dict(sorted(what.levels.items())),
                         example=what.example,
@@ -224,8 +253,7 @@ class SignatureStore:
                 tokens = tuple(signature.tokens)
                 if store._key(tokens) != store._key(tuple(state.signatures[0].tokens)):
                     raise ValueError("signatures of a family must begin alike")
-                levels = Counter(signature.levels)
-                family._put(tokens, Seen(signature.count, levels, signature.example, signature.known))
+                family.put(tokens, _seen(signature))
             if state.columns is not None:
                 family.adopt([None if c is None else set(c) for c in state.columns], limit)
             store._size += family.size(limit)

@@ -7,7 +7,7 @@ decision over all lines would hang on what came first.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sensorium.capabilities.logs.history import Histories
@@ -15,9 +15,9 @@ from sensorium.capabilities.logs.labels import label_of, severity_of, theme_of
 from sensorium.capabilities.logs.masking import generalise
 from sensorium.capabilities.logs.merging import Tokens, tokenise
 from sensorium.capabilities.logs.patterns import Pattern, patterns_of
-from sensorium.capabilities.logs.records import LineTable
+from sensorium.capabilities.logs.records import Entry, LineTable
 from sensorium.capabilities.logs.redaction import presentable
-from sensorium.capabilities.logs.store import Seen, SignatureStore, bounded, earliest
+from sensorium.capabilities.logs.store import Seen, SignatureStore, bounded
 from sensorium.capabilities.logs.watch_schema import (
     MAX_EXAMPLE_CHARS,
     RateChange,
@@ -33,9 +33,12 @@ from sensorium.core.operation import WorkContext
 
 BLOCK = 1_000
 MAX_KINDS = 50_000
+MAX_NEWS = 100
+"""At most so many new patterns are told at once; the rest shows in the next summary."""
+
 EAGER = 2_000
 """Up to so many signatures, patterns are found anew whenever a signature is new."""
-GROWTH = 0.1
+GROWTH = 0.25
 """Beyond, when so large a part of the signatures is new, or when a summary is due."""
 
 
@@ -48,6 +51,20 @@ class Known:
     fresh: bool
 
 
+def _by_size(known: Iterable[Known]) -> list[Known]:
+    return sorted(known, key=lambda found: (-found.seen.count, found.pattern.id))
+
+
+def _signature(entry: Entry) -> tuple[Tokens, str] | None:
+    """The signature of a kind of lines and its text; None for continuation lines."""
+    if entry.continues:
+        return None
+    general = generalise(entry.key)
+    tokens = tokenise(general)
+    kept = bounded(tokens)
+    return kept, general if kept is tokens else " ".join(kept)
+
+
 class Watch:
     """The state of one watch."""
 
@@ -55,7 +72,7 @@ class Watch:
         self._request = request
         self._context = context
         self._table = LineTable(strip_headers=request.strip_headers == "auto")
-        self._signatures: list[Tokens | None] = []
+        self._signatures: list[tuple[Tokens, str] | None] = []
         self._window: Counter[Tokens] = Counter()
         self._pattern_of: dict[Tokens, str] = {}
         self._known: dict[str, Known] = {}
@@ -65,6 +82,7 @@ class Watch:
         self._lines = 0
         self._records = 0
         self._window_records = 0
+        self._untold = 0
         if request.snapshot is not None:
             self._restore(request.snapshot)
 
@@ -88,15 +106,19 @@ class Watch:
         if self._request.include_snapshot:
             yield self._event("snapshot", snapshot=self._snapshot())
 
+    def news(self) -> Iterator[WatchEvent]:
+        """The patterns that were not told yet."""
+        if self._unfound:
+            self._find()
+        yield from self._news()
+
     def _take(self, lines: list[str]) -> None:
         table = self._table
         if len(table.entries) > MAX_KINDS:
             table = self._table = LineTable(strip_headers=self._request.strip_headers == "auto")
             self._signatures = []
         numbers = table.add(lines)
-        for entry in table.entries[len(self._signatures) :]:
-            tokens = None if entry.continues else bounded(tokenise(generalise(entry.key)))
-            self._signatures.append(tokens)
+        self._signatures += map(_signature, table.entries[len(self._signatures) :])
         counts = Counter(numbers)
         earliest_of: dict[int, str] = {}
         for number, line in zip(numbers, lines, strict=True):
@@ -106,11 +128,16 @@ class Watch:
             signature = self._signatures[number]
             if signature is None:
                 continue
-            level = table.entries[number].level
-            example = earliest_of[number][:MAX_EXAMPLE_CHARS]
-            self._store.add(signature, Seen(count, Counter({level: count}), example))
-            self._window[signature] += count
-            self._unfound += signature not in self._pattern_of
+            tokens, text = signature
+            seen = Seen(
+                text=text,
+                count=count,
+                levels=Counter({table.entries[number].level: count}),
+                example=earliest_of[number][:MAX_EXAMPLE_CHARS],
+            )
+            kept = self._store.add(tokens, seen)
+            self._window[kept] += count
+            self._unfound += kept not in self._pattern_of
             self._records += count
             self._window_records += count
         self._lines += len(lines)
@@ -133,7 +160,9 @@ class Watch:
     def _find(self) -> None:
         """Find the patterns among all signatures, and carry histories over to them."""
         signatures = dict(self._store.items())
-        patterns = patterns_of({tokens: " ".join(tokens) for tokens in signatures}, self._context.check)
+        patterns = patterns_of(
+            {tokens: seen.text for tokens, seen in signatures.items()}, self._context.check
+        )
         known: dict[str, Known] = {}
         before: dict[str, set[str]] = {}
         for tokens, seen in signatures.items():
@@ -152,10 +181,13 @@ class Watch:
 
     def _news(self) -> Iterator[WatchEvent]:
         learning = self._records <= self._request.learn_lines
-        for found in self._known.values():
-            if found.fresh and not learning:
-                yield self._event("pattern", pattern=self._cluster(found))
+        fresh = [found for found in _by_size(self._known.values()) if found.fresh]
+        for found in fresh:
             found.fresh = False
+        if not learning:
+            for found in fresh[:MAX_NEWS]:
+                yield self._event("pattern", pattern=self._cluster(found))
+            self._untold += max(0, len(fresh) - MAX_NEWS)
         for tokens, seen in self._store.items():
             seen.known = seen.known or tokens in self._pattern_of
 
@@ -197,12 +229,13 @@ class Watch:
         )
 
     def _summary(self, *, final: bool) -> WatchSummary:
-        ordered = sorted(self._known.values(), key=lambda found: (-found.seen.count, found.pattern.id))
+        ordered = _by_size(self._known.values())
         return WatchSummary(
             lines=self._lines,
             records=self._records,
             patterns=len(ordered),
             clusters=[self._cluster(found) for found in ordered[: self._request.max_clusters]],
+            untold=self._untold,
             coarsened=self._store.coarsened,
             final=final,
         )
@@ -244,4 +277,6 @@ def watch(
     state = Watch(request, context)
     for chunk in incoming:
         yield from state.feed(chunk.lines)
+        if chunk.at_once:
+            yield from state.news()
     yield from state.finish()

@@ -20,10 +20,10 @@ from sensorium.capabilities.logs.schema import (
 
 MAX_SIGNATURES = 20_000
 MAX_TOKENS = 64
-MAX_TOKEN_CHARS = 200
+MAX_SIGNATURE_CHARS = 1_000
 MAX_EXAMPLE_CHARS = 500
 
-Token = Annotated[str, Meta(max_length=MAX_TOKEN_CHARS)]
+Token = Annotated[str, Meta(max_length=MAX_SIGNATURE_CHARS)]
 Words = Annotated[list[Token], Meta(max_length=MAX_TOKENS)]
 Example = Annotated[str, Meta(description="A line of it.", max_length=1_000)]
 
@@ -32,6 +32,9 @@ class SignatureState(Base, kw_only=True):
     """A masked line that was seen, and how often."""
 
     tokens: Words
+    text: Annotated[
+        str, Meta(description="The same with its blanks.", max_length=2 * MAX_SIGNATURE_CHARS)
+    ]
     count: Count
     levels: Annotated[dict[Annotated[str, Meta(max_length=16)], Count], Meta(max_length=32)] = {}
     example: Example = ""
@@ -122,6 +125,10 @@ class WatchInput(Base, kw_only=True):
         list[str],
         Meta(description="Log lines as they were written, oldest first.", max_length=1_000_000),
     ]
+    at_once: Annotated[
+        bool,
+        Meta(description="Tell new patterns after these lines, not at the end of their window."),
+    ] = False
 
 
 class WatchCluster(Base, kw_only=True):
@@ -156,6 +163,9 @@ class WatchSummary(Base, kw_only=True):
     patterns: Annotated[Count, Meta(description="Patterns so far.")]
     clusters: Annotated[
         list[WatchCluster], Meta(description="The largest patterns.", max_length=MAX_SIGNATURES)
+    ]
+    untold: Annotated[
+        Count, Meta(description="New patterns that came too many at a time to be told singly.")
     ]
     coarsened: Annotated[
         bool,

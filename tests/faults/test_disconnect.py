@@ -1,0 +1,147 @@
+"""Nobody waits any more: the compute stops within 250 ms, and the slot is free within a second."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+
+import httpx
+import psutil
+import pytest
+from tests.faults.observing import (
+    answer_of,
+    busy_worker,
+    cpu_at,
+    figure,
+    in_flight,
+    log_body,
+    posted,
+    series_body,
+    until,
+    wait_until_all_alive,
+)
+from tests.servers import Server, serving
+from websockets.sync.client import connect
+
+STOPPED_S = 0.25
+NOISE_S = 0.02
+"""Two ticks of the kernel's clock: an idle worker still answers the heartbeat."""
+MILLION = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Server]:
+    with serving("--workers", "2") as server:
+        yield server
+
+
+@pytest.fixture
+def http(own: Server) -> Iterator[httpx.Client]:
+    with own.client() as client:
+        wait_until_all_alive(client, 10)
+        yield client
+
+
+def assert_stopped(worker: psutil.Process, left: float, http: httpx.Client, name: str) -> None:
+    """It burns nothing after 250 ms, and a second after the leave nothing is held for it."""
+    early = cpu_at(worker, left + STOPPED_S)
+    until(lambda: figure(http, "sensorium_slots_in_use", "process") == 0, 0.75, "the slot is free")
+    assert in_flight(http, name) == 0
+    late = cpu_at(worker, left + 1.0)
+    assert late == early or late - early <= NOISE_S
+
+
+@pytest.mark.parametrize("verb", ["process", "stuck"])
+def test_http(own: Server, http: httpx.Client, verb: str) -> None:
+    with posted(own, f"/v1/testing/{verb}", b'{"token": "t", "seconds": 60}') as raw:
+        worker = busy_worker(own)
+        raw.close()
+        left = time.monotonic()
+        assert_stopped(worker, left, http, f"testing.{verb}")
+
+
+@pytest.mark.parametrize("verb", ["process", "stuck"])
+def test_websocket_closed(own: Server, http: httpx.Client, verb: str) -> None:
+    with connect(own.ws_url) as socket:
+        begin = {"id": 1, "op": f"testing.{verb}", "data": {"token": "t", "seconds": 60}}
+        socket.send(json.dumps(begin))
+        worker = busy_worker(own)
+        socket.socket.close()
+        left = time.monotonic()
+        assert_stopped(worker, left, http, f"testing.{verb}")
+
+
+def test_websocket_cancel(own: Server, http: httpx.Client) -> None:
+    with connect(own.ws_url) as socket:
+        socket.send('{"id": 1, "op": "testing.stuck", "data": {"token": "t", "seconds": 60}}')
+        worker = busy_worker(own)
+        socket.send('{"id": 1, "cancel": true}')
+        left = time.monotonic()
+        assert json.loads(socket.recv(1))["error"]["code"] == "cancelled"
+        assert_stopped(worker, left, http, "testing.stuck")
+
+
+def _logs() -> tuple[str, bytes, str]:
+    return "logs.cluster", log_body(MILLION), "text/plain"
+
+
+def _metrics() -> tuple[str, bytes, str]:
+    return "metrics.detect_anomalies", series_body(MILLION), "application/json"
+
+
+@pytest.mark.parametrize("request_of", [_logs, _metrics])
+@pytest.mark.parametrize("burnt_s", [0.1, 0.4])
+def test_real_operations_on_a_million(
+    own: Server,
+    http: httpx.Client,
+    request_of: Callable[[], tuple[str, bytes, str]],
+    burnt_s: float,
+) -> None:
+    name, body, media_type = request_of()
+    with posted(own, f"/v1/{name.replace('.', '/')}", body, media_type) as raw:
+        worker = busy_worker(own, burnt_s=burnt_s)
+        assert in_flight(http, name) == 1
+        raw.close()
+        left = time.monotonic()
+        assert_stopped(worker, left, http, name)
+
+
+def test_a_call_that_waits_in_the_queue_never_runs(own: Server, http: httpx.Client) -> None:
+    ok = 'sensorium_calls_total{code="ok",operation="testing.thread"}'
+    busy = [posted(own, "/v1/testing/stuck", b'{"token": "t", "seconds": 60}') for _ in range(2)]
+    with busy[0], busy[1]:
+        until(lambda: figure(http, "sensorium_slots_in_use", "process") == 2, 5)
+        with posted(own, "/v1/testing/process", b'{"token": "t"}'):
+            until(lambda: figure(http, "sensorium_queue_depth", "process") == 1, 5)
+        until(lambda: figure(http, "sensorium_queue_depth", "process") == 0, 0.5)
+    assert ok not in http.get("/metrics").text
+    until(lambda: figure(http, "sensorium_slots_in_use", "process") == 0, 1.0)
+
+
+def test_half_a_body_holds_no_slot(own: Server, http: httpx.Client) -> None:
+    head = b'{"token": "' + b"x" * 200_000
+    with posted(own, "/v1/testing/process", head, content_length="900000"):
+        answers = [http.post("/v1/testing/process", json={"token": "t"}) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200] * 3
+        assert figure(http, "sensorium_slots_in_use", "process") == 0
+
+
+def test_a_stream_is_left(own: Server, http: httpx.Client) -> None:
+    body = b'{"count": 10000000}'
+    with posted(own, "/v1/testing/count", body) as raw:
+        assert b"200 OK" in raw.recv(64)
+    until(lambda: in_flight(http, "testing.count") == 0, 1.0)
+    assert figure(http, "sensorium_slots_in_use", "stream") == 0
+
+
+def test_a_thread_stops_at_its_next_check(own: Server, http: httpx.Client) -> None:
+    with posted(own, "/v1/testing/thread", b'{"token": "t", "seconds": 60}'):
+        until(lambda: figure(http, "sensorium_slots_in_use", "thread") == 1, 5)
+    until(lambda: figure(http, "sensorium_slots_in_use", "thread") == 0, STOPPED_S)
+
+
+def test_the_next_call_gets_its_own_answer(own: Server) -> None:
+    with posted(own, "/v1/testing/process", b'{"token": "left", "seconds": 60}'):
+        busy_worker(own)
+    with posted(own, "/v1/testing/process", b'{"token": "next"}') as raw:
+        status, _, answer = answer_of(raw)
+    assert (status, answer["token"]) == (200, "next")
