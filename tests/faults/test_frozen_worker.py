@@ -60,8 +60,16 @@ def test_an_idle_one_is_found_and_replaced(own: Server, http: httpx.Client) -> N
     restarts = readiness(http)["workers"]["restarts"]
     for victim in workers_of(own):
         stand_still(victim)
-    answer = http.post("/v1/testing/process", json={"token": "t"}, headers={"x-deadline-s": "20"})
-    assert answer.status_code in (200, 503)
-    until(lambda: readiness(http)["workers"]["restarts"] >= restarts + 2, 10, "both replaced")
+    until(lambda: readiness(http)["workers"]["restarts"] == restarts + 2, 10, "both replaced")
+    wait_until_all_alive(http, 2.0)
+    assert http.post("/v1/testing/process", json={"token": "t"}).status_code == 200
+
+
+def test_calls_go_to_the_worker_that_speaks(own: Server, http: httpx.Client) -> None:
+    restarts = readiness(http)["workers"]["restarts"]
+    stand_still(workers_of(own)[0])
+    while readiness(http)["workers"]["restarts"] == restarts:
+        answer = http.post("/v1/testing/process", json={"token": "t"}, headers={"x-deadline-s": "3"})
+        assert answer.status_code in (200, 503, 504)
     wait_until_all_alive(http, 2.0)
     assert http.post("/v1/testing/process", json={"token": "t"}).status_code == 200

@@ -4,7 +4,8 @@
         with target.client() as client, progress("clustering") as report:
             answer = client.with_options(on_progress=report).logs.cluster(lines=lines)
 
-gives the command `--server`, `--api-key` and `--json`. Progress is reported in process only.
+gives the command `--server`, `--api-key`, `--timeout` and `--json`. Progress is reported in
+process only.
 """
 
 from dataclasses import dataclass
@@ -37,6 +38,11 @@ class Target:
         ),
     ] = ""
 
+    timeout: Annotated[
+        float | None,
+        Parameter(help="Give the call up after so many seconds.", show_default=False),
+    ] = None
+
     def client(self) -> Sensorium:
         """A client of it; close it, or use it as a context manager."""
-        return Sensorium(self.server or None, api_key=self.api_key or None)
+        return Sensorium(self.server or None, api_key=self.api_key or None, timeout_s=self.timeout)

@@ -4,11 +4,13 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 import zstandard
@@ -19,26 +21,27 @@ from sensorium.core.errors import InvalidInputError
 
 STDIN = "-"
 CHUNK = 1 << 20
-_UNIT = 1024
-_UNREADABLE = (gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError)
+KIB = 1024
+BOM = b"\xef\xbb\xbf"
+_UNREADABLE = (OSError, zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError)
 
 
 class _Counted(io.RawIOBase):
     """A file that reports how much of it was read."""
 
     def __init__(self, file: IO[bytes], total: int | None, report: Report) -> None:
-        self._file, self._total, self._report = file, total, report
+        self._file, self._report = file, report
+        self._total = None if total is None else total // KIB
         self._read = 0
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: "memoryview") -> int:  # type: ignore[override]
-        piece = self._file.read1(len(buffer)) if hasattr(self._file, "read1") else b""
+    def readinto(self, buffer: Any) -> int:
+        piece = self._file.read(len(buffer))
         buffer[: len(piece)] = piece
         self._read += len(piece)
-        total = None if self._total is None else self._total // _UNIT
-        self._report(self._read // _UNIT, total, "KiB")
+        self._report(self._read // KIB, self._total, "KiB")
         return len(piece)
 
 
@@ -60,33 +63,31 @@ def read_lines(paths: Iterable[str], field: str = "") -> list[str]:
 
 def read_bytes(path: str) -> bytes:
     """All of a file, decompressed; a bar shows how far it is."""
-    with progress(f"reading {shown(path)}") as report, opened(path, report) as file:
+    with progress(f"reading {shown(path)}") as report, _opened(path) as (raw, size):
+        file = _decompressing(io.BufferedReader(_Counted(raw, size, report), CHUNK))
         try:
             content = b"".join(iter(lambda: file.read(CHUNK), b""))
         except _UNREADABLE as error:
-            raise InvalidInputError(
-                f"{shown(path)} is damaged or cut short: {str(error).lower()}"
-            ) from None
-        except OSError as error:  # a read names no file by itself
-            error.filename = error.filename or shown(path)
-            raise
-    return content.removeprefix(b"\xef\xbb\xbf")
+            if isinstance(error, OSError) and error.errno is not None:
+                error.filename = shown(path)  # reading, unlike opening, does not name the file
+                raise
+            raise InvalidInputError(f"{shown(path)} is damaged or cut short") from None
+    return content.removeprefix(BOM)
 
 
-def opened(path: str, report: Report) -> IO[bytes]:
-    """A file as it reads decompressed; the first bytes tell how it is compressed."""
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[IO[bytes], int | None]]:
+    """A file and its size, where it has one."""
     if path == STDIN:
-        raw, total = sys.stdin.buffer, None
+        yield sys.stdin.buffer, None
     else:
-        raw = Path(path).open("rb")
-        total = Path(path).stat().st_size or None
-    buffered = io.BufferedReader(_Counted(raw, total, report), CHUNK)
-    return _decompressing(buffered)
+        with Path(path).open("rb") as file:
+            yield file, os.fstat(file.fileno()).st_size or None
 
 
 def _decompressing(file: io.BufferedReader) -> IO[bytes]:
     first = file.peek(6)[:6]
-    kinds: dict[bytes, Callable[[io.BufferedReader], IO[bytes]]] = {
+    kinds: dict[bytes, Callable[[io.BufferedReader], Any]] = {
         b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw),
         b"\x28\xb5\x2f\xfd": lambda raw: zstandard.ZstdDecompressor().stream_reader(
             raw, read_across_frames=True
@@ -96,7 +97,8 @@ def _decompressing(file: io.BufferedReader) -> IO[bytes]:
     }
     for magic, decompress in kinds.items():
         if first.startswith(magic):
-            return decompress(file)
+            unfolding: IO[bytes] = decompress(file)
+            return unfolding
     return file
 
 

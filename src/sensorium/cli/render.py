@@ -32,7 +32,8 @@ class Output:
     """How to print; as a command's parameter (`output: Output = Output()`) it is `--json`."""
 
     as_json: Annotated[
-        bool, Parameter(name="--json", negative=(), help="Print JSON, for programs.")
+        bool,
+        Parameter(name="--json", negative=(), show_default=False, help="Print JSON, for programs."),
     ] = False
 
     @property
@@ -110,7 +111,7 @@ def guarded(action: Callable[[], object]) -> int:
         result = action()
         sys.stdout.flush()
     except SensoriumError as error:
-        note("\n".join([f"sensorium: {error.message}", *getattr(error, "__notes__", ())]))
+        note(f"sensorium: {_said(error)}")
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -122,6 +123,13 @@ def guarded(action: Callable[[], object]) -> int:
         note(f"sensorium: {_about(error)}")
         return FAILED
     return result if isinstance(result, int) else 0
+
+
+def _said(error: SensoriumError) -> str:
+    """The message, where in the request it applies, and what was noted of it."""
+    where = f"at {error.details['at']}" if "at" in error.details else ""
+    beside = "; ".join(filter(None, [where, *getattr(error, "__notes__", ())]))
+    return f"{error.message} ({beside})" if beside else error.message
 
 
 def _about(error: OSError) -> str:

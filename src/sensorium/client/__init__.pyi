@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 from typing import Any, Literal, overload
 
-from sensorium.client.facade import AsyncClient, Client
 from sensorium.capabilities.logs.schema import (
     ClusterRequest,
     ClusterResponse,
@@ -21,10 +20,22 @@ from sensorium.capabilities.metrics.schema import (
     DetectAnomaliesResponse,
     ForecastRequest,
     ForecastResponse,
+)
+from sensorium.capabilities.metrics.schema import (
     WatchEvent as MetricsWatchEvent,
+)
+from sensorium.capabilities.metrics.schema import (
     WatchInput as MetricsWatchInput,
+)
+from sensorium.capabilities.metrics.schema import (
     WatchRequest as MetricsWatchRequest,
+)
+from sensorium.capabilities.metrics.schema import (
     WatchSnapshot as MetricsWatchSnapshot,
+)
+from sensorium.client.facade import (
+    AsyncClient,
+    Client,
 )
 from sensorium.control.system import (
     Activity,
@@ -76,21 +87,7 @@ class LogsMethods:
         request: ClusterRequest,
         /,
     ) -> ClusterResponse:
-        """Group log lines into labelled patterns.
-
-        Args:
-            lines: Log lines as they were written, oldest first.
-            method: templates: one cluster per pattern of message; kmeans: a few groups of
-                similar lines by hashed word vectors.
-            max_clusters: At most so many clusters are given, the largest first; the rest is
-                counted in `other`. For kmeans also the largest k tried (up to 32).
-            strip_headers: auto: time, host, process, level and logger are recognised and left
-                out of the templates when enough lines carry them; never: the whole line counts.
-            include_assignments: Give each line's cluster as an index into `clusters`.
-            examples: How many example lines to give per cluster.
-            mask_secrets: Replace credentials, mail addresses and card numbers in examples.
-                Templates never hold them.
-        """
+        """Group log lines into labelled patterns."""
 
     @overload
     def compare(
@@ -126,21 +123,7 @@ class LogsMethods:
         request: CompareRequest,
         /,
     ) -> CompareResponse:
-        """What is new, gone, or changed in rate between two sets of log lines.
-
-        Args:
-            before: Log lines as they were written, oldest first.
-            after: Log lines as they were written, oldest first.
-            min_change: A rate counts as changed from this factor on, up or down.
-            false_alarm_rate: The part of the reported patterns that may be chance (Benjamini-
-                Hochberg over all patterns).
-            max_changes: At most so many patterns in each list.
-            strip_headers: auto: time, host, process, level and logger are recognised and left
-                out of the templates when enough lines carry them; never: the whole line counts.
-            examples: How many example lines to give per cluster.
-            mask_secrets: Replace credentials, mail addresses and card numbers in examples.
-                Templates never hold them.
-        """
+        """What is new, gone, or changed in rate between two sets of log lines."""
 
     @overload
     def watch(
@@ -158,7 +141,7 @@ class LogsMethods:
         mask_secrets: bool = True,
         include_snapshot: bool = True,
         snapshot: WatchSnapshot | None = None,
-    ) -> Generator[WatchEvent, None, None]:
+    ) -> Generator[WatchEvent]:
         """Watch log lines as they come: new patterns, changed rates, summaries, a last snapshot.
 
         Args:
@@ -182,24 +165,8 @@ class LogsMethods:
         incoming: Iterable[WatchInput | str],
         request: WatchRequest,
         /,
-    ) -> Generator[WatchEvent, None, None]:
-        """Watch log lines as they come: new patterns, changed rates, summaries, a last snapshot.
-
-        Args:
-            window_lines: Rates are judged once per so many log entries.
-            learn_lines: Patterns among the first so many log entries are taken for normal.
-            summary_lines: A summary is given once per so many log entries.
-            min_change: A rate counts as changed from this factor on.
-            false_alarm_rate: How likely one window may report a rate by chance, over all
-                patterns.
-            max_clusters: At most so many clusters in a summary.
-            strip_headers: auto: time, host, process, level and logger are recognised and left
-                out of the templates when enough lines carry them; never: the whole line counts.
-            mask_secrets: Replace credentials, mail addresses and card numbers in examples.
-                Templates never hold them.
-            include_snapshot: End with a snapshot from which another call can go on.
-            snapshot: The snapshot of an earlier call to go on from.
-        """
+    ) -> Generator[WatchEvent]:
+        """Watch log lines as they come: new patterns, changed rates, summaries, a last snapshot."""
 
 class MetricsMethods:
     """The operations of `metrics`."""
@@ -233,19 +200,7 @@ class MetricsMethods:
         request: DetectAnomaliesRequest,
         /,
     ) -> DetectAnomaliesResponse:
-        """Points that left their expected band.
-
-        Args:
-            series: The series to read.
-            method: novelty: far from every value seen before. sigma: outside the mean of the 26
-                hours before, plus or minus two standard deviations.
-            sensitivity: Divides the band's width: 1 is the method's own, 2 alerts at half of
-                it.
-            hold_off_s: After an anomaly, report none of this series for so many seconds. null:
-                the method's own; for novelty 12 points, save one twice as far from expected;
-                for sigma none.
-            include_band: Give the expected band of every point too, to draw it.
-        """
+        """Points that left their expected band."""
 
     @overload
     def forecast(
@@ -278,19 +233,7 @@ class MetricsMethods:
         request: ForecastRequest,
         /,
     ) -> ForecastResponse:
-        """How a metric goes on, with intervals, and when it reaches a threshold.
-
-        Args:
-            series: The series to read.
-            horizon_s: How far ahead, in seconds.
-            method: auto: the cheap method that did best on this series' recent past. linear: a
-                line through the last 26 hours.
-            level: Share of values that the intervals should hold.
-            threshold: Tell when the series reaches this value.
-            threshold_side: The side of the threshold that counts as having reached it; either:
-                the side on which the series is not now.
-            look_ahead_s: How far beyond the last point to look for the threshold, in seconds.
-        """
+        """How a metric goes on, with intervals, and when it reaches a threshold."""
 
     @overload
     def watch(
@@ -303,7 +246,7 @@ class MetricsMethods:
         hold_off_s: float | None = None,
         max_series: int = 1000,
         resume: MetricsWatchSnapshot | None = None,
-    ) -> Generator[MetricsWatchEvent, None, None]:
+    ) -> Generator[MetricsWatchEvent]:
         """Points that left their expected band, as the points come.
 
         Args:
@@ -323,20 +266,8 @@ class MetricsMethods:
         incoming: Iterable[MetricsWatchInput],
         request: MetricsWatchRequest,
         /,
-    ) -> Generator[MetricsWatchEvent, None, None]:
-        """Points that left their expected band, as the points come.
-
-        Args:
-            method: novelty: far from every value seen before. sigma: outside the mean of the 26
-                hours before, plus or minus two standard deviations.
-            sensitivity: Divides the band's width: 1 is the method's own, 2 alerts at half of
-                it.
-            hold_off_s: After an anomaly, report none of this series for so many seconds. null:
-                the method's own; for novelty 12 points, save one twice as far from expected;
-                for sigma none.
-            max_series: How many series it follows at most.
-            resume: Go on from this snapshot of an earlier watch.
-        """
+    ) -> Generator[MetricsWatchEvent]:
+        """Points that left their expected band, as the points come."""
 
 class SystemMethods:
     """The operations of `system`."""
@@ -373,12 +304,7 @@ class SystemMethods:
         request: EchoRequest,
         /,
     ) -> Echo:
-        """What it is sent, for trying a door.
-
-        Args:
-            text: Comes back as it is.
-            data: Any JSON; comes back as it is.
-        """
+        """What it is sent, for trying a door."""
 
     @overload
     def health(
@@ -410,11 +336,7 @@ class SystemMethods:
         request: OperationsRequest,
         /,
     ) -> Operations:
-        """The operations there are: names, summaries, and schemas on request.
-
-        Args:
-            schemas: With JSON schemas of what goes in and out.
-        """
+        """The operations there are: names, summaries, and schemas on request."""
 
     @overload
     def ready(
@@ -472,21 +394,7 @@ class AsyncLogsMethods:
         request: ClusterRequest,
         /,
     ) -> ClusterResponse:
-        """Group log lines into labelled patterns.
-
-        Args:
-            lines: Log lines as they were written, oldest first.
-            method: templates: one cluster per pattern of message; kmeans: a few groups of
-                similar lines by hashed word vectors.
-            max_clusters: At most so many clusters are given, the largest first; the rest is
-                counted in `other`. For kmeans also the largest k tried (up to 32).
-            strip_headers: auto: time, host, process, level and logger are recognised and left
-                out of the templates when enough lines carry them; never: the whole line counts.
-            include_assignments: Give each line's cluster as an index into `clusters`.
-            examples: How many example lines to give per cluster.
-            mask_secrets: Replace credentials, mail addresses and card numbers in examples.
-                Templates never hold them.
-        """
+        """Group log lines into labelled patterns."""
 
     @overload
     async def compare(
@@ -522,21 +430,7 @@ class AsyncLogsMethods:
         request: CompareRequest,
         /,
     ) -> CompareResponse:
-        """What is new, gone, or changed in rate between two sets of log lines.
-
-        Args:
-            before: Log lines as they were written, oldest first.
-            after: Log lines as they were written, oldest first.
-            min_change: A rate counts as changed from this factor on, up or down.
-            false_alarm_rate: The part of the reported patterns that may be chance (Benjamini-
-                Hochberg over all patterns).
-            max_changes: At most so many patterns in each list.
-            strip_headers: auto: time, host, process, level and logger are recognised and left
-                out of the templates when enough lines carry them; never: the whole line counts.
-            examples: How many example lines to give per cluster.
-            mask_secrets: Replace credentials, mail addresses and card numbers in examples.
-                Templates never hold them.
-        """
+        """What is new, gone, or changed in rate between two sets of log lines."""
 
     @overload
     def watch(
@@ -554,7 +448,7 @@ class AsyncLogsMethods:
         mask_secrets: bool = True,
         include_snapshot: bool = True,
         snapshot: WatchSnapshot | None = None,
-    ) -> AsyncGenerator[WatchEvent, None]:
+    ) -> AsyncGenerator[WatchEvent]:
         """Watch log lines as they come: new patterns, changed rates, summaries, a last snapshot.
 
         Args:
@@ -578,24 +472,8 @@ class AsyncLogsMethods:
         incoming: AsyncIterable[WatchInput | str] | Iterable[WatchInput | str],
         request: WatchRequest,
         /,
-    ) -> AsyncGenerator[WatchEvent, None]:
-        """Watch log lines as they come: new patterns, changed rates, summaries, a last snapshot.
-
-        Args:
-            window_lines: Rates are judged once per so many log entries.
-            learn_lines: Patterns among the first so many log entries are taken for normal.
-            summary_lines: A summary is given once per so many log entries.
-            min_change: A rate counts as changed from this factor on.
-            false_alarm_rate: How likely one window may report a rate by chance, over all
-                patterns.
-            max_clusters: At most so many clusters in a summary.
-            strip_headers: auto: time, host, process, level and logger are recognised and left
-                out of the templates when enough lines carry them; never: the whole line counts.
-            mask_secrets: Replace credentials, mail addresses and card numbers in examples.
-                Templates never hold them.
-            include_snapshot: End with a snapshot from which another call can go on.
-            snapshot: The snapshot of an earlier call to go on from.
-        """
+    ) -> AsyncGenerator[WatchEvent]:
+        """Watch log lines as they come: new patterns, changed rates, summaries, a last snapshot."""
 
 class AsyncMetricsMethods:
     """The operations of `metrics`."""
@@ -629,19 +507,7 @@ class AsyncMetricsMethods:
         request: DetectAnomaliesRequest,
         /,
     ) -> DetectAnomaliesResponse:
-        """Points that left their expected band.
-
-        Args:
-            series: The series to read.
-            method: novelty: far from every value seen before. sigma: outside the mean of the 26
-                hours before, plus or minus two standard deviations.
-            sensitivity: Divides the band's width: 1 is the method's own, 2 alerts at half of
-                it.
-            hold_off_s: After an anomaly, report none of this series for so many seconds. null:
-                the method's own; for novelty 12 points, save one twice as far from expected;
-                for sigma none.
-            include_band: Give the expected band of every point too, to draw it.
-        """
+        """Points that left their expected band."""
 
     @overload
     async def forecast(
@@ -674,19 +540,7 @@ class AsyncMetricsMethods:
         request: ForecastRequest,
         /,
     ) -> ForecastResponse:
-        """How a metric goes on, with intervals, and when it reaches a threshold.
-
-        Args:
-            series: The series to read.
-            horizon_s: How far ahead, in seconds.
-            method: auto: the cheap method that did best on this series' recent past. linear: a
-                line through the last 26 hours.
-            level: Share of values that the intervals should hold.
-            threshold: Tell when the series reaches this value.
-            threshold_side: The side of the threshold that counts as having reached it; either:
-                the side on which the series is not now.
-            look_ahead_s: How far beyond the last point to look for the threshold, in seconds.
-        """
+        """How a metric goes on, with intervals, and when it reaches a threshold."""
 
     @overload
     def watch(
@@ -699,7 +553,7 @@ class AsyncMetricsMethods:
         hold_off_s: float | None = None,
         max_series: int = 1000,
         resume: MetricsWatchSnapshot | None = None,
-    ) -> AsyncGenerator[MetricsWatchEvent, None]:
+    ) -> AsyncGenerator[MetricsWatchEvent]:
         """Points that left their expected band, as the points come.
 
         Args:
@@ -719,20 +573,8 @@ class AsyncMetricsMethods:
         incoming: AsyncIterable[MetricsWatchInput] | Iterable[MetricsWatchInput],
         request: MetricsWatchRequest,
         /,
-    ) -> AsyncGenerator[MetricsWatchEvent, None]:
-        """Points that left their expected band, as the points come.
-
-        Args:
-            method: novelty: far from every value seen before. sigma: outside the mean of the 26
-                hours before, plus or minus two standard deviations.
-            sensitivity: Divides the band's width: 1 is the method's own, 2 alerts at half of
-                it.
-            hold_off_s: After an anomaly, report none of this series for so many seconds. null:
-                the method's own; for novelty 12 points, save one twice as far from expected;
-                for sigma none.
-            max_series: How many series it follows at most.
-            resume: Go on from this snapshot of an earlier watch.
-        """
+    ) -> AsyncGenerator[MetricsWatchEvent]:
+        """Points that left their expected band, as the points come."""
 
 class AsyncSystemMethods:
     """The operations of `system`."""
@@ -769,12 +611,7 @@ class AsyncSystemMethods:
         request: EchoRequest,
         /,
     ) -> Echo:
-        """What it is sent, for trying a door.
-
-        Args:
-            text: Comes back as it is.
-            data: Any JSON; comes back as it is.
-        """
+        """What it is sent, for trying a door."""
 
     @overload
     async def health(
@@ -806,11 +643,7 @@ class AsyncSystemMethods:
         request: OperationsRequest,
         /,
     ) -> Operations:
-        """The operations there are: names, summaries, and schemas on request.
-
-        Args:
-            schemas: With JSON schemas of what goes in and out.
-        """
+        """The operations there are: names, summaries, and schemas on request."""
 
     @overload
     async def ready(

@@ -5,7 +5,8 @@ from functools import cache
 from typing import Any, get_args
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import NODEFAULT, Raw, Struct
+from msgspec.structs import FieldInfo
 from msgspec.structs import fields as struct_fields
 
 from sensorium.core.errors import InvalidInputError
@@ -40,6 +41,11 @@ def build_item(operation: Operation, item: Any) -> Struct:
     if isinstance(item, str) and operation.lines_field is not None:
         return kind(**{operation.lines_field: [item.rstrip("\r\n")]})
     return _checked(item, kind, operation.name)
+
+
+def default_of(field: FieldInfo) -> Any:
+    """What a field is when it is not given; `NODEFAULT` where it must be."""
+    return field.default if field.default_factory is NODEFAULT else field.default_factory()
 
 
 def _made(kind: type[Struct], name: str, values: Mapping[str, Any]) -> Struct:

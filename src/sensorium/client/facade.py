@@ -53,6 +53,10 @@ class _Base:
             self._backend = load("sensorium.client.remote:Remote")(url, api_key, retries, tls)
             self._registry = Registry(MODULES)
         self._nouns = set(MODULES)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Make what only one kind of client needs."""
 
     def with_options(
         self,
@@ -109,8 +113,7 @@ class _Base:
 class Client(_Base):
     """Calls that wait for their answer. Safe to share between threads."""
 
-    def __init__(self, *arguments: Any, **properties: Any) -> None:
-        super().__init__(*arguments, **properties)
+    def _begin(self) -> None:
         self._portal = Portal()
 
     def call(self, name: str, request: Struct | None = None, /, **values: Any) -> Any:
@@ -136,8 +139,9 @@ class Client(_Base):
 
     def close(self) -> None:
         """Give up connections and threads; the client is of no use afterwards."""
-        self._portal.run(self._backend.close())
-        self._portal.stop()
+        if self._portal.started:
+            self._portal.run(self._backend.close())
+            self._portal.stop()
 
     def __enter__(self) -> Self:
         return self

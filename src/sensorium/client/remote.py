@@ -183,7 +183,7 @@ def _reason(failure: BaseException) -> str:
     cause: BaseException | None = failure
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno:
-            known = 0 < cause.errno and not isinstance(cause, ssl.SSLError)
+            known = cause.errno > 0 and not isinstance(cause, ssl.SSLError)
             return os.strerror(cause.errno) if known else cause.strerror or str(cause)
         cause = cause.__cause__ or cause.__context__
     return str(failure) or "it took too long"

@@ -59,13 +59,21 @@ class _Stub:
         return str(kind.__name__)
 
     def imports(self) -> str:
-        """The import of every Struct mentioned."""
-        found = sorted(self._names, key=lambda kind: (kind.__module__, kind.__name__))
-        lines = []
-        for module, kinds in groupby(found, key=lambda kind: kind.__module__):
-            names = "".join(f"    {self._imported(kind)},\n" for kind in kinds)
-            lines.append(f"from {module} import (\n{names})\n")
-        return "".join(lines)
+        """The imports of the client's bases and of every Struct mentioned, in ruff's order."""
+        plain: dict[str, list[str]] = {"sensorium.client.facade": ["AsyncClient", "Client"]}
+        renamed: list[tuple[str, str]] = []
+        for kind, name in self._names.items():
+            if name == kind.__name__:
+                plain.setdefault(kind.__module__, []).append(name)
+            else:
+                renamed.append((kind.__module__, f"{kind.__name__} as {name}"))
+        statements = [(module, sorted(names)) for module, names in sorted(plain.items())]
+        statements += [(module, [name]) for module, name in sorted(renamed)]
+        statements.sort(key=lambda statement: statement[0])
+        return "".join(
+            f"from {module} import (\n" + "".join(f"    {name},\n" for name in names) + ")\n"
+            for module, names in statements
+        )
 
     def _named(self, kind: type[Struct]) -> str:
         """A Struct's name; where another has it already, with its package's before it."""
@@ -75,10 +83,6 @@ class _Stub:
                 name = kind.__module__.split(".")[-2].capitalize() + name
             self._names[kind] = name
         return self._names[kind]
-
-    def _imported(self, kind: type[Struct]) -> str:
-        name = self._names[kind]
-        return name if name == kind.__name__ else f"{kind.__name__} as {name}"
 
 
 def stub(operations: Iterable[Operation]) -> str:
@@ -104,7 +108,6 @@ _IMPORTS = """\
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 from typing import Any, Literal, overload
 
-from sensorium.client.facade import AsyncClient, Client
 """
 
 
@@ -124,18 +127,17 @@ def _method(types_of: _Stub, operation: Operation, *, asynchronous: bool) -> str
     verb = operation.name.partition(".")[2]
     returned = types_of.spelled(operation.response)
     if operation.kind is not Kind.UNARY:
-        generator = "AsyncGenerator[{}, None]" if asynchronous else "Generator[{}, None, None]"
-        returned = generator.format(returned)
+        returned = f"AsyncGenerator[{returned}]" if asynchronous else f"Generator[{returned}]"
     start = "async def" if asynchronous and operation.kind is Kind.UNARY else "def"
     before = ["self", *_listened(types_of, operation, asynchronous)]
     fields = struct_fields(operation.request)
     by_field = [*before, *(["/"] if len(before) > 1 else []), *(["*"] if fields else [])]
     by_field += [_parameter(types_of, field) for field in fields]
     by_request = [*before, f"request: {types_of.spelled(operation.request)}", "/"]
-    text = indent(_docstring(operation, fields), "    ")
     return "".join(
-        f"@overload\n{start} {verb}(\n{_listed(parameters)}) -> {returned}:\n{text}"
-        for parameters in (by_field, by_request)
+        f"@overload\n{start} {verb}(\n{_listed(parameters)}) -> {returned}:\n"
+        + indent(_docstring(operation, told), "    ")
+        for parameters, told in ((by_field, fields), (by_request, ()))
     )
 
 

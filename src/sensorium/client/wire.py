@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import fields as struct_fields
 
+from sensorium.client.building import default_of
 from sensorium.client.options import Options
 from sensorium.core.dispatch import Priority
 from sensorium.core.errors import (
@@ -82,11 +83,10 @@ def query_of(operation: Operation, request: Struct) -> str:
     Raises:
         InvalidInputError: it is too large for one.
     """
-    defaults = {field.name: field for field in struct_fields(operation.request)}
     texts: dict[str, str] = {}
-    for name, field in defaults.items():
-        value = getattr(request, name)
-        if field.required or value != _default(field):
+    for field in struct_fields(operation.request):
+        value = getattr(request, field.name)
+        if value != default_of(field):
             encoded = value if isinstance(value, str) else msgspec.json.encode(value).decode()
             texts[field.encode_name] = encoded
     query = urlencode(texts)
@@ -153,12 +153,6 @@ async def read_stream(operation: Operation, lines: AsyncIterator[bytes]) -> Asyn
         ended = isinstance(read.end, Raw)
     if not ended:
         raise UnavailableError("the connection was lost in the middle of the stream")
-
-
-def _default(field: Any) -> Any:
-    if field.default_factory is not msgspec.NODEFAULT:
-        return field.default_factory()
-    return field.default
 
 
 def _misunderstood(error: msgspec.MsgspecError) -> SensoriumError:

@@ -4,7 +4,7 @@ import time
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from msgspec.structs import astuple
 
 from sensorium.control.readiness import Readiness
@@ -23,7 +23,9 @@ class Nothing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Health(Struct, frozen=True, kw_only=True):
     """The server lives."""
 
-    status: Literal["live"] = "live"
+    status: Annotated[Literal["live"], Meta(description="It lives, or it would not say so.")] = (
+        "live"
+    )
     version: Annotated[str, Meta(description="Sensorium's version.")]
 
 
@@ -37,10 +39,10 @@ def health(request: Nothing, context: WorkContext) -> Health:
 class WorkerReadiness(Struct, frozen=True):
     """The worker processes."""
 
-    wanted: Count
-    alive: Count
-    busy: Count
-    restarts: Count
+    wanted: Annotated[Count, Meta(description="How many there should be.")]
+    alive: Annotated[Count, Meta(description="How many are up.")]
+    busy: Annotated[Count, Meta(description="How many run a call.")]
+    restarts: Annotated[Count, Meta(description="How many died and were replaced.")]
 
 
 class Ready(Struct, frozen=True, kw_only=True):
@@ -53,7 +55,9 @@ class Ready(Struct, frozen=True, kw_only=True):
         dict[str, Literal["untested", "ready", "failing"]],
         Meta(description="From real, recent work; one that is not listed was never used yet."),
     ]
-    workers: WorkerReadiness | None = None
+    workers: Annotated[
+        WorkerReadiness | None, Meta(description="null where everything runs in one process.")
+    ] = None
 
 
 @operation("system.ready", execution=Execution.ASYNC, public=True, example=Nothing())
@@ -80,20 +84,31 @@ class OperationsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class OperationEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One operation."""
 
-    name: str
-    summary: str
-    kind: Literal["unary", "server_stream", "duplex"]
-    execution: Literal["inline", "async", "thread", "process"]
-    changes: bool = False
-    request: dict[str, Any] | None = None
-    incoming: dict[str, Any] | None = None
-    response: dict[str, Any] | None = None
+    name: Annotated[str, Meta(description="noun.verb, from which every address follows.")]
+    summary: Annotated[str, Meta(description="What it does, in a line.")]
+    kind: Annotated[
+        Literal["unary", "server_stream", "duplex"],
+        Meta(description="duplex: it takes a stream and answers with one."),
+    ]
+    execution: Annotated[
+        Literal["inline", "async", "thread", "process"], Meta(description="Where it runs.")
+    ]
+    changes: Annotated[bool, Meta(description="Whether it changes something.")] = False
+    request: Annotated[dict[str, Any] | None, Meta(description="JSON schema of the request.")] = (
+        None
+    )
+    incoming: Annotated[
+        dict[str, Any] | None, Meta(description="JSON schema of the items sent to it.")
+    ] = None
+    response: Annotated[
+        dict[str, Any] | None, Meta(description="JSON schema of the answer, or of each item.")
+    ] = None
 
 
 class Operations(Struct, frozen=True, kw_only=True):
     """What this server can do."""
 
-    operations: list[OperationEntry]
+    operations: Annotated[list[OperationEntry], Meta(description="By name.")]
 
 
 @operation("system.operations", execution=Execution.ASYNC, example=OperationsRequest())
@@ -116,20 +131,26 @@ def _entry(each: Operation, *, schemas: bool) -> OperationEntry:
     )
 
 
+def _null() -> msgspec.Raw:
+    return msgspec.Raw(b"null")  # made by a function, because a JSON schema cannot show a Raw
+
+
 class EchoRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something to send back."""
 
     text: Annotated[Text, Meta(description="Comes back as it is.", examples=["hello"])] = ""
-    data: Annotated[msgspec.Raw, Meta(description="Any JSON; comes back as it is.")] = msgspec.Raw(
-        b"null"
+    data: Annotated[msgspec.Raw, Meta(description="Any JSON; comes back as it is.")] = field(
+        default_factory=_null
     )
 
 
 class Echo(Struct, frozen=True, kw_only=True):
     """What was sent."""
 
-    text: str
-    data: msgspec.Raw = msgspec.Raw(b"null")
+    text: Annotated[str, Meta(description="The text that was sent.")]
+    data: Annotated[msgspec.Raw, Meta(description="The JSON that was sent.")] = field(
+        default_factory=_null
+    )
 
 
 @operation("system.echo", execution=Execution.INLINE, example=EchoRequest(text="hello"))
@@ -142,10 +163,10 @@ def echo(request: EchoRequest, context: WorkContext) -> Echo:
 class OperationActivity(Struct, frozen=True, kw_only=True):
     """What one operation did since the server started."""
 
-    operation: str
-    calls: Count
+    operation: Annotated[str, Meta(description="Its name.")]
+    calls: Annotated[Count, Meta(description="Calls that ended.")]
     failed: Annotated[Count, Meta(description="Calls that ended in an error.")]
-    in_flight: Count
+    in_flight: Annotated[Count, Meta(description="Calls that run or wait.")]
     p50_s: Annotated[float, Meta(description="Median latency: its histogram bucket's bound.")]
     p99_s: Annotated[float, Meta(description="99th percentile of latency, likewise.")]
 
@@ -153,9 +174,9 @@ class OperationActivity(Struct, frozen=True, kw_only=True):
 class Activity(Struct, frozen=True, kw_only=True):
     """What the server did."""
 
-    uptime_s: float
+    uptime_s: Annotated[float, Meta(description="Seconds since it started.")]
     event_loop_lag_s: Annotated[float, Meta(description="The newest reading.")]
-    operations: list[OperationActivity]
+    operations: Annotated[list[OperationActivity], Meta(description="Those that were called.")]
     recent: Annotated[list[RecentCall], Meta(description="The latest calls, newest last.")]
 
 

@@ -62,11 +62,11 @@ class OperationStats:
 class RecentCall(Struct, frozen=True):
     """A call that ended a moment ago."""
 
-    at: float
-    operation: str
-    door: str
-    code: str
-    seconds: float
+    at: Annotated[float, Meta(description="When it ended: seconds since 1970-01-01T00:00:00Z.")]
+    operation: Annotated[str, Meta(description="Which one.")]
+    door: Annotated[str, Meta(description="How it came in.")]
+    code: Annotated[str, Meta(description="ok, or an error's code.")]
+    seconds: Annotated[float, Meta(description="How long it took.")]
 
 
 class Reading(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 Text = Annotated[str, Meta(max_length=1_000_000)]
-Name = Annotated[str, Meta(max_length=256)]
+Name = Annotated[str, Meta(max_length=256, description="The name it was given.")]
 EpochSeconds = Annotated[
     float, Meta(ge=-1e12, le=1e12, description="Seconds since 1970-01-01T00:00:00Z.")
 ]

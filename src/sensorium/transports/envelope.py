@@ -26,6 +26,7 @@ from sensorium.core.errors import (
     MalformedInputError,
     OverloadedError,
     SensoriumError,
+    UnavailableError,
 )
 from sensorium.core.operation import Kind
 
@@ -75,7 +76,18 @@ class Outgoing(Struct, omit_defaults=True):
 class _Call:
     items: asyncio.Queue[Encoded | None]
     task: "asyncio.Task[None] | None" = None
-    cancelled: bool = False
+    ending: SensoriumError | None = None
+    """Why it was stopped, where its caller still listens."""
+
+    def stop(self, why: SensoriumError | None) -> None:
+        self.ending = why
+        if self.task is not None:
+            self.task.cancel()
+
+    def let_go(self) -> None:
+        """Take no more items, and let go whoever waits to bring one."""
+        while not self.items.empty():
+            self.items.get_nowait()
 
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -92,6 +104,7 @@ class Conversation:
         self._calls: dict[CallId, _Call] = {}
         self._decoder = msgspec.json.Decoder(Incoming)
         self._count = 0
+        self._finishing = False
 
     async def hear(self, message: bytes | str) -> None:
         """Take up one message; whatever is wrong with it is answered, and nothing is raised."""
@@ -100,29 +113,41 @@ class Conversation:
             incoming = _decode(self._decoder, message)
             call_id = incoming.id
             if incoming.op is not None:
-                self._begin(incoming, incoming.op)
+                await self._begin(incoming, incoming.op)
             else:
                 await self._continue(incoming)
         except SensoriumError as error:
             known = _id_of(message) if call_id is None else call_id
             await self._answer(Outgoing(known, error=error.body()))
 
-    async def close(self) -> None:
-        """The client is gone: cancel what still runs."""
-        tasks = [call.task for call in self._calls.values() if call.task is not None]
-        for task in tasks:
-            task.cancel()
+    async def finish(self) -> None:
+        """Begin no more calls, and return when those that run have ended."""
+        self._finishing = True
+        while tasks := self._tasks():
+            await asyncio.wait(tasks)
+
+    async def close(self, why: SensoriumError | None = None) -> None:
+        """Stop what still runs; with `why`, the client is told. Without, it is gone."""
+        tasks = self._tasks()
+        for call in self._calls.values():
+            call.stop(why)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _begin(self, incoming: Incoming, name: str) -> None:
+    def _tasks(self) -> "list[asyncio.Task[None]]":
+        return [call.task for call in self._calls.values() if call.task is not None]
+
+    async def _begin(self, incoming: Incoming, name: str) -> None:
         if incoming.id in self._calls:
             raise ConflictError("a call with this id is still running on this connection")
+        if self._finishing:
+            raise UnavailableError("the server is stopping; connect again in a moment")
         if len(self._calls) >= MAX_CALLS:
             raise OverloadedError(
                 f"one connection may have {MAX_CALLS} calls in flight", retry_after_s=1.0
             )
         call = self._calls[incoming.id] = _Call(asyncio.Queue(BACKLOG))
         call.task = asyncio.create_task(self._run(call, incoming, name))
+        await asyncio.sleep(0)  # a task that is cancelled before it began would never answer
 
     async def _continue(self, incoming: Incoming) -> None:
         call = self._calls.get(incoming.id)
@@ -131,9 +156,7 @@ class Conversation:
                 return  # it ended by itself while this was on its way
             raise InvalidInputError("there is no call with this id, and the message begins none")
         if incoming.cancel:
-            call.cancelled = True
-            if call.task is not None:
-                call.task.cancel()
+            call.stop(CancelledCallError())
         elif bytes(incoming.chunk):
             await call.items.put(Encoded(bytes(incoming.chunk)))
         elif bytes(incoming.end):
@@ -157,11 +180,12 @@ class Conversation:
         except SensoriumError as error:
             last = Outgoing(incoming.id, error=error.body())
         except asyncio.CancelledError:
-            if not call.cancelled:
+            if call.ending is None:
                 raise
-            last = Outgoing(incoming.id, error=CancelledCallError().body())
+            last = Outgoing(incoming.id, error=call.ending.body())
         finally:
             del self._calls[incoming.id]
+            call.let_go()
         await self._answer(last)
 
     async def _serve(

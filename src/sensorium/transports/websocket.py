@@ -5,10 +5,13 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from sensorium.core.dispatch import Dispatcher
-from sensorium.core.errors import SensoriumError
+from sensorium.core.errors import SensoriumError, UnavailableError
 from sensorium.transports.envelope import Conversation
 
+DRAIN = "websocket.drain"
+"""Beside ASGI's own messages: begin nothing new, and close when what runs has ended."""
 POLICY_VIOLATION = 1008
+RESTART = 1012
 SLOW_S = 30.0
 """A client that has not read for this long is let go."""
 
@@ -47,12 +50,28 @@ class WebSocketDoor:
                 await send({"type": "websocket.send", "text": message.decode()})
 
         conversation = Conversation(self._dispatcher, principal, "websocket", write)
+
+        async def drain() -> None:
+            await conversation.finish()
+            await send({"type": "websocket.close", "code": RESTART})
+
+        draining: asyncio.Task[None] | None = None
         try:
-            while (message := await receive())["type"] == "websocket.receive":
-                await conversation.hear(message.get("text") or message.get("bytes") or b"")
+            while (message := await receive())["type"] != "websocket.disconnect":
+                if message["type"] == DRAIN:
+                    draining = asyncio.create_task(drain())
+                else:
+                    await conversation.hear(message.get("text") or message.get("bytes") or b"")
         except TimeoutError:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+        except asyncio.CancelledError:  # only a stop that can wait no longer cancels a connection
+            if draining is not None:
+                draining.cancel()
+            await conversation.close(UnavailableError("the server is stopping"))
+            await send({"type": "websocket.close", "code": RESTART})
         finally:
+            if draining is not None:
+                draining.cancel()
             await conversation.close()
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -13,9 +12,9 @@ from sensorium.workers.process import RunningCall, Worker
 log = logging.getLogger("sensorium.workers")
 
 HEARTBEAT_S = 1.0
-SILENCE_S = 20.0
-"""A worker that has said nothing for this long, although asked, is killed. It may be as long as
-the longest call into C code that holds the GIL."""
+BUSY_BEATS, IDLE_BEATS = 20, 4
+"""A worker that has left so many heartbeats in a row unanswered is killed. While it computes, that
+may be as long as the longest call into C code that holds the GIL."""
 START_S = 30.0
 BACK_OFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 
@@ -49,7 +48,7 @@ class Pool:
         self._handler = handler
         self._environment = dict(environment or {})
         self._workers: list[Worker] = []
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: list[asyncio.Future[None]] = []
         self._keepers: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -74,7 +73,7 @@ class Pool:
                 return call
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
-            await waiter
+            await waiter  # one that is cancelled now has kept nobody from looking, as all are woken
 
     @property
     def workers(self) -> list[Worker]:
@@ -93,29 +92,38 @@ class Pool:
 
     def _pick(self) -> Worker | None:
         free = [worker for worker in self.workers if len(worker.calls) < self.slots]
-        return min(free, key=lambda worker: len(worker.calls), default=None)
+        return min(free, key=lambda worker: (worker.silent, len(worker.calls)), default=None)
 
     def _freed(self, _: object = None) -> None:
-        while self._waiting:
-            waiter = self._waiting.popleft()
+        """Have everybody who waits look again, in turn."""
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
-                return
 
     async def _keep(self) -> None:
         """Keep one worker alive, for ever."""
         failures = 0
         while True:
-            worker = await Worker.spawn(self._handler, self.slots, self._environment)
-            try:
-                failures = 0 if await self._serve(worker) else failures + 1
-            finally:
-                worker.kill()
-                worker.close()
-                status = await asyncio.shield(asyncio.to_thread(worker.reap))
+            failures = 0 if await self._live() else failures + 1
             self.restarts += 1
-            log.warning("worker %d ended (status %d) and is replaced", worker.pid, status)
             await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
+
+    async def _live(self) -> bool:
+        """One worker's life; returns whether it ever was ready."""
+        try:
+            worker = await Worker.spawn(self._handler, self.slots, self._environment)
+        except OSError:  # no more processes or descriptors; there may be some later
+            log.exception("a worker could not be started")
+            return False
+        try:
+            served = await self._serve(worker)
+        finally:
+            worker.kill()
+            worker.close()
+            status = await asyncio.shield(asyncio.to_thread(worker.reap))
+        log.warning("worker %d ended (status %d) and is replaced", worker.pid, status)
+        return served
 
     async def _serve(self, worker: Worker) -> bool:
         """Have a worker in service until it is gone; returns whether it ever was ready."""
@@ -134,10 +142,12 @@ class Pool:
 
     async def _watch(self, worker: Worker) -> None:
         while True:
+            asked = time.monotonic()
             worker.ping()
             await asyncio.wait([worker.exited], timeout=HEARTBEAT_S)
             if worker.exited.done():
                 return
-            if time.monotonic() - worker.last_heard > SILENCE_S:
+            worker.silent = 0 if worker.last_heard >= asked else worker.silent + 1
+            if worker.silent >= (BUSY_BEATS if worker.calls else IDLE_BEATS):
                 log.warning("worker %d is silent and is killed", worker.pid)
                 worker.kill()

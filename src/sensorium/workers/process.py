@@ -110,6 +110,8 @@ class Worker(asyncio.Protocol):
         self.exited: asyncio.Future[None] = loop.create_future()
         self.calls: dict[int, RunningCall] = {}
         self.last_heard = time.monotonic()
+        self.silent = 0
+        """How many heartbeats in a row it has left unanswered; its keeper counts."""
         self._process = process
         self._parser = Parser()
         self._transport: asyncio.Transport | None = None

@@ -14,38 +14,44 @@ from sensorium.core.operation import Context, Execution, WorkContext, operation
 class Token(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something that must come back to whoever sent it, and to nobody else."""
 
-    token: Annotated[str, Meta(max_length=1_000_000)]
-    seconds: Annotated[float, Meta(ge=0, le=600)] = 0.0
+    token: Annotated[str, Meta(max_length=1_000_000, description="Comes back as it is.")]
+    seconds: Annotated[float, Meta(ge=0, le=600, description="How long to take.")] = 0.0
 
 
 class Times(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many items to send, how far apart, and after how many to fail."""
 
-    count: Annotated[int, Meta(ge=0, le=10_000_000)] = 3
-    seconds: Annotated[float, Meta(ge=0, le=600)] = 0.0
-    fail_after: Annotated[int, Meta(ge=0, le=10_000_000)] | None = None
+    count: Annotated[int, Meta(ge=0, le=10_000_000, description="How many items.")] = 3
+    seconds: Annotated[float, Meta(ge=0, le=600, description="The time before each.")] = 0.0
+    fail_after: Annotated[
+        Annotated[int, Meta(ge=0, le=10_000_000)] | None,
+        Meta(description="Fail after so many items."),
+    ] = None
 
 
 class Item(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One item of a stream."""
 
-    index: Annotated[int, Meta(ge=0, le=2**63 - 1)]
-    token: Annotated[str, Meta(max_length=1_000_000)] = ""
+    index: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Its number, from 0 on.")]
+    token: Annotated[str, Meta(max_length=1_000_000, description="Of the item it answers.")] = ""
 
 
 class Lines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Lines, and a thing beside them."""
 
-    lines: Annotated[list[Annotated[str, Meta(max_length=1_000_000)]], Meta(max_length=10_000_000)]
-    beside: Annotated[int, Meta(ge=0, le=10)] = 0
+    lines: Annotated[
+        list[Annotated[str, Meta(max_length=1_000_000)]],
+        Meta(max_length=10_000_000, description="Lines to count."),
+    ]
+    beside: Annotated[int, Meta(ge=0, le=10, description="Comes back as it is.")] = 0
 
 
 class Counted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many lines and characters came."""
 
-    lines: Annotated[int, Meta(ge=0, le=2**63 - 1)]
-    characters: Annotated[int, Meta(ge=0, le=2**63 - 1)]
-    beside: Annotated[int, Meta(ge=0, le=10)]
+    lines: Annotated[int, Meta(ge=0, le=2**63 - 1, description="How many lines came.")]
+    characters: Annotated[int, Meta(ge=0, le=2**63 - 1, description="Without line ends.")]
+    beside: Annotated[int, Meta(ge=0, le=10, description="As it was sent.")]
 
 
 EXAMPLE = Token(token="a")
@@ -114,7 +120,7 @@ def refuse(request: Token, context: WorkContext) -> Token:
 _changes: list[str] = []
 
 
-@operation("testing.change", execution=Execution.ASYNC, changes=True)
+@operation("testing.change", execution=Execution.ASYNC, changes=True, example=EXAMPLE)
 async def change(request: Token, context: Context) -> Item:
     """Changes something, and says how often it did."""
     del context

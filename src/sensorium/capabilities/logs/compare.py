@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sensorium.capabilities.logs.engine import Group, Reading, examples_of, group, read
 from sensorium.capabilities.logs.labels import is_trouble, label_of, rank, severity_of, theme_of
@@ -37,7 +38,7 @@ def _by_stretch(
     counts: dict[str, list[list[int]]] = {}
     for side, (begin, end) in enumerate(((0, size), (size, len(records)))):
         bounds = [begin + (end - begin) * part // STRETCHES for part in range(STRETCHES + 1)]
-        for part, (start, stop) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        for part, (start, stop) in enumerate(pairwise(bounds)):
             tally: Counter[int] = Counter()
             for at in range(start, stop, BLOCK):
                 context.check()
@@ -119,7 +120,6 @@ def compare(request: CompareRequest, context: WorkContext) -> CompareResponse:
         elif _differs(change, request.min_change):
             lists["changed"].append(change)
     shown = {
-        name: sorted(changes, key=_weight)[: request.max_changes]
-        for name, changes in lists.items()
+        name: sorted(changes, key=_weight)[: request.max_changes] for name, changes in lists.items()
     }
     return CompareResponse(**shown, before_lines=before, after_lines=after, patterns=len(groups))

@@ -83,7 +83,7 @@ def read(lines: Sequence[str], *, strip_headers: bool, context: WorkContext) -> 
     share = header_share(numbers, table.entries)
     if 0 < share < HEADERS_ARE_REAL:
         return read(lines, strip_headers=False, context=context)
-    return Reading(table.entries, join(numbers, table.entries, share), share)
+    return Reading(table.entries, join(numbers, table.entries, share, context.check), share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,9 @@ def group(reading: Reading, context: WorkContext) -> tuple[list[Group], dict[int
     patterns = find_patterns(keys, context.check)
     by_id: dict[str, Group] = {}
     of_kind: dict[int, Group] = {}
-    for kind, count in counts.items():
+    for index, (kind, count) in enumerate(counts.items()):
+        if index % BLOCK == 0:
+            context.check()
         entry = reading.entries[kind]
         pattern = patterns[entry.key]
         found = by_id.get(pattern.id)
@@ -190,9 +192,7 @@ def summarise(clusters: Sequence[Cluster], total: int) -> list[ThemeSummary]:
     return sorted(summaries, key=lambda summary: (-summary.count, summary.name))
 
 
-def assign(
-    records: Sequence[int], of_kind: dict[int, Group], shown: Sequence[Group]
-) -> list[int]:
+def assign(records: Sequence[int], of_kind: dict[int, Group], shown: Sequence[Group]) -> list[int]:
     """For each line the place of its group among those shown, or -1."""
     place = {found.pattern.id: index for index, found in enumerate(shown)}
     of_record = {kind: place.get(found.pattern.id, -1) for kind, found in of_kind.items()}

@@ -59,7 +59,10 @@ _COLUMN = re.compile(
 )
 _NAME = r"[A-Za-z_@/][\w.$/@+~-]*+"
 _ANY_NAME = r"(?=0*+[A-Za-z_@/])[\w.$/@+~-]++(?:\[[^\]\s]*+\])?(?:\ \*0)?"
-_TAG = rf"{_NAME}(?:\ 0(?:\.0)*+)?(?:\([^()\s]*+\))?(?:\[[^\]\s]*+\])?(?:\ \([^()]{{1,80}}\))?\ ?:(?=\s|$)"
+_TAG = (
+    rf"{_NAME}(?:::\w++)*+(?:\ 0(?:\.0)*+)?(?:\([^()\s]*+\))?(?:\[[^\]\s]*+\])?"
+    r"(?:\ \([^()]{1,80}\))?\ ?:(?=\s|$)"
+)
 _LOGGER = re.compile(
     rf"""\s*+(?:
       {_TAG}                                                 # name[pid]:
@@ -161,7 +164,7 @@ def split_header(flat: str) -> Header:
         return _stamped(text, *span)
     weak = _WEAK_STAMP.match(text) if text[:1] == "0" else None
     if weak is not None:
-        behind, level = _find_level(text, weak.end())
+        behind, _ = _find_level(text, weak.end())
         if behind >= 0:
             return _stamped(text, 0, weak.end())
     leading = _LEADING_LEVEL.match(text) if text[:1] in _LEADING else None

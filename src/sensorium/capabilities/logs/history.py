@@ -1,6 +1,5 @@
 """How often patterns came in past windows, and which came unusually often or seldom in the last."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -18,7 +17,7 @@ class Unusual(NamedTuple):
     """A pattern's count in the last window, the mean before, and how likely that is by chance."""
 
     id: str
-    count: int
+    seen: int
     expected: float
     p_value: float
 
@@ -88,7 +87,9 @@ class Histories:
     def export(self) -> list[HistoryState]:
         """The past as plain data."""
         return [
-            HistoryState(id=id_, windows=round(past.windows), total=round(past.total), squares=past.squares)
+            HistoryState(
+                id=id_, windows=round(past.windows), total=round(past.total), squares=past.squares
+            )
             for id_, past in sorted(self._past.items())[:MAX_SIGNATURES]
         ]
 

@@ -40,7 +40,8 @@ def vectorise(texts: Sequence[str]) -> Vectors:
         for word in text.split():
             row[crc32(word.encode()) % DIMENSIONS] += 1.0
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, norms, out=vectors, where=norms > 0)
+    np.divide(vectors, norms, out=vectors, where=norms > 0)
+    return vectors
 
 
 def _seed(points: Vectors, weights: NDArray[np.float64], k: int) -> Vectors:
@@ -50,13 +51,15 @@ def _seed(points: Vectors, weights: NDArray[np.float64], k: int) -> Vectors:
     while len(chosen) < k:
         chosen.append(int(np.argmax(distance * np.sqrt(weights))))
         distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(axis=1))
-    return points[chosen].copy()
+    centres: Vectors = points[chosen]
+    return centres
 
 
 def _distances(points: Vectors, centres: Vectors) -> Vectors:
     """Squared distances of shape (points, centres)."""
     squares = (points**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)[None, :]
-    return np.maximum(squares - 2.0 * points @ centres.T, 0.0).astype(np.float32)
+    distances: Vectors = np.maximum(squares - 2.0 * points @ centres.T, 0.0).astype(np.float32)
+    return distances
 
 
 def _fit(

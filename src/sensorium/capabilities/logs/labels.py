@@ -19,18 +19,16 @@ LABEL_WORDS = 4
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z']+|[A-Z]+")
 _READABLE = re.compile(r"[A-Za-z][A-Za-z'_-]*[A-Za-z]")
-_SHORT = frozenset("a an and at by for from in is of on or the to with was has be as it".split())
+_SHORT = themes.words("a an and as at be by for from has in is it of on or the to with")
 _SUBJECTS = {subject.name: subject for subject in themes.SUBJECTS}
 _VOTES: dict[str, list[tuple[str, float]]] = {}
 for _subject in themes.SUBJECTS:
     for _weight, _words in _subject.words.items():
         for _word in _words.split():
             _VOTES.setdefault(_word, []).append((_subject.name, _weight))
-_PHRASES = {
-    phrase: subject.name for subject in themes.SUBJECTS for phrase in subject.phrases
-}
+_PHRASES = {phrase: subject.name for subject in themes.SUBJECTS for phrase in subject.phrases}
 _ANY_PHRASE = re.compile("|".join(map(re.escape, sorted(_PHRASES, key=len, reverse=True))))
-_RANK = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+_RANK: dict[Severity, int] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
 
 def words_of(template: str) -> list[str]:

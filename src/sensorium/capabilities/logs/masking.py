@@ -1,15 +1,15 @@
 """Which parts of a log line vary by nature: numbers, ids, addresses, paths, quantities.
 
-One set of shapes serves every system; no shape names a product's vocabulary. The work is ordered
-by how often text repeats: digits are flattened on whole blocks of lines, words are masked once per
-distinct word, and patterns that span words run once per distinct line.
+One set of shapes serves every system; no shape names a product's vocabulary. The work is
+ordered by how often text repeats: digits are flattened on whole blocks of lines, words are
+masked once per distinct word, and patterns that span words run once per distinct line.
 """
 
 import re
 from collections.abc import Sequence
 
 WILDCARD = "\x01"
-"""Stands for a varying part inside keys; never found in input, whose control bytes become blanks."""
+"""Stands for a varying part inside keys; input cannot hold it: control bytes become blanks."""
 
 MAX_LINE_CHARS = 4_096
 """What follows is left out of keys: patterns lie at the front of a line, payloads at its end."""
@@ -26,7 +26,7 @@ LONGEST_NAME = 14
 WORD_CACHE_SIZE = 100_000
 
 _FLATTEN = bytes(
-    48 if 48 <= byte <= 57 else 32 if byte < 32 and byte != 10 or byte == 127 else byte
+    48 if 48 <= byte <= 57 else 32 if (byte < 32 and byte != 10) or byte == 127 else byte
     for byte in range(256)
 )
 
@@ -34,10 +34,10 @@ _DELIMITERS = re.compile(r"""([()\[\]{}<>"'`=,;|]+)""")
 _EDGES = "-+*#.:!?&~_@$%^\\"
 _NUMERIC = "0.:,/-_+"
 
+_URL = re.compile(r"""[A-Za-z][A-Za-z0+.-]{1,20}://[^\s"'`<>()\[\]{},;|]*""")
 _SLASHED = re.compile(
     r"""
-      [A-Za-z][A-Za-z0+.-]*://.*                       # an address with a scheme
-    | [A-Za-z]:\\.* | \\\\.+                           # a drive's or a share's path
+      [A-Za-z]:\\.* | \\\\.+                           # a drive's or a share's path
     | ~?/[^/].*                                        # an absolute path
     | [^/]+/[^/]*/.*                                   # a relative path of two steps or more
     | [^/:]+/[^/:]*[A-Za-z0_-]\.[A-Za-z]{1,5}          # a file below a folder
@@ -58,14 +58,16 @@ _LETTERS_HEX = re.compile(r"\A(?:[a-f]+|[A-F]+)\Z")
 _ALNUM = re.compile(r"[A-Za-z0]*0[A-Za-z0]*")
 _HEX = re.compile(r"(?:[0a-f]+|[0A-F]+)\Z")
 _ONE_RUN = re.compile(r"([A-Za-z]+)0([A-Za-z]*)\Z")
-_JOINED = re.compile(rf"[-+]?{WILDCARD}(?:[-+._:/\\@*^~]*{WILDCARD})*")
+_JOINED = re.compile(rf"(?:(?<![A-Za-z])[-+])?{WILDCARD}(?:[-+._:/\\@*^~]*{WILDCARD})*")
 
 _UNIT = (
     r"(?:[kKMGTP]?i?[Bb](?:ytes?|its?|ps)?(?:/s)?|[Bb]ytes?|[munμ]?s|m?secs?|(?:milli|micro|nano)?"
     r"seconds?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|[kMG]?[Hh]z|percent)(?![\w])|%"
 )
 _MONTH_MARK = "\x02"
-_MONTHS = frozenset("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split())
+_MONTHS = frozenset(
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+)
 _DATE = re.compile(
     rf"(?:\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?"
     rf"(?:{_MONTH_MARK}[A-Z][a-z]+ {WILDCARD}|{WILDCARD} {_MONTH_MARK}[A-Z][a-z]+)"
@@ -101,7 +103,7 @@ def _mask_run(match: re.Match[str]) -> str:
 
 
 def _is_address(core: str) -> bool:
-    """Whether it is a path, an address with a scheme, or a mail address."""
+    """Whether it is a path or a mail address."""
     if "/" in core or "\\" in core:
         return _SLASHED.fullmatch(core) is not None
     return "@" in core and _MAIL.fullmatch(core) is not None
@@ -137,6 +139,8 @@ def mask_word(word: str) -> str:
     """One blank-free word of flattened text with its varying parts replaced by `WILDCARD`."""
     if word in _MONTHS:
         return _MONTH_MARK + word
+    if "://" in word:
+        word = _URL.sub(WILDCARD, word)
     pieces = _DELIMITERS.split(word)
     if len(pieces) == 1:
         return _mask_piece(word)
@@ -156,7 +160,7 @@ class Masker(dict[str, str]):
         self[word] = masked
         return masked
 
-    def keys(self, contents: Sequence[str]) -> list[str]:
+    def mask_all(self, contents: Sequence[str]) -> list[str]:
         """For each content its words, masked and joined by single blanks.
 
         All go through together, because a loop over lines would cost more than the masking.
@@ -167,7 +171,7 @@ class Masker(dict[str, str]):
 
 
 def generalise(key: str) -> str:
-    """A key with dates, quantities (number, unit, restatement) and lists of numbers as one wildcard.
+    """A key with dates, quantities (number, unit, restatement) and lists as one wildcard each.
 
     Empty brackets and quotes that stand alone hold a wildcard too: a value was missing there.
     """

@@ -13,13 +13,16 @@ where the context or the values themselves say that something varies.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import nsmallest
+from itertools import repeat
+from operator import is_
 
 from sensorium.capabilities.logs.masking import WILDCARD
 
 Tokens = tuple[str, ...]
 Skeleton = tuple[str | None, ...]
+Check = Callable[[], None]
 
 PLAIN_VALUES = 5
 """So many distinct plain words at a position make it vary."""
@@ -31,18 +34,70 @@ MIN_CONSTANT = 1
 """Keys that differ in several positions share at least so many words for each of them."""
 MAX_JUDGED = 50
 """So many values of a position are looked at to see whether they look like names."""
+MAX_FORMS = 50
+"""So many sets of varying positions are tried on a key that fits nothing else."""
 ROUNDS = 4
 CHECK_EVERY = 2_000
 
-_TOKEN = re.compile(r"""(?<=[=:] ")[^"]*(?=")|(?<=[=:]")[^"]*(?=")|[()\[\]{}<>"'`=,;|:]|[^\s()\[\]{}<>"'`=,;|:]+""")
+_TOKEN = re.compile(
+    r"""
+      (?<=[=:]\ ")[^"]*(?=") | (?<=[=:]")[^"]*(?=")   # a quoted value of a key is one word
+    | [()\[\]{}<>"'`=,;|:]
+    | [^\s()\[\]{}<>"'`=,;|:]+
+    """,
+    re.VERBOSE,
+)
 _PUNCTUATION = frozenset("()[]{}<>\"'`=,;|:")
 _MARK = {mark: mark for mark in _PUNCTUATION}
 _NAME_LIKE = re.compile(r"\x01|[a-z][A-Z]|[A-Za-z][._\-/@$#\\][A-Za-z]")
 _ADDRESS_LIKE = re.compile(r"\x01|[A-Za-z][./@\\][A-Za-z]")
 _ANNOUNCING = frozenset(
-    "for from to by at on in of user users host hosts hostname name named file path address addr "
-    "port id uid key value client server node device service package module process thread task "
-    "job container image pod queue topic table database session request".split()
+    [
+        "for",
+        "from",
+        "to",
+        "by",
+        "at",
+        "on",
+        "in",
+        "of",
+        "user",
+        "users",
+        "host",
+        "hosts",
+        "hostname",
+        "name",
+        "named",
+        "file",
+        "path",
+        "address",
+        "addr",
+        "port",
+        "id",
+        "uid",
+        "key",
+        "value",
+        "client",
+        "server",
+        "node",
+        "device",
+        "service",
+        "package",
+        "module",
+        "process",
+        "thread",
+        "task",
+        "job",
+        "container",
+        "image",
+        "pod",
+        "queue",
+        "topic",
+        "table",
+        "database",
+        "session",
+        "request",
+    ]
 )
 
 
@@ -76,7 +131,7 @@ def needed_values(tokens: Tokens, position: int, values: Iterable[str]) -> int:
     shape = _ADDRESS_LIKE if position == 0 else _NAME_LIKE
     if hinted and position:
         return HINTED_VALUES
-    names = sum(1 for value in islice(sorted(values), MAX_JUDGED) if shape.search(value))
+    names = sum(1 for value in nsmallest(MAX_JUDGED, values) if shape.search(value))
     if names >= HINTED_VALUES:
         return HINTED_VALUES
     return PLAIN_VALUES if position else FIRST_VALUES
@@ -91,9 +146,7 @@ def _has_word(tokens: Tokens, besides: int) -> bool:
     )
 
 
-def _agreeing(
-    keys: Sequence[Tokens], position: int, check: Callable[[], None]
-) -> Iterable[Sequence[int]]:
+def _agreeing(keys: Sequence[Tokens], position: int, check: Check) -> Iterable[Sequence[int]]:
     """Indexes of the keys, in groups that agree in all positions but one."""
     buckets: dict[Tokens, list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
@@ -103,14 +156,19 @@ def _agreeing(
     return buckets.values()
 
 
-def _one_position(keys: Sequence[Tokens], check: Callable[[], None]) -> list[set[int]]:
+def _column(keys: Sequence[Tokens], position: int, check: Check) -> list[str]:
+    check()
+    return [key[position] for key in keys]
+
+
+def _one_position(keys: Sequence[Tokens], check: Check) -> list[set[int]]:
     """For each key, the positions at which it agrees with enough others in all other positions."""
     varying: list[set[int]] = [set() for _ in keys]
-    columns = [len(set(column)) for column in zip(*keys, strict=True)]
-    for position, distinct in enumerate(columns):
-        if distinct < HINTED_VALUES - 1 or keys[0][position] in _PUNCTUATION:
+    distinct = [len(set(_column(keys, position, check))) for position in range(len(keys[0]))]
+    alone = distinct.count(1) == len(distinct) - 1
+    for position, values_there in enumerate(distinct):
+        if values_there < HINTED_VALUES - 1 or keys[0][position] in _PUNCTUATION:
             continue
-        alone = columns.count(1) == len(columns) - 1
         buckets = [range(len(keys))] if alone else _agreeing(keys, position, check)
         for members in buckets:
             if len(members) < 2 or not _has_word(keys[members[0]], position):
@@ -119,17 +177,18 @@ def _one_position(keys: Sequence[Tokens], check: Callable[[], None]) -> list[set
             if _varies(keys[members[0]], position, values):
                 for index in members:
                     varying[index].add(position)
+        check()
     return varying
 
 
-def _with_wildcards(key: Tokens, places: set[int]) -> Tokens:
+def _with_wildcards(key: Tokens, places: Iterable[int]) -> Tokens:
     words = list(key)
     for place in places:
         words[place] = WILDCARD
     return tuple(words)
 
 
-def _round(keys: list[Tokens], check: Callable[[], None]) -> list[Tokens]:
+def _round(keys: list[Tokens], check: Check) -> list[Tokens]:
     """Each key of one skeleton with its varying positions as wildcards."""
     varying = _one_position(keys, check)
     return [
@@ -138,47 +197,52 @@ def _round(keys: list[Tokens], check: Callable[[], None]) -> list[Tokens]:
     ]
 
 
-def _merge_single(keys: list[Tokens], check: Callable[[], None]) -> dict[Tokens, Tokens]:
+def _merge_single(keys: list[Tokens], check: Check) -> dict[Tokens, Tokens]:
     """Key -> pattern after step one, for keys of one skeleton."""
-    pattern = {key: key for key in keys}
+    pattern = dict(zip(keys, keys, strict=True))
     for _ in range(ROUNDS):
-        current = sorted(set(pattern.values()))
+        check()
+        current = list(set(pattern.values()))
         if len(current) < 2:
             break
         changed = dict(zip(current, _round(current, check), strict=True))
-        if all(old == new for old, new in changed.items()):
+        check()
+        if all(map(is_, changed.keys(), changed.values())):
             break
-        pattern = {key: changed[old] for key, old in pattern.items()}
+        check()
+        pattern = dict(zip(pattern, map(changed.__getitem__, pattern.values()), strict=True))
     return pattern
 
 
 def _left_out(
-    keys: Sequence[Tokens], frequency: list[Counter[str]], least: int
+    keys: Sequence[Tokens], frequency: list[Counter[str]], least: int, check: Check
 ) -> dict[Tokens, list[Tokens]]:
     """Keys by what is left of them without words seen fewer than `least` times at their place."""
-    columns = [
-        map({token: token if n >= least else WILDCARD for token, n in counts.items()}.get, column)
-        for counts, column in zip(frequency, zip(*keys, strict=True), strict=True)
-    ]
+    columns = []
+    for position, counts in enumerate(frequency):
+        shown = {word: word if n >= least else WILDCARD for word, n in counts.items()}
+        columns.append(map(shown.__getitem__, _column(keys, position, check)))
     buckets: dict[Tokens, list[Tokens]] = defaultdict(list)
-    for kept, key in zip(zip(*columns, strict=True), keys, strict=True):
-        buckets[kept].append(key)  # type: ignore[index]
+    for index, (kept, key) in enumerate(zip(zip(*columns, strict=True), keys, strict=True)):
+        if index % CHECK_EVERY == 0:
+            check()
+        buckets[kept].append(key)
     return buckets
 
 
-def _is_pattern(kept: Tokens, members: Sequence[Tokens]) -> bool:
-    """Whether keys that share `kept` and differ in several places are one pattern."""
+def _common(kept: Tokens, members: Sequence[Tokens]) -> Tokens | None:
+    """The pattern of keys that share `kept` and differ in several places, if they have one."""
     constant = sum(token != WILDCARD and token not in _PUNCTUATION for token in kept)
-    differing = [
-        (at, values)
-        for at, values in enumerate(map(set, zip(*members, strict=True)))
-        if len(values) > 1
-    ]
+    places = [set(column) for column in zip(*members, strict=True)]
+    differing = [at for at, values in enumerate(places) if len(values) > 1]
     if not differing or constant < MIN_CONSTANT * len(differing):
-        return False
-    if differing[0][0] == 0 and not _varies(kept, 0, differing[0][1]):
-        return False
-    return any(_varies(kept, at, values) for at, values in differing)
+        return None
+    if differing[0] == 0 and not _varies(kept, 0, places[0]):
+        return None
+    if not any(_varies(kept, at, places[at]) for at in differing):
+        return None
+    # A word may be rare and yet the same in all of them.
+    return _with_wildcards(members[0], set(differing))
 
 
 def _varies(tokens: Tokens, position: int, values: set[str]) -> bool:
@@ -187,31 +251,52 @@ def _varies(tokens: Tokens, position: int, values: set[str]) -> bool:
     return weight >= HINTED_VALUES and weight >= needed_values(tokens, position, values)
 
 
-def _merge_several(keys: list[Tokens], check: Callable[[], None]) -> dict[Tokens, Tokens]:
-    """Key -> pattern after step two, for keys of one skeleton."""
+def _merge_several(keys: list[Tokens], check: Check) -> dict[Tokens, Tokens]:
+    """Key -> pattern after step two, for those keys of one skeleton that have one."""
     pattern: dict[Tokens, Tokens] = {}
     if len(keys) < HINTED_VALUES:
         return pattern
-    frequency = [Counter(column) for column in zip(*keys, strict=True)]
+    frequency = [Counter(_column(keys, position, check)) for position in range(len(keys[0]))]
+    most = max(max(counts.values()) for counts in frequency)
     least = 2
-    while len(keys) >= HINTED_VALUES and least <= 2 * len(keys):
-        check()
-        remaining = []
-        for kept, members in _left_out(keys, frequency, least).items():
-            if len(members) >= HINTED_VALUES and _is_pattern(kept, members):
-                pattern.update((key, kept) for key in members)
-            else:
+    while len(keys) >= HINTED_VALUES and least <= 2 * most:
+        remaining: list[Tokens] = []
+        for kept, members in _left_out(keys, frequency, least, check).items():
+            common = _common(kept, members) if len(members) >= HINTED_VALUES else None
+            if common is None:
                 remaining += members
+            else:
+                pattern.update(zip(members, repeat(common)))
         keys, least = remaining, least * 2
+    pattern.update(_absorbed(keys, set(pattern.values()), check))
     return pattern
 
 
-def merge(keys: Iterable[Tokens], check: Callable[[], None] = _nothing) -> dict[Tokens, Tokens]:
+def _absorbed(
+    keys: Sequence[Tokens], patterns: Iterable[Tokens], check: Check
+) -> Iterator[tuple[Tokens, Tokens]]:
+    """(key, pattern) for keys that fit a pattern: what takes many words takes this one too."""
+    by_places: dict[tuple[int, ...], set[Tokens]] = defaultdict(set)
+    for pattern in patterns:
+        places = tuple(at for at, token in enumerate(pattern) if token == WILDCARD)
+        by_places[places].add(pattern)
+    forms = sorted(by_places, key=lambda places: (len(places), places))[:MAX_FORMS]
+    for index, key in enumerate(keys):
+        if index % CHECK_EVERY == 0:
+            check()
+        for places in forms:
+            masked = _with_wildcards(key, places)
+            if masked in by_places[places]:
+                yield key, masked
+                break
+
+
+def merge(keys: Iterable[Tokens], check: Check = _nothing) -> dict[Tokens, Tokens]:
     """Distinct token sequences -> the pattern of each, in which `WILDCARD` marks what varies.
 
     `check` is called between blocks of work and may raise to stop it.
     """
-    by_skeleton: dict[Tokens, list[Tokens]] = defaultdict(list)
+    by_skeleton: dict[Skeleton, list[Tokens]] = defaultdict(list)
     for index, key in enumerate(keys):
         if index % CHECK_EVERY == 0:
             check()
@@ -222,8 +307,11 @@ def merge(keys: Iterable[Tokens], check: Callable[[], None] = _nothing) -> dict[
             patterns[group[0]] = group[0]
             continue
         single = _merge_single(group, check)
-        several = _merge_several(sorted(set(single.values())), check)
-        patterns.update((key, several.get(found, found)) for key, found in single.items())
+        several = _merge_several(list(set(single.values())), check)
+        for index, (key, found) in enumerate(single.items()):
+            if index % CHECK_EVERY == 0:
+                check()
+            patterns[key] = several.get(found, found)
     return patterns
 
 

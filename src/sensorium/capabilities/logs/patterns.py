@@ -44,21 +44,21 @@ def find_patterns(keys: Iterable[str], check: Callable[[], None]) -> dict[str, P
     return {key: patterns[tokens] for key, tokens in tokens_of.items()}
 
 
-def patterns_of(
-    spelling: Mapping[Tokens, str], check: Callable[[], None]
-) -> dict[Tokens, Pattern]:
+def patterns_of(spelling: Mapping[Tokens, str], check: Callable[[], None]) -> dict[Tokens, Pattern]:
     """Distinct signatures, each with a text that it is made of -> the pattern of each."""
     merged = merge(spelling, check)
     # Of several spellings (blanks differ) the first by the alphabet stands for all.
     texts: dict[Tokens, str] = {}
-    for tokens, pattern in merged.items():
+    for index, (tokens, pattern) in enumerate(merged.items()):
+        if index % CHECK_EVERY == 0:
+            check()
         text = spelling[tokens]
         texts[pattern] = min(text, texts.get(pattern, text))
-    check()
-    found = {
-        pattern: Pattern(pattern_id(pattern), _written(text, pattern))
-        for pattern, text in texts.items()
-    }
+    found: dict[Tokens, Pattern] = {}
+    for index, (pattern, text) in enumerate(texts.items()):
+        if index % CHECK_EVERY == 0:
+            check()
+        found[pattern] = Pattern(pattern_id(pattern), _written(text, pattern))
     return {tokens: found[pattern] for tokens, pattern in merged.items()}
 
 

@@ -6,13 +6,15 @@ traces, indented details) belong to the record before them.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from sensorium.capabilities.logs.headers import NO_HEADER, split_header
+from sensorium.capabilities.logs.headers import split_header
 from sensorium.capabilities.logs.masking import MAX_LINE_CHARS, Masker, flatten
 from sensorium.capabilities.logs.structured import read_structured
 
+CHECK_EVERY = 50_000
 LINE_CACHE_SIZE = 65_536
 HEADERS_ARE_RULE = 0.95
 """Where so many records carry a header, a line without one continues the record before it."""
@@ -40,13 +42,27 @@ class Entry:
     opens_trace: bool
 
 
+class _Kind(NamedTuple):
+    """What an `Entry` says besides its key."""
+
+    level: str = ""
+    stamped: bool = False
+    continues: bool = False
+    opens_trace: bool = False
+
+
+_BARE = _Kind()
+_CONTINUING = _Kind(continues=True)
+_OPENING = _Kind(opens_trace=True)
+
+
 class LineTable:
     """Numbers for distinct kinds of lines; `entries[number]` tells what it stands for."""
 
     def __init__(self, *, strip_headers: bool) -> None:
         self.entries: list[Entry] = []
         self._strip = strip_headers
-        self._numbers: dict[tuple[str, str, bool, bool, bool], int] = {}
+        self._numbers: dict[tuple[str, _Kind], int] = {}
         self._lines: dict[str, int] = {}
         self._masker = Masker()
 
@@ -68,34 +84,37 @@ class LineTable:
     def _read(self, lines: Mapping[str, str]) -> list[int]:
         """The numbers of lines that were not seen before, given as flattened -> as written."""
         contents: list[str] = []
-        kinds: list[tuple[str, bool, bool, bool]] = []
+        kinds: list[_Kind] = []
         for flat, line in lines.items():
-            content, *kind = self._split(flat, line)
+            content, kind = self._split(flat, line)
             contents.append(content)
-            kinds.append(tuple(kind))  # type: ignore[arg-type]
+            kinds.append(kind)
         numbers = self._numbers
         result = []
-        for key, kind in zip(self._masker.keys(contents), kinds, strict=True):
-            number = numbers.get((key, *kind))
+        for pair in zip(self._masker.mask_all(contents), kinds, strict=True):
+            number = numbers.get(pair)
             if number is None:
-                number = numbers[(key, *kind)] = len(self.entries)
-                self.entries.append(Entry(key, *kind))
+                number = numbers[pair] = len(self.entries)
+                self.entries.append(Entry(pair[0], *pair[1]))
             result.append(number)
         return result
 
-    def _split(self, flat: str, line: str) -> tuple[str, str, bool, bool, bool]:
-        """The content of a line and the fields of its `Entry`, the key aside."""
+    def _split(self, flat: str, line: str) -> tuple[str, _Kind]:
+        """The content of a line, and what else its `Entry` says."""
         if not self._strip:
-            return flat, "", False, False, False
+            return flat, _BARE
         structured = read_structured(line, flat)
         if structured is not None:
-            return flatten(structured.message).replace("\n", " "), structured.level, True, False, False
+            message = flatten(structured.message).replace("\n", " ")
+            return message, _Kind(structured.level, stamped=True)
         header = split_header(flat)
-        content = flat[header.end :] if header.end else flat
         if header.stamped:
-            return content, header.level, True, False, False
-        continues = flat[:1] in _CONTINUATION and _CONTINUES.match(flat) is not None
-        return content, header.level, False, continues, flat.startswith(TRACE)
+            return flat[header.end :], _Kind(header.level, stamped=True)
+        if flat[:1] in _CONTINUATION and _CONTINUES.match(flat):
+            return flat, _CONTINUING
+        if flat.startswith(TRACE):
+            return flat, _OPENING
+        return flat[header.end :], _Kind(header.level) if header.level else _BARE
 
 
 def _flatten_all(lines: Sequence[str]) -> list[str]:
@@ -124,10 +143,13 @@ class Joined:
     heads: Counter[int]
 
 
-def join(numbers: list[int], entries: Sequence[Entry], share: float) -> Joined:
+def join(
+    numbers: list[int], entries: Sequence[Entry], share: float, check: Callable[[], None]
+) -> Joined:
     """Continuation lines joined to the record before them.
 
     A Python traceback without a header is known by its last line, which names the exception.
+    `check` may raise to stop the work.
     """
     headers_rule = share >= HEADERS_ARE_RULE
     continues = [
@@ -139,7 +161,9 @@ def join(numbers: list[int], entries: Sequence[Entry], share: float) -> Joined:
     records: list[int] = []
     starts: list[int] = []
     opened = -1
-    for number in numbers:
+    for index, number in enumerate(numbers):
+        if index % CHECK_EVERY == 0:
+            check()
         entry = entries[number]
         goes_on = continues[number] and bool(records)
         if opened >= 0 and not goes_on and not entry.opens_trace:

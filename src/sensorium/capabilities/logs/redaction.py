@@ -2,8 +2,8 @@
 
 The shapes are those of widely used formats: headers and URLs with credentials, `password=`-like
 assignments, JSON web tokens, PEM private keys, well-known key prefixes, mail addresses, and card
-numbers that pass the Luhn check (ISO/IEC 7812-1). Masking is best effort: a secret that looks like a
-plain word cannot be told from one.
+numbers that pass the Luhn check (ISO/IEC 7812-1). Masking is best effort: a secret that looks
+like a plain word cannot be told from one.
 """
 
 import re
@@ -30,8 +30,18 @@ _NAME_BEFORE = re.compile(
 )
 LONGEST_NAME = 24
 _NAMES = (
-    "token apikey pass pwd secret key auth cred session cookie signature"
-).split()
+    "token",
+    "apikey",
+    "pass",
+    "pwd",
+    "secret",
+    "key",
+    "auth",
+    "cred",
+    "session",
+    "cookie",
+    "signature",
+)
 _SCHEMES = ("bearer ", "basic ", "digest ", "token ", "apikey ")
 _KEY = re.compile(
     r"\beyJ[\w-]{5,2000}\.[\w-]{5,4000}(?:\.[\w-]{0,2000})?"

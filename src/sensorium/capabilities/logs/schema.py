@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 Severity = Literal["debug", "info", "notice", "warning", "error", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("debug", "info", "notice", "warning", "error", "critical")
@@ -71,11 +71,7 @@ ExampleCount = Annotated[
 ]
 
 
-class Base(Struct, frozen=True, forbid_unknown_fields=True):
-    """Shared settings of the Structs below."""
-
-
-class ClusterRequest(Base, kw_only=True):
+class ClusterRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Lines to cluster."""
 
     lines: Lines
@@ -103,7 +99,7 @@ class ClusterRequest(Base, kw_only=True):
     mask_secrets: MaskSecrets = True
 
 
-class Cluster(Base, kw_only=True):
+class Cluster(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One pattern of lines."""
 
     id: ClusterId
@@ -124,10 +120,10 @@ class Cluster(Base, kw_only=True):
         Annotated[str, Meta(max_length=64)] | None,
         Meta(description="The time stamp of its last line, as written."),
     ] = None
-    examples: Examples = []
+    examples: Examples = field(default_factory=list)
 
 
-class ThemeSummary(Base, kw_only=True):
+class ThemeSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A subject and its share of the lines."""
 
     name: Theme
@@ -140,14 +136,14 @@ class ThemeSummary(Base, kw_only=True):
     ]
 
 
-class Other(Base, kw_only=True):
+class Other(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `max_clusters` left out."""
 
     clusters: Annotated[Count, Meta(description="Clusters left out.")] = 0
     count: Annotated[Count, Meta(description="Their lines.")] = 0
 
 
-class ClusterResponse(Base, kw_only=True):
+class ClusterResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Clusters, the largest first; their counts and `other.count` add up to `line_count`."""
 
     clusters: Annotated[list[Cluster], Meta(max_length=100_000)]
@@ -170,7 +166,7 @@ Factor = Annotated[float, Meta(ge=0, le=1e12)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
 
 
-class CompareRequest(Base, kw_only=True):
+class CompareRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Two sets of lines, such as an hour before and an hour after a deploy."""
 
     before: Lines
@@ -196,7 +192,7 @@ class CompareRequest(Base, kw_only=True):
     mask_secrets: MaskSecrets = True
 
 
-class Change(Base, kw_only=True):
+class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A pattern whose rate differs between the two sides."""
 
     id: ClusterId
@@ -216,13 +212,13 @@ class Change(Base, kw_only=True):
         Probability,
         Meta(description="How likely so large a difference is by chance, bursts allowed for."),
     ]
-    examples: Examples = []
+    examples: Examples = field(default_factory=list)
 
 
 Changes = Annotated[list[Change], Meta(max_length=10_000)]
 
 
-class CompareResponse(Base, kw_only=True):
+class CompareResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is new, gone, or changed in rate; the gravest and largest changes first."""
 
     new: Annotated[Changes, Meta(description="Seen only after, too often to be chance.")]

@@ -207,7 +207,7 @@ class Watch:
                     "rate",
                     rate=RateChange(
                         cluster=self._cluster(self._known[change.id]),
-                        window_count=change.count,
+                        window_count=change.seen,
                         expected_count=change.expected,
                         p_value=change.p_value,
                     ),
@@ -241,7 +241,7 @@ class Watch:
         )
 
     def _snapshot(self) -> WatchSnapshot:
-        for _, seen in self._store.items():
+        for seen in dict(self._store.items()).values():
             # A snapshot is kept by others: what it holds is masked whatever the caller sees.
             seen.example = presentable(seen.example, mask_secrets=True)
         return WatchSnapshot(

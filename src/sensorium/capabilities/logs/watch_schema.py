@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct, field
 
 from sensorium.capabilities.logs.schema import (
     ClusterId,
@@ -15,7 +15,6 @@ from sensorium.capabilities.logs.schema import (
     StripHeaders,
     Template,
     Theme,
-    Base,
 )
 
 MAX_SIGNATURES = 20_000
@@ -28,7 +27,7 @@ Words = Annotated[list[Token], Meta(max_length=MAX_TOKENS)]
 Example = Annotated[str, Meta(description="A line of it.", max_length=1_000)]
 
 
-class SignatureState(Base, kw_only=True):
+class SignatureState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A masked line that was seen, and how often."""
 
     tokens: Words
@@ -36,12 +35,14 @@ class SignatureState(Base, kw_only=True):
         str, Meta(description="The same with its blanks.", max_length=2 * MAX_SIGNATURE_CHARS)
     ]
     count: Count
-    levels: Annotated[dict[Annotated[str, Meta(max_length=16)], Count], Meta(max_length=32)] = {}
+    levels: Annotated[dict[Annotated[str, Meta(max_length=16)], Count], Meta(max_length=32)] = (
+        field(default_factory=dict)
+    )
     example: Example = ""
     known: Annotated[bool, Meta(description="It was reported, or learnt at the beginning.")] = False
 
 
-class FamilyState(Base, kw_only=True):
+class FamilyState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Signatures that are kept together; `columns` is set when they were too many to keep each."""
 
     signatures: Annotated[list[SignatureState], Meta(max_length=MAX_SIGNATURES)]
@@ -55,7 +56,7 @@ class FamilyState(Base, kw_only=True):
     ] = None
 
 
-class HistoryState(Base, kw_only=True):
+class HistoryState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How often a pattern came in past windows."""
 
     id: ClusterId
@@ -64,7 +65,7 @@ class HistoryState(Base, kw_only=True):
     squares: Annotated[float, Meta(ge=0, le=1e18)]
 
 
-class WatchSnapshot(Base, kw_only=True):
+class WatchSnapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that a watch has learnt, as plain data: hand it to the next call to go on from here."""
 
     version: Annotated[int, Meta(ge=1, le=1)] = 1
@@ -72,10 +73,12 @@ class WatchSnapshot(Base, kw_only=True):
     records: Count
     level: Annotated[int, Meta(ge=0, le=2)]
     families: Annotated[list[FamilyState], Meta(max_length=MAX_SIGNATURES)]
-    histories: Annotated[list[HistoryState], Meta(max_length=MAX_SIGNATURES)] = []
+    histories: Annotated[list[HistoryState], Meta(max_length=MAX_SIGNATURES)] = field(
+        default_factory=list
+    )
 
 
-class WatchRequest(Base, kw_only=True):
+class WatchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to watch; the lines come as items of the stream."""
 
     window_lines: Annotated[
@@ -118,7 +121,7 @@ class WatchRequest(Base, kw_only=True):
     ] = None
 
 
-class WatchInput(Base, kw_only=True):
+class WatchInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Some more lines."""
 
     lines: Annotated[
@@ -131,7 +134,7 @@ class WatchInput(Base, kw_only=True):
     ] = False
 
 
-class WatchCluster(Base, kw_only=True):
+class WatchCluster(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A pattern as the watch knows it."""
 
     id: ClusterId
@@ -144,7 +147,7 @@ class WatchCluster(Base, kw_only=True):
     example: Example
 
 
-class RateChange(Base, kw_only=True):
+class RateChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A pattern that came far more, or far less, often than before."""
 
     cluster: WatchCluster
@@ -155,7 +158,7 @@ class RateChange(Base, kw_only=True):
     p_value: Probability
 
 
-class WatchSummary(Base, kw_only=True):
+class WatchSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the watch stands."""
 
     lines: Annotated[Count, Meta(description="Lines so far.")]
@@ -174,7 +177,7 @@ class WatchSummary(Base, kw_only=True):
     final: Annotated[bool, Meta(description="The stream of lines has ended.")]
 
 
-class WatchEvent(Base, kw_only=True):
+class WatchEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One thing to tell; the field named by `kind` is set."""
 
     kind: Literal["pattern", "rate", "summary", "snapshot"]

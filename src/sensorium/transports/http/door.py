@@ -1,5 +1,6 @@
 """The ASGI application: every operation under /v1, and what a browser or a probe asks for."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from msgspec import Struct
 from sensorium.core.dispatch import Dispatcher
 from sensorium.core.errors import NotFoundError, SensoriumError
 from sensorium.core.operation import Execution, Kind, Operation
-from sensorium.transports.http.exchange import JSON, Exchange, Receive, Scope, Send
+from sensorium.transports.http.exchange import JSON, Exchange, Receive, Scope, Send, stopping
 from sensorium.transports.http.origin import Senders
 from sensorium.transports.http.problems import MethodNotAllowedError
 from sensorium.transports.http.routes import Alias, Route
@@ -60,6 +61,8 @@ class HttpDoor:
                 await self._serve(exchange, receive, send)
             except SensoriumError as error:
                 await exchange.fail(error)
+            except asyncio.CancelledError:  # only a stop that can wait no longer cancels a request
+                await exchange.fail(stopping())
             except Exception:
                 log.exception("a request failed")
                 await exchange.fail(SensoriumError())
@@ -103,7 +106,7 @@ class HttpDoor:
         return operation
 
     async def _serve_route(self, exchange: Exchange, path: str) -> None:
-        route = self.routes.get(path) or self.routes.get(f"{path.rpartition('/')[0]}/*")
+        route = self.routes.get(path) or self._folder_above(path)
         if route is None:
             raise NotFoundError("there is nothing here; /api-doc/ lists the operations")
         if exchange.method not in ("GET", "HEAD"):
@@ -112,6 +115,13 @@ class HttpDoor:
             principal = self._dispatcher.identify(exchange.credential())
             self._dispatcher.authorise(principal, route.permission)
         await route.serve(exchange)
+
+    def _folder_above(self, path: str) -> Route | None:
+        """The folder, served whole, that the path lies in."""
+        for address, route in self.routes.items():
+            if address.endswith("/*") and path.startswith(address[:-1]):
+                return route
+        return None
 
     async def _serve_operation(
         self, exchange: Exchange, operation: Operation, defaults: Mapping[str, str]

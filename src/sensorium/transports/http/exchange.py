@@ -15,6 +15,7 @@ from sensorium.core.errors import (
     InvalidInputError,
     MalformedInputError,
     SensoriumError,
+    UnavailableError,
 )
 from sensorium.transports.http.problems import MEDIA_TYPE, problem
 
@@ -32,6 +33,11 @@ _REQUEST_ID = re.compile(rb"[\w.:-]{1,128}")
 
 class ClientGoneError(CancelledCallError):
     """Nobody is there to answer any more."""
+
+
+def stopping() -> SensoriumError:
+    """What a call is told that the stopping server could not finish."""
+    return UnavailableError("the server is stopping; try again in a moment", retry_after_s=1.0)
 
 
 class Exchange:
@@ -149,6 +155,7 @@ class Exchange:
 
         Raises:
             ClientGoneError: it left.
+            UnavailableError: the server stops, and has waited as long as it may.
         """
         task = asyncio.current_task()
         assert task is not None
@@ -166,9 +173,8 @@ class Exchange:
         try:
             yield
         except asyncio.CancelledError:
-            if gone and task.uncancel() == 0:
-                raise ClientGoneError from None
-            raise
+            task.uncancel()
+            raise ClientGoneError if gone else stopping() from None
         finally:
             watcher.cancel()
 

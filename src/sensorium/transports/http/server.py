@@ -15,6 +15,7 @@ from sensorium.transports.http.protocol import GuardedProtocol
 from sensorium.transports.http.settings import HttpSettings
 
 BACKLOG = 2048
+ENDING_S = 1.0
 MAX_MESSAGE = 64 << 20
 
 
@@ -102,6 +103,12 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._on_listening()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn.Server; also waits until what it cancelled has said so to its clients."""
+        await super().shutdown(sockets)
+        if self.server_state.tasks and not self.force_exit:
+            await asyncio.wait(self.server_state.tasks, timeout=ENDING_S)
+
 
 @contextmanager
 def _stopped_by_signals(server: _Server, on_draining: Callable[[], None]) -> Iterator[None]:
@@ -122,7 +129,7 @@ def _stopped_by_signals(server: _Server, on_draining: Callable[[], None]) -> Ite
 
 def _late_websocket(**arguments: Any) -> asyncio.Protocol:
     """The WebSocket protocol, whose library is loaded with the first connection."""
-    protocol: asyncio.Protocol = load(
-        "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol"
-    )(**arguments)
+    protocol: asyncio.Protocol = load("sensorium.transports.http.upgraded:DrainingProtocol")(
+        **arguments
+    )
     return protocol

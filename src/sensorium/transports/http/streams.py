@@ -43,8 +43,15 @@ async def answer_stream(
     as_events = "text/event-stream" in exchange.header(b"accept")
     writer = _Writer(exchange, as_events=as_events)
     items = dispatcher.stream(operation.name, payload, caller, incoming)
-    async with exchange.while_connected(), aclosing(items):
-        await writer.write_all(items)
+    try:
+        async with exchange.while_connected(), aclosing(items):
+            await writer.write_all(items)
+    except ClientGoneError:
+        raise
+    except SensoriumError as error:
+        if not exchange.started:
+            raise
+        await writer.fail(error)
 
 
 class _Writer:
@@ -65,16 +72,15 @@ class _Writer:
                     break
                 await self._write("chunk", answer.json())
             await self._write("end", b"{}")
-        except ClientGoneError:
-            raise
-        except SensoriumError as error:
-            if not self._exchange.started:
-                raise
-            await self._write("error", msgspec.json.encode(error.body()))
         finally:
             if upcoming is not None and not upcoming.done():
                 upcoming.cancel()
                 await asyncio.gather(upcoming, return_exceptions=True)
+        await self._exchange.write(b"", more=False)
+
+    async def fail(self, error: SensoriumError) -> None:
+        """End the stream with an error."""
+        await self._write("error", msgspec.json.encode(error.body()))
         await self._exchange.write(b"", more=False)
 
     async def _wait(self, upcoming: "asyncio.Task[Answer | None]") -> None:

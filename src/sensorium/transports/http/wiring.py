@@ -10,6 +10,7 @@ from sensorium.transports.http.compat.founding import FOUNDING
 from sensorium.transports.http.door import HttpDoor
 from sensorium.transports.http.exchange import JSON, Exchange
 from sensorium.transports.http.origin import Senders
+from sensorium.transports.http.pages import routes as page_routes
 from sensorium.transports.http.routes import HEALTH, Route
 from sensorium.transports.http.settings import HttpSettings
 
@@ -33,6 +34,7 @@ def build(
     routes = {
         "/api-doc/openapi.json": Route(openapi),
         "/metrics": Route(metrics, permission="system.metrics"),
+        **page_routes(settings),
     }
     door: Any = HttpDoor(
         dispatcher,

@@ -1,0 +1,36 @@
+"""Colours on a terminal, without the library that draws tables."""
+
+import os
+import sys
+
+STYLES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+    "bold red": "1;31",
+}
+OF_SEVERITY = {
+    "critical": "bold red",
+    "error": "red",
+    "warning": "yellow",
+    "notice": "cyan",
+    "debug": "dim",
+}
+"""How a row about something of that severity looks."""
+
+
+def wanted() -> bool:
+    """Whether standard output shows colours: a terminal, and nobody said no to them."""
+    named = os.environ.get("TERM", "")
+    return sys.stdout.isatty() and named != "dumb" and not os.environ.get("NO_COLOR")
+
+
+def paint(text: str, style: str) -> str:
+    """The text in that style where colours are wanted."""
+    code = STYLES.get(style)
+    return f"\x1b[{code}m{text}\x1b[0m" if code and text and wanted() else text

@@ -1,0 +1,171 @@
+"""`sensorium doctor`: is everything here that a server needs, and how does one get what is not?"""
+
+import asyncio
+import os
+import platform
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, packages_distributions
+from importlib.metadata import version as version_of
+from importlib.util import find_spec
+from tempfile import TemporaryFile
+from typing import Literal, NamedTuple
+
+from msgspec.structs import replace
+
+from sensorium.app import App, Settings, load_settings
+from sensorium.cli.connect import Target
+from sensorium.cli.render import FAILED, Output
+from sensorium.client import Sensorium
+from sensorium.core.dispatch import Caller
+from sensorium.core.errors import SensoriumError
+from sensorium.core.loading import EXTRAS, how_to_install
+from sensorium.core.version import VERSION
+
+State = Literal["ok", "missing", "failed"]
+STYLES = {"ok": "", "missing": "yellow", "failed": "red"}
+OLDEST = (3, 11)
+PROBE_S = 3.0
+WORKER_S = 30.0
+
+
+class Finding(NamedTuple):
+    """What was looked at, how it is, and what to do if it is not well."""
+
+    check: str
+    state: State
+    detail: str
+
+
+def doctor(
+    *,
+    target: Target = Target(),  # noqa: B008 - frozen
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> int:
+    """Check what a server needs: Python, libraries, data folder, port, workers.
+
+    With --server, check also that it answers, and that it takes the key. The exit status is 1
+    where something failed; a missing extra is no failure.
+    """
+    findings = list(_findings(target))
+    if output.as_json:
+        output.value([finding._asdict() for finding in findings])
+    else:
+        styles = [STYLES[finding.state] for finding in findings]
+        output.table(["check", "state", "detail"], findings, styles=styles)
+    return FAILED if any(finding.state == "failed" for finding in findings) else 0
+
+
+def _findings(target: Target) -> Iterator[Finding]:
+    yield _python()
+    yield Finding("platform", "ok", f"{platform.platform()}, {os.cpu_count()} CPUs")
+    yield from _extras()
+    try:
+        settings = load_settings()
+    except SensoriumError as error:
+        yield Finding("settings", "failed", error.message)
+        return
+    yield Finding("settings", "ok", _origins(settings))
+    yield _data_folder(settings)
+    yield _port(settings)
+    yield _worker(settings)
+    if target.server:
+        yield from _server(target)
+
+
+def _python() -> Finding:
+    detail = (
+        f"{platform.python_version()} ({platform.python_implementation()}), Sensorium {VERSION}"
+    )
+    if sys.version_info >= OLDEST:
+        return Finding("python", "ok", detail)
+    return Finding("python", "failed", f"{detail}: Sensorium needs Python 3.11 or newer")
+
+
+def _extras() -> Iterator[Finding]:
+    distributions = packages_distributions()
+    for library, extra in EXTRAS.items():
+        if find_spec(library) is None:
+            yield Finding(f"extra {extra}", "missing", how_to_install(library))
+            continue
+        try:
+            found = version_of(distributions.get(library, [library])[0])
+        except PackageNotFoundError:
+            found = "installed"
+        yield Finding(f"extra {extra}", "ok", f"{library} {found}")
+
+
+def _origins(settings: Settings) -> str:
+    changed = sum(each.origin != "default" for each in settings.account)
+    return f"{changed} of {len(settings.account)} set; `sensorium config show` lists them"
+
+
+def _data_folder(settings: Settings) -> Finding:
+    folder = settings.data_dir
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    try:
+        with TemporaryFile(dir=there) as file:
+            file.write(b"written")
+    except OSError as error:
+        why = error.strerror or str(error)
+        return Finding("data folder", "failed", f"{folder}: {why}; choose another with --data-dir")
+    detail = str(folder) if there == folder else f"{folder} (made when first needed)"
+    return Finding("data folder", "ok", detail)
+
+
+def _port(settings: Settings) -> Finding:
+    host, port = settings.http.host, settings.http.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        return _who_listens(settings, error.strerror or str(error))
+    return Finding("port", "ok", f"{host} port {port} is free")
+
+
+def _who_listens(settings: Settings, why: str) -> Finding:
+    """A Sensorium that runs already is no failure."""
+    scheme = "https" if settings.http.tls_certificate else "http"
+    url = f"{scheme}://127.0.0.1:{settings.http.port}"
+    try:
+        with Sensorium(url, retries=0, timeout_s=PROBE_S) as client:
+            found = client.system.health()
+    except SensoriumError:
+        detail = (
+            f"{settings.http.host} port {settings.http.port}: {why}; choose another with --port"
+        )
+        return Finding("port", "failed", detail)
+    return Finding("port", "ok", f"Sensorium {found.version} runs at {url} already")
+
+
+def _worker(settings: Settings) -> Finding:
+    try:
+        took_s = asyncio.run(_try_worker(settings))
+    except (SensoriumError, OSError) as error:
+        return Finding("worker process", "failed", str(error))
+    return Finding("worker process", "ok", f"started and answered within {took_s:.1f} s")
+
+
+async def _try_worker(settings: Settings) -> float:
+    """Seconds that the first call to a fresh worker process takes."""
+    name = "metrics.detect_anomalies"
+    began = time.perf_counter()
+    app = App(replace(settings, control=replace(settings.control, workers=1)))
+    async with app.running():
+        example = app.registry.get(name).example
+        assert example is not None
+        await app.dispatcher.call(name, example, Caller(door="cli", deadline_s=WORKER_S))
+    return time.perf_counter() - began
+
+
+def _server(target: Target) -> Iterator[Finding]:
+    try:
+        with target.client() as client:
+            health = client.system.health()
+            yield Finding("server", "ok", f"{target.server} answers: Sensorium {health.version}")
+            known = client.system.operations()
+        yield Finding("server's key", "ok", f"{len(known.operations)} operations may be seen")
+    except SensoriumError as error:
+        yield Finding("server", "failed", error.message)

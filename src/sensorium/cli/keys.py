@@ -1,0 +1,107 @@
+"""`sensorium keys`: who may call the server that keeps its records in this data folder."""
+
+import time
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sensorium.app import load_settings
+from sensorium.cli.render import Output, note
+from sensorium.control.keys import Key, KeyStore
+from sensorium.core.errors import InvalidInputError
+
+DataDir = Annotated[
+    str,
+    Parameter(
+        help="The server's data folder; default: the one that the settings name.",
+        show_default=False,
+    ),
+]
+
+
+def create(
+    *,
+    name: Annotated[str, Parameter(help="Whose key it is, for the list.", show_default=False)] = "",
+    operations: Annotated[
+        str, Parameter(help="What it may call: names or patterns, such as logs.*,system.health.")
+    ] = "*",
+    rate: Annotated[
+        float | None, Parameter(help="Calls per second that it may make; default: any number.")
+    ] = None,
+    data_dir: DataDir = "",
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> None:
+    """Make an API key. It is printed this once, and kept nowhere.
+
+    From the first key on, the server asks every caller for one.
+    """
+    patterns = tuple(part.strip() for part in operations.split(",") if part.strip())
+    if not patterns:
+        raise InvalidInputError("--operations names none; leave it out to allow all")
+    if rate is not None and not rate > 0:
+        raise InvalidInputError("--rate is a number of calls per second, above 0")
+    key, text = _store(data_dir).create(name, patterns, rate)
+    if output.as_json:
+        output.value({"key": text, **_described(key)})
+        return
+    note(f"Key {key.id} is made. Keep it: it is not shown again.")
+    output.line(text)
+
+
+def show(*, data_dir: DataDir = "", output: Output = Output()) -> None:  # noqa: B008 - frozen
+    """List the keys, revoked ones too."""
+    keys = _store(data_dir).all()
+    if output.as_json:
+        output.value([_described(key) for key in keys])
+    elif not keys:
+        note("There are no keys; `sensorium keys create` makes one.")
+    else:
+        output.table(
+            ["id", "name", "operations", "calls/s", "made", "state"],
+            [
+                (
+                    key.id,
+                    key.name,
+                    ",".join(key.operations),
+                    key.rate_per_s,
+                    _when(key.created),
+                    "valid" if key.revoked is None else f"revoked {_when(key.revoked)}",
+                )
+                for key in keys
+            ],
+            styles=["" if key.revoked is None else "dim" for key in keys],
+        )
+
+
+def revoke(
+    key_id: Annotated[str, Parameter(help="Its id, as `sensorium keys list` shows it.")],
+    /,
+    *,
+    data_dir: DataDir = "",
+    output: Output = Output(),  # noqa: B008 - frozen
+) -> None:
+    """Make a key worthless; a running server refuses it within a second."""
+    key = _store(data_dir).revoke(key_id)
+    if output.as_json:
+        output.value(_described(key))
+    else:
+        output.line(f"revoked {key.id} {key.name}".rstrip())
+
+
+def _store(data_dir: str) -> KeyStore:
+    return KeyStore(load_settings({"data_dir": data_dir or None}).data_dir)
+
+
+def _described(key: Key) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "operations": key.operations,
+        "rate_per_s": key.rate_per_s,
+        "created": key.created,
+        "revoked": key.revoked,
+    }
+
+
+def _when(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -1,0 +1,160 @@
+"""The command line: people's commands, and one generated command for every operation.
+
+Only what a command needs is loaded: a noun's operations when its name is typed, a module of
+commands when one of them is.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+from sensorium.cli.render import MISUSED, guarded, note
+from sensorium.core.loading import load
+from sensorium.core.version import VERSION
+
+HELP = """\
+Reads logs, watches metrics and forecasts them, in this process or on a server.
+
+Every operation is a command. It computes in this process, or on the server that --server names.
+With --json any command prints its whole answer for programs."""
+
+NOUNS = {
+    "logs": "Log lines: group them, compare them, watch them come.",
+    "metrics": "Series of values: find anomalies, forecast.",
+    "system": "The server itself: health, operations, activity.",
+}
+"""What `sensorium --help` says of each noun without loading it."""
+
+HUMAN = {
+    "logs": {
+        "cluster": ("sensorium.cli.logs:cluster", "Group the lines of log files into patterns."),
+        "compare": ("sensorium.cli.logs:compare", "What is new, gone or changed between two logs."),
+    },
+    "metrics": {
+        "anomalies": (
+            "sensorium.cli.metrics:anomalies",
+            "Find anomalies in CSV, JSON or Prometheus.",
+        ),
+        "forecast": ("sensorium.cli.metrics:forecast", "How a metric goes on."),
+    },
+}
+"""Commands for people beside, and before, the generated ones of the same name."""
+
+COMMANDS = {
+    "call": ("sensorium.cli.call:call", "Call any operation with JSON."),
+    "demo": (
+        "sensorium.cli.demo:demo",
+        "Send real input to every capability and show the answers.",
+    ),
+    "doctor": ("sensorium.cli.doctor:doctor", "Check this installation, and say how to mend it."),
+    "version": ("sensorium.cli.about:version", "Which version this is."),
+}
+GROUPS = {
+    "config": (
+        "Settings and where each came from.",
+        {"show": ("sensorium.cli.config:show", "Every setting, its value and its origin.")},
+    ),
+    "keys": (
+        "API keys of a server on this machine.",
+        {
+            "create": ("sensorium.cli.keys:create", "Make a key, and print it this once."),
+            "list": ("sensorium.cli.keys:show", "The keys there are."),
+            "revoke": ("sensorium.cli.keys:revoke", "Make a key worthless."),
+        },
+    ),
+}
+SERVING, CALLING = "Server", "Operations"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; returns the exit status."""
+    return guarded(lambda: run(list(arguments)))
+
+
+def run(arguments: list[str]) -> object:
+    """Run a command; a misused one is explained in one line."""
+    arguments = _hyphened(arguments)
+    app = build(arguments[:2])
+    try:
+        return app(arguments or ["--help"])
+    except CycloptsError as error:
+        note("sensorium: " + _one_line(error))
+        return MISUSED
+
+
+def build(wanted: Sequence[str] = ()) -> App:
+    """The application, with the operations of the nouns that are wanted, or of all."""
+    app = App(
+        name="sensorium",
+        help=HELP,
+        version=VERSION,
+        help_format="plaintext",
+        result_action="return_value",
+        print_error=False,
+        exit_on_error=False,
+        suppress_keyboard_interrupt=False,
+    )
+    app.register_install_completion_command(help="Complete commands and options in this shell.")
+    app.command(serve, group=SERVING)
+    app.command(health, group=SERVING)
+    _add(app, COMMANDS, wanted)
+    for name, (text, members) in GROUPS.items():
+        group = App(name=name, help=text)
+        _add(group, members, wanted[1:])
+        app.command(group)
+    _add_nouns(app, wanted)
+    return app
+
+
+def _add(app: App, commands: Mapping[str, tuple[str, str]], wanted: Sequence[str]) -> None:
+    """Add commands that are loaded when wanted; one that is wanted says more of itself."""
+    for name, (target, text) in commands.items():
+        app.command(target, name=name, help=None if name in wanted[:1] else text)
+
+
+def serve(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> int:
+    """Serve every operation over HTTP until Ctrl-C."""
+    status: int = load("sensorium.cli.serve:main")(list(arguments))
+    return status
+
+
+def health() -> int:
+    """Whether the server on this machine lives, as an exit status."""
+    status: int = load("sensorium.cli.health:main")([])
+    return status
+
+
+def _add_nouns(app: App, wanted: Sequence[str]) -> None:
+    """Every noun; only where one is called are its operations looked at.
+
+    A first word that is neither a noun nor a command may be a plugin's noun. Completion scripts
+    hold everything.
+    """
+    word = wanted[0] if wanted else "--help"
+    known = {*NOUNS, *COMMANDS, *GROUPS, "serve", "health"}
+    if word == "--install-completion":
+        nouns = load("sensorium.cli.generated:nouns")()
+    elif word in known or word.startswith("-"):
+        nouns = dict(NOUNS)
+    else:
+        nouns = dict(NOUNS) | load("sensorium.cli.generated:nouns")()
+    for noun, text in nouns.items():
+        group = App(name=noun, help=NOUNS.get(noun, text), group=CALLING)
+        _add(group, HUMAN.get(noun, {}), wanted[1:])
+        if word in (noun, "--install-completion"):
+            load("sensorium.cli.generated:add_operations")(group, noun)
+        app.command(group)
+
+
+def _hyphened(arguments: list[str]) -> list[str]:
+    """The arguments, with hyphens in the verb: `metrics detect_anomalies` is taken too."""
+    head = arguments[:2]
+    if len(head) == 2 and head[0] not in COMMANDS and not head[1].startswith("-"):
+        head[1] = head[1].replace("_", "-")
+    return head + arguments[2:]
+
+
+def _one_line(error: CycloptsError) -> str:
+    text = " ".join(str(error).partition("Available commands:")[0].split())
+    return f"{text} See `{' '.join(['sensorium', *(error.command_chain or ())])} --help`."

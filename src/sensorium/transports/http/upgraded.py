@@ -1,0 +1,14 @@
+"""uvicorn's WebSocket protocol, with a stop that lets calls finish."""
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+
+class DrainingProtocol(WebSocketsSansIOProtocol):
+    """Where the original closes the connection at once, this one lets its application do it."""
+
+    def shutdown(self) -> None:
+        """See WebSocketsSansIOProtocol."""
+        if self.handshake_complete and not self.close_sent:
+            self.queue.put_nowait({"type": "websocket.drain"})  # type: ignore[arg-type]
+        else:
+            super().shutdown()

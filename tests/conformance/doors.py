@@ -1,0 +1,101 @@
+"""Every door that the suite knows, opened once; a new door is one driver and one line here."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sensorium.app import MODULES, App, load_settings
+from sensorium.control.keys import KeyStore
+from sensorium.core.dispatch import Principal
+from sensorium.core.operation import Operation
+from sensorium.core.registry import Registry
+from tests.conformance import checks, drivers
+from tests.conformance.driver import FULL, Call, Driver
+from tests.servers import Server
+
+NAMES = tuple(
+    kind.name
+    for kind in (
+        drivers.DispatcherDriver,
+        drivers.IsolatedDriver,
+        drivers.HttpDriver,
+        drivers.EventsDriver,
+        drivers.WebSocketDriver,
+    )
+)
+REFERENCE = drivers.DispatcherDriver.name
+"""The door whose answers all others must give."""
+FAILING = {"testing.fail": "internal", "testing.refuse": "invalid_input"}
+"""Operations that are there to fail, and how; they alone have no example."""
+NEVER_LOOKS = ("testing.stuck",)
+"""Operations that never look whether they are still wanted."""
+
+
+def operations() -> list[Operation]:
+    """Every operation there is, those of the plugin too."""
+    registry = Registry(MODULES)
+    registry.find_plugins()
+    return list(registry)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Keys that may do less than everything."""
+
+    narrow: str
+    slow: dict[str, str]
+    """One for each door, because the first call spends it."""
+    revoked: str
+    principals: dict[str, Principal]
+    """Whose they are, for a dispatcher without a key file."""
+
+
+def make_keys(directory: Path) -> Keys:
+    """Keys in a data folder."""
+    store = KeyStore(directory)
+    narrow, narrow_text = store.create("narrow", ("nothing.at_all", "system.metrics"))
+    revoked, revoked_text = store.create("revoked")
+    principals = {narrow_text: narrow.principal()}
+    slow = {}
+    for name in NAMES:
+        key, slow[name] = store.create(f"slow {name}", rate_per_s=0.001)
+        principals[slow[name]] = key.principal()
+    store.revoke(revoked.id)
+    return Keys(narrow_text, slow, revoked_text, principals)
+
+
+@asynccontextmanager
+async def opened(server: Server, keys: Keys, directory: Path) -> AsyncIterator[dict[str, Driver]]:
+    """Every door by name, ready to be called. `server` has the keys of `directory`."""
+    async with AsyncExitStack() as stack:
+        found: list[Driver] = []
+        for kind, isolated in ((drivers.DispatcherDriver, False), (drivers.IsolatedDriver, True)):
+            app = await stack.enter_async_context(in_process(directory, isolated=isolated).running())
+            app.registry.find_plugins()
+            app.start_workers()
+            found.append(kind(app, principals=None if isolated else keys.principals))
+        for door in (drivers.HttpDriver, drivers.EventsDriver, drivers.WebSocketDriver):
+            driver = door(server.url, server.process.pid)
+            stack.push_async_callback(driver.close)
+            found.append(driver)
+        for each in found:
+            await checks.until(lambda each=each: _ready(each), f"{each.name} is ready")
+        yield {each.name: each for each in found}
+
+
+def in_process(directory: Path, *, isolated: bool) -> App:
+    """A server without doors, in this process."""
+    settings = load_settings(
+        {"data_dir": str(directory), "api_keys": FULL, "workers": "2"},
+        environ={},
+        directory=directory,
+    )
+    return App(settings, isolated=isolated)
+
+
+async def _ready(driver: Driver) -> bool:
+    """Whether its workers are up and its plugins found."""
+    answer = await driver.call(Call("system.ready"))
+    known = await driver.call(Call("testing.inline", b'{"token":"a"}'))
+    return b'"ready":true' in answer.items[0] and known.ended

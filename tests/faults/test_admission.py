@@ -1,0 +1,104 @@
+"""Bounded waiting, as a client sees it: refused at once, and interactive before batch."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+from tests.faults.observing import answer_of, figure, posted, until, wait_until_all_alive
+from tests.servers import Server, serving
+
+STUCK = b'{"token": "t", "seconds": 60}'
+LONG = b'{"token": "t", "seconds": 1}'
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Server]:
+    with serving("--workers", "1", "--queue", "2") as server:
+        yield server
+
+
+@pytest.fixture
+def http(own: Server) -> Iterator[httpx.Client]:
+    with own.client() as client:
+        wait_until_all_alive(client, 10)
+        yield client
+
+
+def waiting(http: httpx.Client) -> float:
+    return figure(http, "sensorium_queue_depth", "process")
+
+
+def running(http: httpx.Client) -> float:
+    return figure(http, "sensorium_slots_in_use", "process")
+
+
+def test_a_full_queue_refuses_at_once(own: Server, http: httpx.Client) -> None:
+    with posted(own, "/v1/testing/process", STUCK):
+        until(lambda: running(http) == 1, 5)
+        short = b'{"token": "t"}'
+        with posted(own, "/v1/testing/process", short), posted(own, "/v1/testing/process", short):
+            until(lambda: waiting(http) == 2, 5)
+            began = time.monotonic()
+            refused = http.post("/v1/testing/process", content=short)
+            assert time.monotonic() - began < 0.1
+            assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+            assert refused.headers["retry-after"] == "1"
+            assert http.post("/v1/testing/inline", content=short).status_code == 200
+            assert http.post("/v1/testing/thread", content=short).status_code == 200
+    until(lambda: running(http) == 0, 1)
+    counted = figure(http, "sensorium_calls_total", "overloaded")
+    assert counted == 1
+    assert http.post("/v1/testing/process", content=short).status_code == 200
+
+
+def test_interactive_calls_overtake_batch_ones(own: Server, http: httpx.Client) -> None:
+    order: list[str] = []
+
+    def call(priority: str) -> None:
+        with own.client() as client:
+            body = {"token": priority}
+            client.post("/v1/testing/process", json=body, headers={"x-priority": priority})
+            order.append(priority)
+
+    with posted(own, "/v1/testing/process", LONG) as raw:
+        until(lambda: running(http) == 1, 5)
+        calls = [threading.Thread(target=call, args=[each]) for each in ("batch", "interactive")]
+        for number, each in enumerate(calls, 1):
+            each.start()
+            until(lambda number=number: waiting(http) == number, 5)
+        assert answer_of(raw)[0] == 200
+        for each in calls:
+            each.join(10)
+    assert order == ["interactive", "batch"]
+
+
+def test_a_deadline_passes_in_the_queue(own: Server, http: httpx.Client) -> None:
+    with posted(own, "/v1/testing/process", STUCK):
+        until(lambda: running(http) == 1, 5)
+        began = time.monotonic()
+        late = http.post(
+            "/v1/testing/process", json={"token": "t"}, headers={"x-deadline-s": "0.3"}
+        )
+        assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
+        assert 0.25 < time.monotonic() - began < 0.8
+        assert waiting(http) == 0
+    until(lambda: running(http) == 0, 1)
+
+
+def test_many_streams_begin_at_once(own: Server, http: httpx.Client) -> None:
+    """The streams' workers come with the first stream; all that wait for them get their place."""
+    body = b'{"count": 10000000, "seconds": 0.05}'
+    with ExitStack() as stack:
+        open_now = [
+            stack.enter_context(posted(own, "/v1/testing/count", body)) for _ in range(12)
+        ]
+        for raw in open_now:
+            seen = b""
+            while b'"index":3' not in seen:
+                piece = raw.recv(65536)
+                assert piece, seen
+                seen += piece
+    until(lambda: figure(http, "sensorium_slots_in_use", "stream") == 0, 2)

@@ -1,0 +1,129 @@
+"""A client that does not read costs the server neither memory nor other clients' time."""
+
+import json
+import socket
+import time
+
+import httpx
+import psutil
+from tests.faults.observing import answer_of, figure, in_flight, posted, until
+from tests.servers import Server, serving
+from websockets.sync.client import connect
+
+GROWTH_MIB = 48
+ITEMS = 2_000_000
+FLOOD = json.dumps({"count": ITEMS}).encode()
+
+
+def memory_mib(server: Server) -> float:
+    """Resident memory of the server and its workers."""
+    main = psutil.Process(server.process.pid)
+    return float(sum(each.memory_info().rss for each in [main, *main.children()])) / 2**20
+
+
+def steady(server: Server) -> float:
+    """Its memory once a stream that nobody reads stands still: a second without growth."""
+    seen = [memory_mib(server)]
+    since = time.monotonic()
+
+    def still() -> bool:
+        nonlocal since
+        now = memory_mib(server)
+        if now > seen[-1] + 0.25:
+            seen.append(now)
+            since = time.monotonic()
+        return time.monotonic() - since > 1
+
+    until(still, 20, f"memory stands still: {seen}")
+    return seen[-1]
+
+
+def test_over_http() -> None:
+    for verb in ("count", "count_async"):
+        with serving("--workers", "2") as own, own.client() as http:
+            http.post(f"/v1/testing/{verb}", json={"count": 10})
+            before = memory_mib(own)
+            with posted(own, f"/v1/testing/{verb}", FLOOD), posted(
+                own, f"/v1/testing/{verb}", FLOOD
+            ):
+                until(lambda verb=verb, http=http: in_flight(http, f"testing.{verb}") == 2, 5)
+                assert steady(own) - before < GROWTH_MIB
+                _assert_others_are_served(http)
+            until(lambda verb=verb, http=http: in_flight(http, f"testing.{verb}") == 0, 2)
+
+
+def test_over_a_websocket() -> None:
+    with serving("--workers", "2") as own, own.client() as http:
+        http.post("/v1/testing/count", json={"count": 10})
+        before = memory_mib(own)
+        url = httpx.URL(own.ws_url)
+        with socket.create_connection((url.host, url.port or 80)) as raw:
+            with connect(own.ws_url, sock=raw, max_queue=1) as silent:
+                silent.send(json.dumps({"id": 1, "op": "testing.count", "data": {"count": ITEMS}}))
+                until(lambda: in_flight(http, "testing.count") == 1, 5)
+                assert steady(own) - before < GROWTH_MIB
+                _assert_others_are_served(http)
+                raw.shutdown(socket.SHUT_RDWR)
+        until(lambda: in_flight(http, "testing.count") == 0, 2)
+
+
+def test_items_for_a_call_that_is_slow_to_take_them_wait_with_their_sender() -> None:
+    """A listening call that is not read stops reading, and so does the server."""
+    with serving("--workers", "2") as own, own.client() as http:
+        http.post("/v1/testing/mirror", content=b'{"token": "a"}')
+        before = memory_mib(own)
+        line = json.dumps({"token": "x" * 100_000}).encode() + b"\n"
+        sent = 0
+        with posted(
+            own, "/v1/testing/mirror", b"", "application/x-ndjson", content_length="1000000000"
+        ) as raw:
+            raw.settimeout(1)
+            try:
+                while sent < 400_000_000:
+                    sent += raw.send(line)
+            except TimeoutError:
+                pass
+            assert sent < 150_000_000
+            assert steady(own) - before < 150
+            _assert_others_are_served(http)
+
+
+def test_what_follows_a_call_that_failed_while_items_waited() -> None:
+    """The reader of a connection never waits for a call that is over."""
+    with serving("--workers", "2") as own, connect(own.ws_url) as ws:
+        ws.send('{"id": 1, "op": "testing.mirror", "data": {}, "deadline_s": 5}')
+        for _ in range(500):
+            ws.send('{"id": 1, "chunk": {"token": 1}}')
+        ws.send('{"id": 2, "op": "testing.inline", "data": {"token": "after"}}')
+        answers = []
+        while not answers or answers[-1].get("id") != 2:
+            answers.append(json.loads(ws.recv(10)))
+        assert answers[-1]["data"]["token"] == "after"
+        assert answers[0]["error"]["code"] == "invalid_input"
+
+
+def test_a_queue_of_bodies_is_bounded() -> None:
+    with serving("--workers", "2", "--max-pending-bytes", "3000000") as own, own.client() as http:
+        token = b'{"token": "' + b"x" * 900_000
+        size = "950000"
+        held = [
+            posted(own, "/v1/testing/process", token, content_length=size).__enter__()
+            for _ in range(3)
+        ]
+        with posted(own, "/v1/testing/process", token, content_length=size) as raw:
+            status, headers, problem = answer_of(raw)
+        assert (status, problem["code"]) == (503, "overloaded")
+        assert headers["retry-after"] == "1"
+        for raw in held:
+            raw.close()
+        until(lambda: in_flight(http, "testing.process") == 0, 2)
+        whole = http.post("/v1/testing/process", content=token + b'"}')
+        assert whole.status_code == 200
+
+
+def _assert_others_are_served(http: httpx.Client) -> None:
+    began = time.monotonic()
+    assert http.post("/v1/testing/process", json={"token": "o"}).json()["token"] == "o"
+    assert http.post("/v1/testing/count", json={"count": 3}).text.endswith('{"end":{}}\n')
+    assert time.monotonic() - began < 2
+    assert figure(http, "sensorium_event_loop_lag_seconds", "latest") < 0.5
