@@ -15,7 +15,6 @@ from sensorium.capabilities.logs.labels import (
 )
 from sensorium.capabilities.logs.patterns import Pattern, find_patterns
 from sensorium.capabilities.logs.records import (
-    HEADERS_ARE_REAL,
     Entry,
     Joined,
     LineTable,
@@ -81,8 +80,6 @@ def read(lines: Sequence[str], *, strip_headers: bool, context: WorkContext) -> 
         context.progress(start, len(lines), "lines")
         numbers += table.add(lines[start : start + BLOCK])
     share = header_share(numbers, table.entries)
-    if 0 < share < HEADERS_ARE_REAL:
-        return read(lines, strip_headers=False, context=context)
     return Reading(table.entries, join(numbers, table.entries, share, context.check), share)
 
 

@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 from sensorium.capabilities.logs.masking import WILDCARD, generalise
 from sensorium.capabilities.logs.merging import Tokens, fill, merge, tokenise
+from sensorium.capabilities.logs.redaction import hide_named
 
 SHOWN = "<*>"
 CHECK_EVERY = 500
@@ -26,6 +27,11 @@ def pattern_id(tokens: Tokens) -> str:
     return blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+def canonical(key: str) -> str:
+    """A key without credentials, and with all that spans words generalised."""
+    return generalise(hide_named(key, WILDCARD))
+
+
 def find_patterns(keys: Iterable[str], check: Callable[[], None]) -> dict[str, Pattern]:
     """Distinct keys (see `masking.Masker`) -> the pattern of each.
 
@@ -36,7 +42,7 @@ def find_patterns(keys: Iterable[str], check: Callable[[], None]) -> dict[str, P
     for index, key in enumerate(keys):
         if index % CHECK_EVERY == 0:
             check()
-        general = generalise(key)
+        general = canonical(key)
         tokens = tokens_of[key] = tokenise(general)
         known = spelling.get(tokens)
         spelling[tokens] = general if known is None else min(general, known)

@@ -18,9 +18,6 @@ CHECK_EVERY = 50_000
 LINE_CACHE_SIZE = 65_536
 HEADERS_ARE_RULE = 0.95
 """Where so many records carry a header, a line without one continues the record before it."""
-HEADERS_ARE_REAL = 0.2
-"""Where fewer lines seem to carry a header, they do not."""
-
 _CONTINUES = re.compile(
     r"\s+\S|at [\w.$/<>]+\(|Caused by: |Suppressed: |\.\.\. 0 (?:more|common)"
     r"|[Ss]tack ?trace:|[}\])]+[,;]?\s*$|goroutine 0 \["

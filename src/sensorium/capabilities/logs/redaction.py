@@ -65,9 +65,20 @@ def passes_luhn(digits: str) -> bool:
     return total % 10 == 0
 
 
-def _hide_value(match: re.Match[str]) -> str:
-    before = match.string[max(0, match.start() - LONGEST_NAME) : match.start()]
-    return f"{match[1]}{SECRET}" if _NAME_BEFORE.search(before) else match[0]
+def hide_named(text: str, replacement: str) -> str:
+    """The text with the values of `password=`-like names and `Bearer`-like schemes replaced."""
+
+    def hide(match: re.Match[str]) -> str:
+        before = match.string[max(0, match.start() - LONGEST_NAME) : match.start()]
+        return f"{match[1]}{replacement}" if _NAME_BEFORE.search(before) else match[0]
+
+    lowered = text.lower()
+    # Most lines hold none of the words, and looking for words is far cheaper than matching.
+    if any(name in lowered for name in _NAMES):
+        text = _VALUE.sub(hide, text)
+    if any(scheme in lowered for scheme in _SCHEMES):
+        text = _SCHEME.sub(rf"\1{replacement}", text)
+    return text
 
 
 def _hide_card(match: re.Match[str]) -> str:
@@ -84,12 +95,7 @@ def redact(text: str) -> str:
         text = _PEM.sub(SECRET, text)
     if "://" in text:
         text = _IN_URL.sub(rf"\1{SECRET}", text)
-    lowered = text.lower()
-    # Most lines hold none of the words, and looking for words is far cheaper than matching.
-    if any(name in lowered for name in _NAMES):
-        text = _VALUE.sub(_hide_value, text)
-    if any(scheme in lowered for scheme in _SCHEMES):
-        text = _SCHEME.sub(rf"\1{SECRET}", text)
+    text = hide_named(text, SECRET)
     if max(map(len, text.split()), default=0) >= SHORTEST_KEY:
         text = _KEY.sub(SECRET, text)
     if "@" in text:

@@ -22,7 +22,7 @@ StripHeaders = Annotated[
     Literal["auto", "never"],
     Meta(
         description="auto: time, host, process, level and logger are recognised and left out of "
-        "the templates when enough lines carry them; never: the whole line counts."
+        "the templates wherever they are found; never: the whole line counts."
     ),
 ]
 MaskSecrets = Annotated[

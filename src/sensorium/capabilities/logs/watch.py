@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from sensorium.capabilities.logs.history import Histories
 from sensorium.capabilities.logs.labels import label_of, severity_of, theme_of
-from sensorium.capabilities.logs.masking import generalise
 from sensorium.capabilities.logs.merging import Tokens, tokenise
-from sensorium.capabilities.logs.patterns import Pattern, patterns_of
+from sensorium.capabilities.logs.patterns import Pattern, canonical, patterns_of
 from sensorium.capabilities.logs.records import Entry, LineTable
 from sensorium.capabilities.logs.redaction import presentable
 from sensorium.capabilities.logs.store import Seen, SignatureStore, bounded
@@ -59,7 +58,7 @@ def _signature(entry: Entry) -> tuple[Tokens, str] | None:
     """The signature of a kind of lines and its text; None for continuation lines."""
     if entry.continues:
         return None
-    general = generalise(entry.key)
+    general = canonical(entry.key)
     tokens = tokenise(general)
     kept = bounded(tokens)
     return kept, general if kept is tokens else " ".join(kept)

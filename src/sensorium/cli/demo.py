@@ -1,0 +1,117 @@
+"""`sensorium demo`: real input through every capability of a real server, and what came back."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from cyclopts import Parameter
+from msgspec import Struct
+
+from sensorium.app import MODULES
+from sensorium.cli import demo_logs, demo_metrics, demo_system
+from sensorium.cli.demo_server import started
+from sensorium.cli.demo_told import Own, Told
+from sensorium.cli.render import FAILED, Output, note
+from sensorium.client import Sensorium
+from sensorium.core.errors import SensoriumError
+
+Check = Callable[[Sensorium, Own], Told]
+CHECKS: dict[str, Check] = {
+    "system.health": demo_system.health,
+    "system.ready": demo_system.ready,
+    "system.operations": demo_system.operations,
+    "system.echo": demo_system.echo,
+    "logs.cluster": demo_logs.cluster,
+    "logs.compare": demo_logs.compare,
+    "logs.watch": demo_logs.watch,
+    "metrics.detect_anomalies": demo_metrics.detect,
+    "metrics.watch": demo_metrics.watch,
+    "metrics.forecast": demo_metrics.forecast,
+    "system.activity": demo_system.activity,
+}
+"""What is shown, in this order. A capability without a row fails the demonstration."""
+PLAIN = Output()
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """A row as --json gives it."""
+
+    capability: str
+    input: str
+    answer: str
+    latency_ms: float
+    unmet: list[str] = []
+    """What does not hold."""
+
+
+def demo(
+    *,
+    log: Annotated[
+        str, Parameter(show_default=False, help="Use this log instead of the sample.")
+    ] = "",
+    metrics: Annotated[
+        str, Parameter(show_default=False, help="Use this CSV or JSON instead of the sample.")
+    ] = "",
+    output: Output = PLAIN,
+) -> int:
+    """Send real input to every capability of a server, and check what comes back.
+
+    Starts a server on a free port, with a data folder of its own, and stops it again. Ends with a
+    status other than 0 if an answer is wrong.
+    """
+    own = Own(log, metrics)
+    with started() as server, Sensorium(server.url, retries=0) as client:
+        if not output.as_json:
+            note(f"a server at {server.url}, ready after {server.seconds:.1f} s")
+        client.system.health()  # so that no row's time holds the making of a connection
+        rows = [_row(client, own, name, check) for name, check in CHECKS.items()]
+    rows += _without_row()
+    return _show(output, rows)
+
+
+def _row(client: Sensorium, own: Own, name: str, check: Check) -> Row:
+    try:
+        told = check(client, own)
+    except SensoriumError as error:
+        told = Told("", unmet=[error.message])
+    return Row(
+        capability=name,
+        input=told.input,
+        answer=told.answer,
+        latency_ms=round(told.seconds * 1000, 1),
+        unmet=told.unmet,
+    )
+
+
+def _without_row() -> list[Row]:
+    shown = {name.partition(".")[0] for name in CHECKS}
+    return [
+        Row(
+            capability=noun,
+            input="",
+            answer="",
+            latency_ms=0.0,
+            unmet=["this capability has no row in the demonstration"],
+        )
+        for noun in sorted(MODULES.keys() - shown)
+    ]
+
+
+def _show(output: Output, rows: list[Row]) -> int:
+    failed = [row for row in rows if row.unmet]
+    if output.as_json:
+        output.value(rows)
+    else:
+        output.table(
+            ["capability", "input", "answer", "ms", ""],
+            [(row.capability, row.input, row.answer, row.latency_ms, _mark(row)) for row in rows],
+            styles=["red" if row.unmet else "" for row in rows],
+        )
+    for row in failed:
+        note(f"sensorium: {row.capability}: {'; '.join(row.unmet)}")
+    if not failed and not output.as_json:
+        note(f"{len(rows)} of {len(rows)} answers are as they must be")
+    return FAILED if failed else 0
+
+
+def _mark(row: Row) -> str:
+    return "wrong" if row.unmet else "right"
