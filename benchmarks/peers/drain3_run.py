@@ -1,13 +1,13 @@
 """drain3 with its defaults, run in the peers' environment.
 
-Reads {"lines": [...]} or {"files": [[first, last], ...]}-free JSON on stdin; writes the cluster of
-each line, the seconds that it took, and the peak resident memory in MiB, as JSON on stdout.
+Reads {"lines": [...], "budget_s": ...} on stdin; writes the cluster of each line (until the budget
+is spent), the seconds that it took, and the peak resident memory in MiB, as JSON on stdout.
 """
 
 import json
-import resource
 import sys
 import time
+from pathlib import Path
 
 from drain3 import TemplateMiner
 from drain3.template_miner_config import TemplateMinerConfig
@@ -26,7 +26,8 @@ def main() -> None:
         if len(clusters) % 1000 == 0 and time.perf_counter() - started > budget_s:
             break
     seconds = time.perf_counter() - started
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    peak_mib = int(status.partition("VmHWM:")[2].split()[0]) / 1024
     json.dump(
         {"clusters": clusters, "seconds": seconds, "peak_mib": peak_mib, "done": len(clusters)},
         sys.stdout,

@@ -17,7 +17,7 @@ from sensorium.core.operation import Kind, Operation
 from tests.conformance.driver import FULL, Call, Driver, Outcome
 from tests.conformance.samples import BadRequest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 GAUGES = ("sensorium_calls_in_flight{", "sensorium_slots_in_use{")
 
@@ -188,6 +188,7 @@ class WebSocketDriver(_ServerDriver):
         super().__init__(url, process_id)
         self._numbers = itertools.count(1)
         self._connections: dict[str | None, _Connection] = {}
+        self._opening = asyncio.Lock()
 
     async def call(self, call: Call) -> Outcome:
         number = next(self._numbers)
@@ -212,8 +213,9 @@ class WebSocketDriver(_ServerDriver):
         await super().close()
 
     async def _connection(self, key: str | None) -> "_Connection":
-        if key not in self._connections:
-            self._connections[key] = await _Connection.open(self._url, key)
+        async with self._opening:
+            if key not in self._connections:
+                self._connections[key] = await _Connection.open(self._url, key)
         return self._connections[key]
 
 
@@ -263,13 +265,17 @@ class _Connection:
         await self._socket.send(mark + b',"end":{}}')
 
     async def _read(self) -> None:
-        async for text in self._socket:
-            message = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-            number = msgspec.json.decode(message.pop("id"), type=int | None)
-            if number in self._calls:
-                self._calls[number].put_nowait(message)
-        for heard in self._calls.values():
-            heard.put_nowait(None)
+        try:
+            async for text in self._socket:
+                message = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+                number = msgspec.json.decode(message.pop("id"), type=int | None)
+                if number in self._calls:
+                    self._calls[number].put_nowait(message)
+        except ConnectionClosed:
+            pass
+        finally:
+            for heard in self._calls.values():
+                heard.put_nowait(None)
 
 
 def _hear_message(message: Mapping[str, Any], call: Call, outcome: Outcome) -> None:

@@ -9,7 +9,6 @@ from sensorium.capabilities.logs.watch_schema import (
     WatchCluster,
     WatchEvent,
     WatchInput,
-    WatchSnapshot,
     WatchSummary,
 )
 from sensorium.cli.colour import OF_SEVERITY, paint
@@ -19,8 +18,6 @@ from sensorium.cli.render import Output, note
 from sensorium.client import Sensorium
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-ALL = 10_000_000
-"""As many lines to learn as the operation takes."""
 MAX_LINES, MAX_CHARS = 1_000, 200_000
 """Lines that go in one piece; a server bounds how much that may be."""
 
@@ -30,15 +27,14 @@ def watch(
 ) -> None:
     """Learn what the files hold, then print what is new in what comes; until interrupted."""
     held, coming = sources(paths)
-    snapshot = _learn(client, _selected(held, field), window)
-    summary = f"{len(held):,} lines are there already; " if held else ""
-    note(f"{summary}waiting for more, Ctrl-C ends")
+    there = f"{len(held):,} lines are there already; " if held else ""
+    note(f"{there}waiting for more, Ctrl-C ends")
+    inputs = (_inputs(_selected(lines, field), at_once=True) for lines in coming)
     events = client.logs.watch(
-        chain.from_iterable(_inputs(_selected(lines, field), at_once=True) for lines in coming),
-        learn_lines=learn + (snapshot.records if snapshot else 0) if learn else 0,
+        chain(_inputs(_selected(held, field), learn=True), chain.from_iterable(inputs)),
+        learn_lines=len(held) + learn if learn else 0,
         window_lines=window,
         include_snapshot=False,
-        snapshot=snapshot,
     )
     for event in events:
         if output.as_json:
@@ -47,29 +43,20 @@ def watch(
             _show(output, event)
 
 
-def _learn(client: Sensorium, lines: list[str], window: int) -> WatchSnapshot | None:
-    if not lines:
-        return None
-    events = client.logs.watch(
-        _inputs(lines, at_once=False), learn_lines=ALL, window_lines=window, summary_lines=ALL
-    )
-    found: WatchSnapshot | None = None
-    for event in events:
-        found = event.snapshot or found
-    return found
-
-
-def _inputs(lines: list[str], *, at_once: bool) -> Iterator[WatchInput]:
+def _inputs(
+    lines: list[str], *, learn: bool = False, at_once: bool = False
+) -> Iterator[WatchInput]:
+    """The lines in pieces; only after the last is it to be told at once what is new."""
     piece: list[str] = []
     size = 0
     for line in lines:
         if piece and (len(piece) >= MAX_LINES or size + len(line) > MAX_CHARS):
-            yield WatchInput(lines=piece)
+            yield WatchInput(lines=piece, learn=learn)
             piece, size = [], 0
         piece.append(line)
         size += len(line)
     if piece:
-        yield WatchInput(lines=piece, at_once=at_once)
+        yield WatchInput(lines=piece, learn=learn, at_once=at_once)
 
 
 def _selected(lines: Iterable[str], field: str) -> list[str]:

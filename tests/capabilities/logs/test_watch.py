@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from sensorium.capabilities.logs import store
+from sensorium.capabilities.logs import masking, records, store
+from sensorium.capabilities.logs import watch as engine
 from sensorium.capabilities.logs.operations import watch
 from sensorium.capabilities.logs.watch_schema import (
     MAX_SIGNATURES,
@@ -24,15 +25,17 @@ from sensorium.core.errors import InvalidInputError
 from sensorium.core.operation import Work
 from tests.capabilities.logs.test_compare import traffic
 
-
 SMALL = 2_000
 
 
 @pytest.fixture(autouse=True)
 def small_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that a short flood fills; the limits keep their proportions."""
+    """A memory that a short flood fills; the limits keep their proportions."""
     monkeypatch.setattr(store, "MAX_SIGNATURES", SMALL)
     monkeypatch.setattr(store, "FAMILY_LIMITS", (SMALL // 4, SMALL // 8, SMALL // MAX_TOKENS))
+    monkeypatch.setattr(masking, "WORD_CACHE_SIZE", 5_000)
+    monkeypatch.setattr(records, "LINE_CACHE_CHARS", 500_000)
+    monkeypatch.setattr(engine, "MAX_TABLE_CHARS", 500_000)
 
 
 def run(lines: list[str], *, chunk: int = 700, **options: Any) -> list[WatchEvent]:
@@ -126,7 +129,7 @@ def test_memory_is_bounded_whatever_arrives() -> None:
         tracemalloc.stop()
         return most
 
-    small, large = peak(10_000), peak(30_000)
+    small, large = peak(8_000), peak(24_000)
     assert large < 1.5 * small
 
 

@@ -24,6 +24,7 @@ LONGEST_NAME = 14
 """A longer run of letters and digits is an id or a credential, not a numbered name."""
 
 WORD_CACHE_SIZE = 100_000
+MAX_CACHED_CHARS = 2 * MAX_WORD_CHARS
 
 _FLATTEN = bytes(
     48 if 48 <= byte <= 57 else 32 if (byte < 32 and byte != 10) or byte == 127 else byte
@@ -157,7 +158,8 @@ class Masker(dict[str, str]):
         if len(self) >= WORD_CACHE_SIZE:
             self.clear()
         masked = mask_word(word)
-        self[word] = masked
+        if len(word) <= MAX_CACHED_CHARS:
+            self[word] = masked
         return masked
 
     def mask_all(self, contents: Sequence[str]) -> list[str]:

@@ -15,7 +15,11 @@ from sensorium.capabilities.logs.masking import MAX_LINE_CHARS, Masker, flatten
 from sensorium.capabilities.logs.structured import read_structured
 
 CHECK_EVERY = 50_000
-LINE_CACHE_SIZE = 65_536
+ENTRY_CHARS = 100
+"""What an entry of a table costs besides its text."""
+
+LINE_CACHE_CHARS = 16_000_000
+"""Lines are remembered as they came until they hold so many characters together."""
 HEADERS_ARE_RULE = 0.95
 """Where so many records carry a header, a line without one continues the record before it."""
 _CONTINUES = re.compile(
@@ -54,10 +58,16 @@ _OPENING = _Kind(opens_trace=True)
 
 
 class LineTable:
-    """Numbers for distinct kinds of lines; `entries[number]` tells what it stands for."""
+    """Numbers for distinct kinds of lines; `entries[number]` tells what it stands for.
+
+    `chars` is about how much memory the entries hold; whoever reads without end starts a new table
+    when it grows large.
+    """
 
     def __init__(self, *, strip_headers: bool) -> None:
         self.entries: list[Entry] = []
+        self.chars = 0
+        self._cached_chars = 0
         self._strip = strip_headers
         self._numbers: dict[tuple[str, _Kind], int] = {}
         self._lines: dict[str, int] = {}
@@ -66,8 +76,9 @@ class LineTable:
     def add(self, lines: Sequence[str]) -> list[int]:
         """The number of each line's kind. Hand over at most a few thousand lines at a time."""
         seen = self._lines
-        if len(seen) > LINE_CACHE_SIZE:
+        if self._cached_chars > LINE_CACHE_CHARS:
             seen.clear()
+            self._cached_chars = 0
         flat = _flatten_all(lines)
         numbers = list(map(seen.get, flat))
         if None in numbers:
@@ -83,6 +94,7 @@ class LineTable:
         contents: list[str] = []
         kinds: list[_Kind] = []
         for flat, line in lines.items():
+            self._cached_chars += len(flat) + ENTRY_CHARS
             content, kind = self._split(flat, line)
             contents.append(content)
             kinds.append(kind)
@@ -92,6 +104,7 @@ class LineTable:
             number = numbers.get(pair)
             if number is None:
                 number = numbers[pair] = len(self.entries)
+                self.chars += len(pair[0]) + ENTRY_CHARS
                 self.entries.append(Entry(pair[0], *pair[1]))
             result.append(number)
         return result

@@ -191,7 +191,7 @@ SUBJECTS = (
         "Web requests",
         "Web request errors",
         {
-            2: "http https url endpoint webhook get post put patch head api",
+            2: "http https url endpoint webhook api",
             1: "request requests response status upstream client route uri",
         },
         ("bad gateway", "internal server error", "service unavailable", "not found"),

@@ -31,7 +31,7 @@ from sensorium.core.errors import InvalidInputError
 from sensorium.core.operation import WorkContext
 
 BLOCK = 1_000
-MAX_KINDS = 50_000
+MAX_TABLE_CHARS = 10_000_000
 MAX_NEWS = 100
 """At most so many new patterns are told at once; the rest shows in the next summary."""
 
@@ -52,6 +52,12 @@ class Known:
 
 def _by_size(known: Iterable[Known]) -> list[Known]:
     return sorted(known, key=lambda found: (-found.seen.count, found.pattern.id))
+
+
+def _drop(events: Iterator[WatchEvent]) -> None:
+    """Let happen what there is to tell, and tell it not."""
+    for _ in events:
+        pass
 
 
 def _signature(entry: Entry) -> tuple[Tokens, str] | None:
@@ -82,8 +88,21 @@ class Watch:
         self._records = 0
         self._window_records = 0
         self._untold = 0
+        self._learning = False
         if request.snapshot is not None:
             self._restore(request.snapshot)
+
+    def hear(self, chunk: WatchInput) -> Iterator[WatchEvent]:
+        """Take in one item; yields what is to be told."""
+        if self._learning and not chunk.learn:
+            _drop(self.news())
+        self._learning = chunk.learn
+        if chunk.learn:
+            _drop(self.feed(chunk.lines))
+            return
+        yield from self.feed(chunk.lines)
+        if chunk.at_once:
+            yield from self.news()
 
     def feed(self, lines: list[str]) -> Iterator[WatchEvent]:
         """Take in lines; yields what is to be told."""
@@ -99,6 +118,8 @@ class Watch:
 
     def finish(self) -> Iterator[WatchEvent]:
         """The last summary, and the snapshot if one is wanted."""
+        if self._learning:
+            _drop(self.news())
         self._find()
         yield from self._news()
         yield self._event("summary", summary=self._summary(final=True))
@@ -113,7 +134,7 @@ class Watch:
 
     def _take(self, lines: list[str]) -> None:
         table = self._table
-        if len(table.entries) > MAX_KINDS:
+        if table.chars > MAX_TABLE_CHARS:
             table = self._table = LineTable(strip_headers=self._request.strip_headers == "auto")
             self._signatures = []
         numbers = table.add(lines)
@@ -275,7 +296,5 @@ def watch(
     """
     state = Watch(request, context)
     for chunk in incoming:
-        yield from state.feed(chunk.lines)
-        if chunk.at_once:
-            yield from state.news()
+        yield from state.hear(chunk)
     yield from state.finish()

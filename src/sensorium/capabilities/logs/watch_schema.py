@@ -128,6 +128,10 @@ class WatchInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         list[str],
         Meta(description="Log lines as they were written, oldest first.", max_length=1_000_000),
     ]
+    learn: Annotated[
+        bool,
+        Meta(description="Take what these lines hold for normal, and tell nothing of it."),
+    ] = False
     at_once: Annotated[
         bool,
         Meta(description="Tell new patterns after these lines, not at the end of their window."),

@@ -101,7 +101,7 @@ def _body(each: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
     else:
         content = {JSON: {"schema": refs[each.request]}}
         if each.example is not None:
-            content[JSON]["example"] = msgspec.to_builtins(each.example)
+            content[JSON]["examples"] = {"example": {"value": each.example}}
     if each.lines_field is not None:
         content["text/plain"] = {"schema": {"type": "string"}}
         if each.kind is Kind.UNARY:
