@@ -38,6 +38,9 @@ MODULES = {
 }
 """Which module declares the operations of a noun; each is imported when first asked for."""
 LAG_S = 0.1
+HEAD_START_S = 0.05
+"""What the first answers get before the workers' own start takes the cores from them. A call that
+wants a worker does not wait for it."""
 TRACING = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """OpenTelemetry's standard variables; where one is set, calls are traced."""
 
@@ -212,8 +215,8 @@ async def serve(
 ) -> None:
     """Serve HTTP until a signal says to stop.
 
-    `on_listening` is told the address when calls can come in. The workers start at that moment
-    too, so that they do not slow the start; with `warm`, they and what they load come before.
+    `on_listening` is told the address when calls can come in. The workers start a moment later,
+    so that they do not slow the start; with `warm`, they and what they load come before.
 
     Raises:
         SensoriumError: it cannot be served like that; says what to change.
@@ -233,7 +236,10 @@ async def serve(
             def listening() -> None:
                 app.readiness.doors["http"] = "ready"
                 on_listening(server.address(http, sock), app)
-                app.start_workers()
+                loop.call_later(HEAD_START_S, app.start_workers)
+                loop.call_later(HEAD_START_S, find_plugins)
+
+            def find_plugins() -> None:
                 loop.run_in_executor(None, app.registry.find_plugins)
 
             def draining() -> None:

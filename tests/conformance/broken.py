@@ -129,6 +129,8 @@ class BrokenDoor:
                 message: Message = await receive()
                 if self.hears(message):
                     return message
+                if message["type"] == "http.disconnect":
+                    await asyncio.Event().wait()  # it would come again and again
 
         async def say(message: Message) -> None:
             kind = message["type"]

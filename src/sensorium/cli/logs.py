@@ -1,6 +1,5 @@
 """`sensorium logs cluster` and `logs compare`: log files in, what is in them out."""
 
-import shutil
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
@@ -12,11 +11,11 @@ from sensorium.capabilities.logs.schema import (
     ClusterResponse,
     CompareResponse,
 )
-from sensorium.cli.colour import OF_SEVERITY
 from sensorium.cli.connect import Target
 from sensorium.cli.logfiles import STDIN, read_lines
 from sensorium.cli.logwatch import watch
 from sensorium.cli.render import Output, progress
+from sensorium.cli.terminal import OF_SEVERITY, clipped
 from sensorium.core.errors import InvalidInputError
 
 HERE = Target()
@@ -175,9 +174,9 @@ def _draw_clusters(output: Output, answer: ClusterResponse) -> None:
     rows: list[tuple[object, ...]] = []
     styles: list[str] = []
     for each in answer.clusters:
-        rows.append((each.count, f"{each.share:.1%}", *_names(each), clipped(each.template)))
+        rows.append((each.count, f"{each.share:.1%}", *_names(each), _clipped(each.template)))
         styles.append(OF_SEVERITY.get(each.severity, ""))
-        rows += [(None, "", "", "", clipped(example)) for example in each.examples]
+        rows += [(None, "", "", "", _clipped(example)) for example in each.examples]
         styles += ["dim"] * len(each.examples)
     output.table(["lines", "share", "severity", "label", "pattern"], rows, styles=styles)
     if answer.other.clusters:
@@ -233,9 +232,9 @@ def _draw_changes(output: Output, title: str, changes: Iterable[Change]) -> None
     styles: list[str] = []
     for each in changes:
         counts = (each.before_count, each.after_count, _factor(each))
-        rows.append((*counts, *_names(each), clipped(each.template)))
+        rows.append((*counts, *_names(each), _clipped(each.template)))
         styles.append(OF_SEVERITY.get(each.severity, ""))
-        rows += [(None, None, "", "", "", clipped(example)) for example in each.examples]
+        rows += [(None, None, "", "", "", _clipped(example)) for example in each.examples]
         styles += ["dim"] * len(each.examples)
     columns = ["before", "after", "rate", "severity", "label", "pattern"]
     output.table(columns, rows, title=title, styles=styles)
@@ -260,7 +259,5 @@ def _names(each: Cluster | Change) -> tuple[str, str]:
     return each.severity, each.label
 
 
-def clipped(text: str) -> str:
-    """The text, cut to what a few lines of this terminal's last column hold."""
-    width = max(40, shutil.get_terminal_size().columns - BESIDE_TEMPLATE) * LINES_OF_TEMPLATE
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+def _clipped(text: str) -> str:
+    return clipped(text, BESIDE_TEMPLATE, LINES_OF_TEMPLATE)

@@ -11,13 +11,14 @@ from sensorium.capabilities.logs.watch_schema import (
     WatchInput,
     WatchSummary,
 )
-from sensorium.cli.colour import OF_SEVERITY, paint
 from sensorium.cli.following import sources
 from sensorium.cli.logfiles import member
 from sensorium.cli.render import Output, note
+from sensorium.cli.terminal import OF_SEVERITY, clipped, paint
 from sensorium.client import Sensorium
 
 TIMES = "\N{MULTIPLICATION SIGN}"
+INDENT, LINES = 10, 2
 MAX_LINES, MAX_CHARS = 1_000, 200_000
 """Lines that go in one piece; a server bounds how much that may be."""
 
@@ -83,9 +84,10 @@ def _tell(output: Output, what: str, cluster: WatchCluster, detail: str) -> None
     style = OF_SEVERITY.get(cluster.severity, "")
     head = f"{now}  {what:<8} {cluster.severity:<9}"
     output.line(f"{paint(head, style or 'bold')} {paint(cluster.label, 'bold')}  {detail}".rstrip())
-    output.line(f"          {paint(cluster.template, style)}")
+    indent = " " * INDENT
+    output.line(indent + paint(clipped(cluster.template, INDENT, LINES), style))
     if "<*>" in cluster.template:
-        output.line(f"          {paint(cluster.example, 'dim')}")
+        output.line(indent + paint(clipped(cluster.example, INDENT, LINES), "dim"))
 
 
 def _factor(rate: RateChange) -> str:

@@ -99,14 +99,18 @@ def _when(crossing: Crossing) -> str:
 
 
 def draw_all(output: Output, pictures: Sequence[Picture]) -> None:
-    """Plot on a terminal; of many series, those with the most anomalies."""
+    """Plot on a terminal; where some have anomalies, those with the most of them."""
     if not output.drawn:
         return
-    chosen = sorted(pictures, key=lambda each: -len(each.marks.times))[:PLOTS_DRAWN]
+    ranked = sorted(pictures, key=lambda each: -len(each.marks.times))
+    marked = [each for each in ranked if each.marks.times]
+    chosen = (marked or ranked)[:PLOTS_DRAWN]
     width = shutil.get_terminal_size().columns
     for picture in (each for each in pictures if each in chosen):
         for line in draw(picture, min(width, MAX_WIDTH), PLOT_ROWS):
             output.line(line)
         output.line()
-    if len(chosen) < len(pictures):
-        output.line(f"{len(pictures) - len(chosen):,} more series are not drawn (--column picks).")
+    rest = len(pictures) - len(chosen)
+    if rest:
+        output.line(f"{rest:,} more series not drawn; --column picks one.")
+        output.line()

@@ -4,9 +4,9 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from sensorium.cli.colour import paint
 from sensorium.cli.moments import show_tick
 from sensorium.cli.picture import Picture, Points
+from sensorium.cli.terminal import paint
 
 BRAILLE = 0x2800
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))

@@ -62,7 +62,11 @@ def _keep_line_large(axes: Any, picture: Picture) -> None:
     if not values:
         return
     low, high = min(values), max(values)
-    room = (high - low or abs(high) or 1.0) * ROOM
+    if low == high:
+        half = abs(high) * ROOM or 1.0
+        axes.set_ylim(low - half, high + half)
+        return
+    room = (high - low) * ROOM
     bottom, top = axes.get_ylim()
     axes.set_ylim(max(bottom, low - room), min(top, high + room))
 

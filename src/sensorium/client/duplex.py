@@ -122,9 +122,7 @@ class _Exchange:
     async def _read(self, feeder: "asyncio.Task[None]") -> bytes:
         """The next bytes, unless the feeder fails first: for a reason of the caller's own."""
         reading = asyncio.ensure_future(self._reader.read(CHUNK))
-        watched: set[asyncio.Future[bytes] | asyncio.Task[None]] = {reading}
-        if not feeder.done():
-            watched.add(feeder)
+        watched: set[asyncio.Future[bytes] | asyncio.Task[None]] = {reading, feeder}
         try:
             while not reading.done():
                 done, _ = await asyncio.wait(
@@ -132,7 +130,7 @@ class _Exchange:
                 )
                 if not done:
                     raise TimeoutError
-                if feeder in done:
+                if feeder in done:  # it may have failed between two reads, too
                     _raise_own_failure(feeder)
                     watched.discard(feeder)
             return reading.result()

@@ -1,7 +1,7 @@
 """The two clients without their nouns: settings, options, and how a method call is made."""
 
 import ssl
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Self
@@ -131,7 +131,7 @@ class Client(_Base):
 
     def stream(
         self, name: str, incoming: Any = None, request: Struct | None = None, /, **values: Any
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """The items of a streaming operation, by name; `incoming` feeds one that listens."""
         operation = self.operation(name)
         _expect(operation, streams=True)
@@ -154,7 +154,9 @@ class Client(_Base):
     ) -> None:
         self.close()
 
-    def _items(self, operation: Operation, incoming: Any, request: Struct) -> Iterator[Struct]:
+    def _items(
+        self, operation: Operation, incoming: Any, request: Struct
+    ) -> Generator[Struct, None, None]:
         listens = operation.kind is Kind.DUPLEX
 
         def make(item: Any) -> Struct:

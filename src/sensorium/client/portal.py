@@ -2,31 +2,54 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
-from typing import Any, TypeVar
+import weakref
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct
 
+from sensorium.core.errors import UnavailableError
+
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
+STOP_S = 5.0
+
+
+class _Loop(NamedTuple):
+    """A loop that runs on a thread until its event is set."""
+
+    loop: asyncio.AbstractEventLoop
+    stopped: asyncio.Event
+    open: set[AsyncGenerator[Any, None]]
+    """What is being iterated; closed before the loop ends."""
 
 
 class Portal:
-    """An event loop on a background thread, started when first needed."""
+    """An event loop on a background thread, started when first needed.
+
+    It ends with `stop`, when nobody holds the portal any more, or with the program.
+    """
 
     def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._starting = threading.Lock()
+        self._running: _Loop | None = None
+        self._end: weakref.finalize[Any, Portal] | None = None
+        self._closed = False
+        self._lock = threading.Lock()
 
     @property
     def started(self) -> bool:
         """Whether anything was ever run."""
-        return self._loop is not None
+        return self._running is not None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the loop and wait for its end.
 
         An interrupt (Ctrl-C) cancels it and still waits, so that what comes next finds it ended.
+
+        Raises:
+            UnavailableError: the portal was stopped.
         """
         ended = threading.Event()
 
@@ -36,41 +59,76 @@ class Portal:
             finally:
                 ended.set()
 
-        future = asyncio.run_coroutine_threadsafe(watched(), self._running())
+        try:
+            loop = self._loop()
+        except UnavailableError:
+            work.close()
+            raise
+        future = asyncio.run_coroutine_threadsafe(watched(), loop)
         try:
             return future.result()
         except BaseException:
             if not future.done() and future.cancel():
-                ended.wait()
+                ended.wait(STOP_S)
             raise
 
-    def iterate(self, items: AsyncGenerator[S, None]) -> Iterator[S]:
+    def iterate(self, items: AsyncGenerator[S, None]) -> Generator[S, None, None]:
         """The items of an async generator; it is closed however the iteration ends."""
+        self._loop()
+        assert self._running is not None
+        opened = self._running.open
+        opened.add(items)
         try:
             while (item := self.run(_following(items))) is not None:
                 yield item
         finally:
-            self.run(items.aclose())
+            if items in opened:
+                self.run(_closing(items, opened))
 
     def stop(self) -> None:
-        """End the loop and its thread."""
-        loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.call_soon_threadsafe(loop.stop)
+        """Cancel what runs, and end the loop and its thread."""
+        self._closed = True
+        if self._end is not None:
+            self._end()
 
-    def _running(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
-            if self._loop is None:
-                loop = self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_run, args=(loop,), name="sensorium", daemon=True).start()
-            return self._loop
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._closed:
+                raise UnavailableError("this client is closed")
+            if self._running is None:
+                starting: Future[_Loop] = Future()
+                thread = threading.Thread(
+                    target=_serve, args=(starting,), name="sensorium", daemon=True
+                )
+                thread.start()
+                self._running = starting.result()
+                self._end = weakref.finalize(self, _stop, self._running, thread)
+            return self._running.loop
 
 
 async def _following(items: AsyncGenerator[S, None]) -> S | None:
     return await anext(items, None)
 
 
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    loop.run_forever()
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
+async def _closing(items: AsyncGenerator[S, None], opened: set[AsyncGenerator[Any, None]]) -> None:
+    opened.discard(items)
+    await items.aclose()
+
+
+def _serve(starting: "Future[_Loop]") -> None:
+    async def live() -> None:
+        stopped = asyncio.Event()
+        running = _Loop(asyncio.get_running_loop(), stopped, set())
+        starting.set_result(running)
+        await stopped.wait()
+        while running.open:
+            with suppress(Exception):
+                await running.open.pop().aclose()
+
+    asyncio.run(live())
+
+
+def _stop(running: _Loop, thread: threading.Thread) -> None:
+    running.loop.call_soon_threadsafe(running.stopped.set)
+    if thread is not threading.current_thread():
+        thread.join(STOP_S)

@@ -54,6 +54,7 @@ class Remote:
         self._retries = retries
         self._tls = tls or (httpx.create_ssl_context() if url.startswith("https") else None)
         self._http: httpx.AsyncClient | None = None
+        self._closed = False
 
     async def call(self, operation: Operation, request: Struct, options: Options) -> Struct:
         """See `Backend.call`."""
@@ -103,6 +104,7 @@ class Remote:
 
     async def close(self) -> None:
         """See `Backend.close`."""
+        self._closed = True
         if self._http is not None:
             await self._http.aclose()
 
@@ -135,6 +137,8 @@ class Remote:
             yield Reply(response.status_code, dict(response.headers), _generated(pieces))
 
     def _client(self) -> httpx.AsyncClient:
+        if self._closed:
+            raise UnavailableError("this client is closed")
         if self._http is None:
             timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S, read=None)
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=32)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 from types import ModuleType
 
 from sensorium.core.errors import NotFoundError
+from sensorium.core.loading import load
 from sensorium.core.operation import NAME, Operation
 
 PLUGINS = "sensorium.capabilities"
@@ -71,7 +71,8 @@ class Registry:
 
         An entry point's name is the noun, its value the module.
         """
-        found = [point for point in entry_points(group=PLUGINS) if point.name not in self._modules]
+        installed = load("importlib.metadata:entry_points")(group=PLUGINS)
+        found = [point for point in installed if point.name not in self._modules]
         self._modules.update((point.name, point.module) for point in found)
         return [point.name for point in found]
 

@@ -42,7 +42,7 @@ def find_patterns(keys: Iterable[str], check: Callable[[], None]) -> dict[str, P
     for index, key in enumerate(keys):
         if index % CHECK_EVERY == 0:
             check()
-        general = canonical(key)
+        general = generalise(key)
         tokens = tokens_of[key] = tokenise(general)
         known = spelling.get(tokens)
         spelling[tokens] = general if known is None else min(general, known)
@@ -60,13 +60,26 @@ def patterns_of(spelling: Mapping[Tokens, str], check: Callable[[], None]) -> di
             check()
         text = spelling[tokens]
         texts[pattern] = min(text, texts.get(pattern, text))
-    found: dict[Tokens, Pattern] = {}
+    hidden: dict[Tokens, tuple[Tokens, str]] = {}
+    shown: dict[Tokens, str] = {}
     for index, (pattern, text) in enumerate(texts.items()):
         if index % CHECK_EVERY == 0:
             check()
-        found[pattern] = Pattern(pattern_id(pattern), _written(text, pattern))
-    return {tokens: found[pattern] for tokens, pattern in merged.items()}
+        tokens, text = hidden[pattern] = _without_credentials(pattern, fill(text, pattern))
+        shown[tokens] = min(text, shown.get(tokens, text))
+    found: dict[Tokens, Pattern] = {}
+    for index, (tokens, text) in enumerate(shown.items()):
+        if index % CHECK_EVERY == 0:
+            check()
+        found[tokens] = _pattern(tokens, text)
+    return {tokens: found[hidden[pattern][0]] for tokens, pattern in merged.items()}
 
 
-def _written(text: str, pattern: Tokens) -> str:
-    return fill(text, pattern).replace(WILDCARD, SHOWN)[:MAX_TEMPLATE_CHARS]
+def _without_credentials(pattern: Tokens, text: str) -> tuple[Tokens, str]:
+    """A pattern and its text with credentials as wildcards."""
+    hidden = hide_named(text, WILDCARD)
+    return (pattern, text) if hidden == text else (tokenise(hidden), hidden)
+
+
+def _pattern(tokens: Tokens, text: str) -> Pattern:
+    return Pattern(pattern_id(tokens), text.replace(WILDCARD, SHOWN)[:MAX_TEMPLATE_CHARS])

@@ -194,7 +194,7 @@ SUBJECTS = (
             2: "http https url endpoint webhook api",
             1: "request requests response status upstream client route uri",
         },
-        ("bad gateway", "internal server error", "service unavailable", "not found"),
+        ('"get ', '"post ', '"put ', "bad gateway", "internal server error", "not found"),
     ),
     Subject(
         "queues",

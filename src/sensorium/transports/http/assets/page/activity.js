@@ -1,7 +1,8 @@
 // What this server does right now.
 
 import { call } from "./api.js";
-import { count, duration, h, moment } from "./dom.js";
+import { h } from "./dom.js";
+import { count, duration, moment } from "./figures.js";
 import { withKey } from "./key.js";
 
 const EVERY_MS = 2000;
@@ -45,11 +46,13 @@ function render({ uptime_s: uptime, event_loop_lag_s: lag, operations, recent })
       fact("Failed", count(failed)), fact("In flight", count(inFlight)), fact("Event loop late by", duration(lag))),
     h("h2", {}, "Operations"),
     table(["Operation", "Calls", "Failed", "In flight", "Median under", "99 % under"],
-      operations.map((one) => [one.operation, count(one.calls), count(one.failed), count(one.in_flight), duration(one.p50_s), duration(one.p99_s)])),
+      operations.map((one) => [one.operation, count(one.calls), count(one.failed), count(one.in_flight), under(one, one.p50_s), under(one, one.p99_s)])),
     h("h2", {}, "Latest calls"),
     recent.length ? latest([...recent].reverse()) : h("p", { class: "empty" }, "None yet."),
   ];
 }
+
+const under = ({ calls }, seconds) => (calls ? duration(seconds) : "–");
 
 const table = (names, rows) => h("div", { class: "scroll" }, h("table", {},
   h("thead", {}, h("tr", {}, names.map((name, i) => h("th", { class: i ? "number" : null }, name)))),
@@ -59,9 +62,9 @@ function latest(calls) {
   // Latencies differ by factors of thousands: bars on a logarithmic scale, 0.1 ms to 100 s.
   const length = (seconds) => Math.min(1, Math.max(0.02, (Math.log10(seconds) + 4) / 6));
   return h("div", { class: "scroll" }, h("table", { class: "latest" },
-    h("thead", {}, h("tr", {}, h("th", {}, "At"), h("th", {}, "Operation"), h("th", {}, "Through"), h("th", {}, "Outcome"), h("th", { class: "number" }, "Took"), h("th", {}))),
+    h("thead", {}, h("tr", {}, h("th", {}, "At"), h("th", {}, "Operation"), h("th", { class: "number" }, "Took"), h("th", { "aria-hidden": "true" }), h("th", {}, "Outcome"), h("th", {}, "Through"))),
     h("tbody", {}, calls.map((one) => h("tr", { class: one.code === "ok" ? null : "bad" },
-      h("td", {}, moment(one.at, "time")), h("td", {}, one.operation), h("td", {}, one.door),
-      h("td", {}, one.code.replaceAll("_", " ")), h("td", { class: "number" }, duration(one.seconds)),
-      h("td", { class: "bar", "--length": length(one.seconds) }))))));
+      h("td", {}, moment(one.at, "time")), h("td", {}, one.operation),
+      h("td", { class: "number" }, duration(one.seconds)), h("td", { class: "bar", "--length": length(one.seconds) }),
+      h("td", { class: "outcome" }, one.code.replaceAll("_", " ")), h("td", {}, one.door))))));
 }

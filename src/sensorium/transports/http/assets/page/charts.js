@@ -1,18 +1,19 @@
 // Drawings, as SVG.
 
-import { count, figure, h, moment, svg } from "./dom.js";
+import { h, svg } from "./dom.js";
+import { count, figure, moment } from "./figures.js";
 
 const MARGIN = { left: 52, right: 12, top: 8, bottom: 22 };
 
-/** A pattern's lines over the log. Heights grow with the square root, so that few lines show. */
+/** A pattern's lines over time. Heights grow with the square root, so that few lines show. */
 export function spark(pieces, tallest) {
   const bars = pieces.map((n, i) => (n ? `M${i * 2 + 0.9},20v${-Math.max(1.5, 20 * Math.sqrt(n / tallest))}` : "")).join("");
   return svg("svg", { class: "spark", viewBox: `0 0 ${pieces.length * 2} 20`, preserveAspectRatio: "none", "aria-hidden": "true" },
     svg("path", { class: "floor", d: `M0,19.5h${pieces.length * 2}` }), svg("path", { d: bars }));
 }
 
-/** All lines over the log, by severity. */
-export function overview(clusters, lines, severities) {
+/** All lines over `over`, by severity; `marks` are the names of the borders between pieces. */
+export function overview(clusters, severities, over, marks) {
   const pieces = clusters[0].pieces.length;
   const sums = severities.map((severity) => {
     const found = new Array(pieces).fill(0);
@@ -31,21 +32,14 @@ export function overview(clusters, lines, severities) {
       words.unshift(`${count(sums[s][i])} ${severity}`);
       return svg("rect", { class: severity, x: i * 10 + 1, width: 8, y, height });
     });
-    return svg("g", {}, svg("title", {}, words.join(", ")), svg("rect", { class: "hit", x: i * 10, width: 10, y: 0, height: 100 }), ...bars);
+    return svg("g", {}, svg("title", {}, `${marks[i]}: ${words.join(", ") || "no lines"}`), svg("rect", { class: "hit", x: i * 10, width: 10, y: 0, height: 100 }), ...bars);
   });
   const present = severities.filter((_, s) => sums[s].some(Boolean)).reverse();
+  const title = `Lines by severity, over ${over}`;
   return h("figure", { class: "overview" },
-    h("figcaption", {}, h("span", {}, "Lines by severity, over the log"),
-      present.map((severity) => h("span", { class: `key ${severity}` }, severity))),
-    svg("svg", { viewBox: `0 0 ${pieces * 10} 100`, preserveAspectRatio: "none", role: "img", "aria-label": "Lines by severity, over the log" }, ...columns),
-    h("div", { class: "ends" }, ...ends(clusters, lines).map((text) => h("span", {}, text))));
-}
-
-/** What stands under the overview's two ends: times where lines carry them, else line numbers. */
-function ends(clusters, lines) {
-  const first = clusters.reduce((a, b) => (b.first_index < a.first_index ? b : a));
-  const last = clusters.reduce((a, b) => (b.last_index > a.last_index ? b : a));
-  return [first.first_time ?? "line 1", last.last_time ?? `line ${count(lines)}`];
+    h("figcaption", {}, h("span", {}, title), present.map((severity) => h("span", { class: `key ${severity}` }, severity))),
+    svg("svg", { viewBox: `0 0 ${pieces * 10} 100`, preserveAspectRatio: "none", role: "img", "aria-label": title }, ...columns),
+    h("div", { class: "ends" }, [0, 0.5, 1].map((part) => h("span", {}, marks[Math.round(pieces * part)]))));
 }
 
 /** Round steps of about a quarter of the range. */
@@ -62,9 +56,12 @@ const TIME_STEPS = [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10_800, 21_600, 43_2
 function timeTicks(low, high, width) {
   const step = TIME_STEPS.find((s) => (high - low) / s <= width / 110) ?? TIME_STEPS.at(-1);
   const zone = new Date(low * 1000).getTimezoneOffset() * 60;
-  const parts = step >= 86_400 ? "date" : step >= 60 ? "clock" : "time";
+  const parts = step >= 86_400 ? "day" : step >= 60 ? "clock" : "time";
   const found = [];
-  for (let at = Math.ceil((low - zone) / step) * step + zone; at <= high; at += step) found.push([at, moment(at, parts)]);
+  for (let at = Math.ceil((low - zone) / step) * step + zone; at <= high; at += step) {
+    const text = moment(at, parts);
+    found.push([at, text === "00:00" ? moment(at, "day") : text]);
+  }
   return found;
 }
 

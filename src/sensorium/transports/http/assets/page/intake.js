@@ -1,7 +1,8 @@
 // Where input comes in: a file, pasted text or the sample; and how far its work has come.
 
 import { Problem } from "./api.js";
-import { bytes, h } from "./dom.js";
+import { h } from "./dom.js";
+import { bytes } from "./figures.js";
 import { withKey } from "./key.js";
 
 const PASTED_AT_ONCE = 200_000;

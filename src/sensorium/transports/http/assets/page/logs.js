@@ -1,7 +1,8 @@
 // A log as its patterns over time.
 
 import { overview, spark } from "./charts.js";
-import { count, duration, h, plural, share } from "./dom.js";
+import { h } from "./dom.js";
+import { count, duration, plural, share } from "./figures.js";
 import { intake } from "./intake.js";
 import { sampleLog } from "./samples.js";
 
@@ -47,7 +48,7 @@ function render(result, seconds) {
       fact("Warnings and worse", count(attention), share(attention / result.line_count)),
       fact("Headers recognised", share(result.header_share)),
       fact("Sent and answered in", duration(seconds))),
-    overview(clusters, result.line_count, GRAVITY),
+    overview(clusters, GRAVITY, result.over, result.marks),
     table(clusters, result),
   ];
 }
@@ -91,7 +92,7 @@ function table(clusters, result) {
   return h("div", { class: "patterns" },
     h("div", { class: "toolbar" }, themes, search, order),
     h("div", { class: "row head", "aria-hidden": "true" },
-      h("span", {}, "Pattern"), h("span", {}, "Over the log"), h("span", { class: "number" }, "Lines"), h("span", { class: "number" }, "Share")),
+      h("span", {}, "Pattern"), h("span", {}, `Over ${result.over}`), h("span", { class: "number" }, "Lines"), h("span", { class: "number" }, "Share")),
     rows);
 }
 
@@ -114,12 +115,12 @@ const template = (text) =>
   h("code", {}, text.split(/(<\*>)/).map((part) => (part === "<*>" ? h("i", {}, "<*>") : part)));
 
 function inside(cluster) {
-  const at = (index, time) => `line ${count(index + 1)}${time ? `, ${time}` : ""}`;
+  const at = (index, time) => [time, `line ${count(index + 1)}`].filter(Boolean).join(", ");
   return h("div", { class: "inside" },
     h("dl", {},
       h("dt", {}, "First"), h("dd", {}, at(cluster.first_index, cluster.first_time)),
       h("dt", {}, "Last"), h("dd", {}, at(cluster.last_index, cluster.last_time)),
-      h("dt", {}, "Entries"), h("dd", {}, count(cluster.records)),
+      cluster.records === cluster.count ? [] : [h("dt", {}, "Entries"), h("dd", {}, count(cluster.records))],
       h("dt", {}, "Theme"), h("dd", {}, cluster.theme || "none evident"),
       h("dt", {}, "Id"), h("dd", {}, h("code", {}, cluster.id))),
     h("div", { class: "examples" }, h("h3", {}, "Examples"), h("pre", {}, cluster.examples.join("\n"))));

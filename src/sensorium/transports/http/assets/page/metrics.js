@@ -1,7 +1,8 @@
 // Series with their band, their anomalies and what is to come.
 
 import { lineChart } from "./charts.js";
-import { duration, figure, h, moment, plural } from "./dom.js";
+import { h } from "./dom.js";
+import { duration, figure, moment, plural } from "./figures.js";
 import { intake } from "./intake.js";
 import { sampleMetrics } from "./samples.js";
 

@@ -37,22 +37,22 @@ export function sampleLog() {
   const lines = [];
   for (let second = 0; second < 3600; second += 1 + upTo(3)) {
     const failing = second > 1200 && second < 1440;
-    const line = failing && next() < 0.7 ? pick(outage) : pick(next() < 0.04 ? rare : usual);
-    lines.push(`2026-05-01 14:${two(Math.floor(second / 60))}:${two(second % 60)} ${line}`);
+    const told = failing ? [pick(outage), pick(outage), pick(usual)] : [pick(next() < 0.04 ? rare : usual)];
+    for (const line of told) lines.push(`2026-05-01 14:${two(Math.floor(second / 60))}:${two(second % 60)} ${line}`);
   }
   return lines.join("\n");
 }
 
-/** Three days of two metrics every ten minutes: a latency with two odd hours, a disk that fills. */
+/** Five days of two metrics every ten minutes: a latency with a spike and a dip, a disk that fills. */
 export function sampleMetrics() {
-  const next = random(11);
+  const next = random(2);
   const noise = () => next() + next() + next() - 1.5;
-  const start = Math.floor(Date.now() / 86_400_000) * 86_400 - 3 * 86_400;
+  const start = Math.floor(Date.now() / 86_400_000) * 86_400 - 5 * 86_400;
   const rows = ["timestamp,latency_ms,disk_used_percent"];
-  for (let i = 0; i < 432; i += 1) {
-    const odd = i === 301 ? 96 : i >= 377 && i < 380 ? 74 : 0;
-    const latency = 42 + 9 * Math.sin((2 * Math.PI * i) / 144) + 4 * noise() + odd;
-    rows.push(`${start + i * 600},${latency.toFixed(2)},${(61 + i * 0.045 + 0.25 * noise()).toFixed(2)}`);
+  for (let i = 0; i < 720; i += 1) {
+    const odd = i === 320 ? 58 : i >= 460 && i < 464 ? -21 : 0;
+    const latency = 42 + 8 * Math.sin((2 * Math.PI * i) / 144) + 2.2 * noise() + odd;
+    rows.push(`${start + i * 600},${latency.toFixed(1)},${(52 + i * 0.045 + 0.2 * noise()).toFixed(2)}`);
   }
   return rows.join("\n");
 }

@@ -2,17 +2,30 @@
 
 import { call, post, Problem } from "./api.js";
 import { parse } from "./csv.js";
+import { count } from "./figures.js";
+import { lineTimes, written } from "./times.js";
 
 const PIECES = 60;
 const DAY_S = 86_400;
 
-/** Each cluster's lines by position in the log, in PIECES steps. */
-function histograms({ clusters, assignments, line_count: lines }) {
-  const found = clusters.map(() => new Array(PIECES).fill(0));
-  assignments.forEach((cluster, line) => {
-    if (cluster >= 0) found[cluster][Math.floor((line * PIECES) / lines)] += 1;
-  });
-  return found;
+/** Which of PIECES each line falls into: by its time where every line has one, else by position. */
+function axis(times, lines) {
+  if (times?.length === lines && !Number.isNaN(times[0])) {
+    const from = times.reduce((a, b) => Math.min(a, b), Infinity);
+    const span = times.reduce((a, b) => Math.max(a, b), -Infinity) - from;
+    if (span > 0) {
+      return {
+        over: "time",
+        piece: (line) => Math.min(PIECES - 1, Math.floor(((times[line] - from) * PIECES) / span)),
+        mark: (i) => written(from + (span * i) / PIECES, span),
+      };
+    }
+  }
+  return {
+    over: "the log",
+    piece: (line) => Math.floor((line * PIECES) / lines),
+    mark: (i) => `line ${count(Math.min(lines, Math.floor((lines * i) / PIECES) + 1))}`,
+  };
 }
 
 async function cluster({ body, name, method, key }) {
@@ -20,12 +33,17 @@ async function cluster({ body, name, method, key }) {
   if (name.endsWith(".gz")) headers["content-encoding"] = "gzip";
   if (name.endsWith(".zst")) headers["content-encoding"] = "zstd";
   const query = new URLSearchParams({ include_assignments: true, examples: 5, method });
-  const answer = await call(`v1/logs/cluster?${query}`, {
+  const { assignments, ...answer } = await call(`v1/logs/cluster?${query}`, {
     body, headers, key, onsent: (sent, total) => postMessage({ sent, total }),
   });
-  const pieces = histograms(answer);
-  delete answer.assignments;
-  return { ...answer, histograms: pieces };
+  const times = await lineTimes(body, name).catch(() => null); // drawn by position then
+  const { over, piece, mark } = axis(times, answer.line_count);
+  const histograms = answer.clusters.map(() => new Array(PIECES).fill(0));
+  assignments.forEach((found, line) => {
+    if (found >= 0) histograms[found][piece(line)] += 1;
+  });
+  const marks = Array.from({ length: PIECES + 1 }, (_, i) => mark(i));
+  return { ...answer, histograms, over, marks };
 }
 
 /** A sixth of the time that the series covers, within a minute and a week. */

@@ -1,6 +1,7 @@
-"""Colours on a terminal, without the library that draws tables."""
+"""A terminal's colours and width, without the library that draws tables."""
 
 import os
+import shutil
 import sys
 
 STYLES = {
@@ -34,3 +35,9 @@ def paint(text: str, style: str) -> str:
     """The text in that style where colours are wanted."""
     code = STYLES.get(style)
     return f"\x1b[{code}m{text}\x1b[0m" if code and text and wanted() else text
+
+
+def clipped(text: str, beside: int, lines: int = 1) -> str:
+    """The text, cut to what so many lines hold where so many columns stand beside them."""
+    room = max(40, shutil.get_terminal_size().columns - beside) * lines
+    return text if len(text) <= room else f"{text[: room - 1]}…"
