@@ -1,7 +1,6 @@
 """Logs that grow: `logs cluster --follow`, and the tail under it."""
 
 import json
-import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -113,9 +112,9 @@ def test_a_pattern_that_falls_silent_is_told(tmp_path: Path) -> None:
     path.write_bytes(text(beats))
     with following(path, "--window", "100") as process:
         append(path, text([f"INFO user {n} came" for n in range(100)]))
-        changes = [told(process), told(process)]
-        silent = next(row for row in changes if "heartbeat" in row[4])
+        silent = told(process)
         assert silent[1] == "silent"
+        assert "heartbeat" in silent[4]
         assert silent[5] == "0 in the last window, 50.0 usual"
 
 
@@ -129,11 +128,11 @@ def test_standard_input_is_followed_to_its_end() -> None:
 
 def test_with_json_each_event_is_a_line() -> None:
     lines = [json.dumps({"message": line}) for line in KNOWN]
-    arguments = ["logs", "cluster", "-f", "-", "--json", "--field", "message", "--learn", "100"]
+    arguments = ["logs", "cluster", "-f", "-", "--json", "--field", "message", "--learn", "200"]
     done = run(*arguments, stdin=text([*lines, '{"message": "ERROR odd"}', "{}"]))
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [event["kind"] for event in events] == ["pattern", "summary"]
-    assert events[0]["pattern"]["template"] == "odd"
+    assert "odd" in events[0]["pattern"]["template"]
     assert events[-1]["summary"]["lines"] == 201
 
 
@@ -143,19 +142,12 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert done.stderr.decode() == f"sensorium: {tmp_path / 'no.log'}: No such file or directory\n"
 
 
-def test_a_line_in_two_pieces_is_one(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    with subprocess.Popen(
-        command("logs", "cluster", "-f", "-"),
-        stdin=reading,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environ(),
-    ) as process:
-        os.write(writing, b"WARN the first half ")
-        os.write(writing, b"and the second\nINFO next\n")
-        assert told(process)[4] in ("the first half and the second", "next")
-        os.close(writing)
+def test_a_line_in_two_pieces_is_one() -> None:
+    with following("-") as process:
+        assert process.stdin is not None
+        for piece in ("WARN the first half ", "and the second\n"):
+            process.stdin.write(piece)
+            process.stdin.flush()
+        assert "the first half and the second" in told(process)[4]
+        process.stdin.close()
         assert process.wait(20) == 0
-    os.close(reading)

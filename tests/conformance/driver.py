@@ -62,3 +62,12 @@ class Driver(ABC):
         """Whether the door can carry such bad input at all."""
         del operation, bad
         return True
+
+    def carries_item(self, bad: BadRequest) -> bool:
+        """Whether it can carry such a bad item to a listening operation."""
+        return bad.kind != "unreadable"  # where a line or a message ends cannot be told then
+
+    def carries_json(self, operation: Operation) -> bool:
+        """Whether a request travels as JSON, so that its errors have the same words."""
+        del operation
+        return True

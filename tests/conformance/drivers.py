@@ -134,8 +134,11 @@ class HttpDriver(_ServerDriver):
         return outcome
 
     def carries(self, operation: Operation, bad: BadRequest) -> bool:
+        return self.carries_json(operation) or bad.kind == "unknown"
+
+    def carries_json(self, operation: Operation) -> bool:
         # A listening call's request is the query string: every value in it is text.
-        return operation.kind is not Kind.DUPLEX or bad.kind == "unknown"
+        return operation.kind is not Kind.DUPLEX
 
     async def _read(self, response: httpx.Response, call: Call, outcome: Outcome) -> None:
         media_type = response.headers.get("content-type", "")
@@ -206,6 +209,10 @@ class WebSocketDriver(_ServerDriver):
                 await connection.close()
         except InvalidHandshake:
             return Outcome(code="unauthenticated")
+
+    def carries_item(self, bad: BadRequest) -> bool:
+        # What cannot be read is no message of any call: it gets an error of its own.
+        return bad.kind not in ("unreadable", "deep")
 
     async def close(self) -> None:
         for connection in self._connections.values():

@@ -121,7 +121,10 @@ class Tab:
         """Have a window of that size, in CSS pixels."""
         self.send(
             "Emulation.setDeviceMetricsOverride",
-            **{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
         )
 
     def picture(self, path: Path) -> None:

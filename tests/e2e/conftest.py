@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+
 from tests.conftest import missing
 from tests.e2e.browser import Tab, browsing, executable, tab
 from tests.servers import Server

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from sensorium.transports.http.pages import ASSETS
 from tests.servers import Server, serving
 
@@ -126,7 +127,12 @@ def test_a_folder_of_ones_own_is_served_and_nothing_beside_it(tmp_path: Path) ->
         assert http.head("/static/deep/note.txt").headers["content-length"] == "10"
         assert http.get("/static/missing.txt").json()["code"] == "not_found"
         assert http.post("/static/deep/note.txt").status_code == 405
-        for path in ("link.txt", "../secret.txt", "%2e%2e/secret.txt", "deep/..%2f../../secret.txt"):
+        for path in (
+            "link.txt",
+            "../secret.txt",
+            "%2e%2e/secret.txt",
+            "deep/..%2f../../secret.txt",
+        ):
             answer = asked_raw(own, f"/static/{path}")
             assert answer.startswith(b"HTTP/1.1 404"), path
             assert not answer.endswith(b"secret"), path

@@ -1,6 +1,7 @@
 """The three viewers of the API's document, in a browser that reaches no other host."""
 
 import pytest
+
 from tests.e2e.browser import tab
 from tests.e2e.conftest import foreign
 from tests.servers import Server

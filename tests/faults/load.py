@@ -1,4 +1,4 @@
-"""A mixed load with kills: unique tokens go out over HTTP and WebSocket, and each must come back."""
+"""A mixed load with kills: unique tokens go out over HTTP and WebSocket, and must come back."""
 
 import asyncio
 import json
@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import httpx
-from tests.faults.observing import kill, workers_of
-from tests.servers import Server
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+from tests.faults.observing import kill, workers_of
+from tests.servers import Server
 
 TYPED = {"unavailable", "overloaded", "deadline_exceeded", "cancelled"}
 """What may become of a call while workers are killed and queues are full."""
@@ -34,6 +35,31 @@ class Outcome:
         self.ends[code] += 1
         if code != "ok" and code not in TYPED:
             self.wrong.append(f"ended with {code}")
+
+
+class _Talk:
+    """One connection's calls: what was sent, and how often each ended."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[int, str] = {}
+        self.ends: Counter[int] = Counter()
+        self._complete = asyncio.Event()
+
+    @property
+    def left(self) -> int:
+        """How many calls have not ended."""
+        return len(self.tokens) - len(self.ends)
+
+    def ended(self, number: int) -> None:
+        self.ends[number] += 1
+        if not self.left:
+            self._complete.set()
+
+    async def last_word(self) -> None:
+        """Return when every call has ended; no more are sent."""
+        while self.left:
+            self._complete.clear()
+            await self._complete.wait()
 
 
 class Load:
@@ -126,47 +152,41 @@ class Load:
 
     async def _converse(self) -> None:
         """A few seconds of one WebSocket with many calls in flight."""
-        pending: dict[int, str] = {}
-        ends: Counter[int] = Counter()
+        talk = _Talk()
         over = min(self._until, time.monotonic() + 3)
         async with connect(self._server.ws_url, max_size=None) as socket:
-            hearing = asyncio.create_task(self._hear(socket, pending, ends))
+            hearing = asyncio.create_task(self._hear(socket, talk))
             for number in count():
                 if time.monotonic() > over:
                     break
-                pending[number] = self._token()
-                await self._begin(socket, number, pending[number])
-                if len(pending) - len(ends) > 20:
+                talk.tokens[number] = self._token()
+                await self._begin(socket, number, talk.tokens[number])
+                if talk.left > 20:
                     await asyncio.sleep(0.02)
             try:
-                async with asyncio.timeout(LATE_S):
-                    while len(ends) < len(pending) and not hearing.done():
-                        await asyncio.sleep(0.01)
+                await asyncio.wait_for(talk.last_word(), LATE_S)
             except TimeoutError:
-                self.outcome.wrong.append(f"{len(pending) - len(ends)} calls never ended")
+                self.outcome.wrong.append(f"{talk.left} calls never ended")
             await socket.close()
             await hearing
-        self.outcome.wrong += [f"call {n} ended {times} times" for n, times in ends.items() if times > 1]
+        self.outcome.wrong += [f"call {n} ended {t} times" for n, t in talk.ends.items() if t > 1]
 
     async def _begin(self, socket: ClientConnection, number: int, token: str) -> None:
         data = {"token": token, "seconds": self._seconds()}
-        call = {"id": number, "op": f"testing.{self._operation()}", "data": data}
+        call: dict[str, object] = {"id": number, "op": f"testing.{self._operation()}", "data": data}
         call["priority"] = self._random.choice(["interactive", "batch"])
         await socket.send(json.dumps(call))
         if self._random.random() < 0.1:
             await socket.send(json.dumps({"id": number, "cancel": True}))
 
-    async def _hear(
-        self, socket: ClientConnection, pending: dict[int, str], ends: Counter[int]
-    ) -> None:
+    async def _hear(self, socket: ClientConnection, talk: _Talk) -> None:
         try:
             async for text in socket:
                 message = json.loads(text)
-                number = message["id"]
-                ends[number] += 1
                 if "data" in message:
-                    self._compare(pending[number], message["data"]["token"])
+                    self._compare(talk.tokens[message["id"]], message["data"]["token"])
                 self.outcome.ended(message.get("error", {}).get("code", "ok"))
+                talk.ended(message["id"])
         except ConnectionClosed as closed:
             self.outcome.wrong.append(f"a connection broke: {closed}")
 

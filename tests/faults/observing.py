@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
+
 from tests.servers import Server
 
 T = TypeVar("T")

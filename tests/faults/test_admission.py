@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import httpx
 import pytest
+
 from tests.faults.observing import answer_of, figure, posted, until, wait_until_all_alive
 from tests.servers import Server, serving
 
@@ -92,9 +93,7 @@ def test_many_streams_begin_at_once(own: Server, http: httpx.Client) -> None:
     """The streams' workers come with the first stream; all that wait for them get their place."""
     body = b'{"count": 10000000, "seconds": 0.05}'
     with ExitStack() as stack:
-        open_now = [
-            stack.enter_context(posted(own, "/v1/testing/count", body)) for _ in range(12)
-        ]
+        open_now = [stack.enter_context(posted(own, "/v1/testing/count", body)) for _ in range(12)]
         for raw in open_now:
             seen = b""
             while b'"index":3' not in seen:

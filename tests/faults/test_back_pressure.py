@@ -6,9 +6,10 @@ import time
 
 import httpx
 import psutil
+from websockets.sync.client import connect
+
 from tests.faults.observing import answer_of, figure, in_flight, posted, until
 from tests.servers import Server, serving
-from websockets.sync.client import connect
 
 GROWTH_MIB = 48
 ITEMS = 2_000_000
@@ -43,8 +44,9 @@ def test_over_http() -> None:
         with serving("--workers", "2") as own, own.client() as http:
             http.post(f"/v1/testing/{verb}", json={"count": 10})
             before = memory_mib(own)
-            with posted(own, f"/v1/testing/{verb}", FLOOD), posted(
-                own, f"/v1/testing/{verb}", FLOOD
+            with (
+                posted(own, f"/v1/testing/{verb}", FLOOD),
+                posted(own, f"/v1/testing/{verb}", FLOOD),
             ):
                 until(lambda verb=verb, http=http: in_flight(http, f"testing.{verb}") == 2, 5)
                 assert steady(own) - before < GROWTH_MIB
@@ -57,13 +59,15 @@ def test_over_a_websocket() -> None:
         http.post("/v1/testing/count", json={"count": 10})
         before = memory_mib(own)
         url = httpx.URL(own.ws_url)
-        with socket.create_connection((url.host, url.port or 80)) as raw:
-            with connect(own.ws_url, sock=raw, max_queue=1) as silent:
-                silent.send(json.dumps({"id": 1, "op": "testing.count", "data": {"count": ITEMS}}))
-                until(lambda: in_flight(http, "testing.count") == 1, 5)
-                assert steady(own) - before < GROWTH_MIB
-                _assert_others_are_served(http)
-                raw.shutdown(socket.SHUT_RDWR)
+        with (
+            socket.create_connection((url.host, url.port or 80)) as raw,
+            connect(own.ws_url, sock=raw, max_queue=1) as silent,
+        ):
+            silent.send(json.dumps({"id": 1, "op": "testing.count", "data": {"count": ITEMS}}))
+            until(lambda: in_flight(http, "testing.count") == 1, 5)
+            assert steady(own) - before < GROWTH_MIB
+            _assert_others_are_served(http)
+            raw.shutdown(socket.SHUT_RDWR)
         until(lambda: in_flight(http, "testing.count") == 0, 2)
 
 

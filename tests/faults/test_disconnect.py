@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 import httpx
 import psutil
 import pytest
+from websockets.sync.client import connect
+
 from tests.faults.observing import (
     answer_of,
     busy_worker,
@@ -20,7 +22,6 @@ from tests.faults.observing import (
     wait_until_all_alive,
 )
 from tests.servers import Server, serving
-from websockets.sync.client import connect
 
 STOPPED_S = 0.25
 NOISE_S = 0.02

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+
 from tests.faults.observing import (
     answer_of,
     busy_worker,
@@ -69,7 +70,9 @@ def test_calls_go_to_the_worker_that_speaks(own: Server, http: httpx.Client) -> 
     restarts = readiness(http)["workers"]["restarts"]
     stand_still(workers_of(own)[0])
     while readiness(http)["workers"]["restarts"] == restarts:
-        answer = http.post("/v1/testing/process", json={"token": "t"}, headers={"x-deadline-s": "3"})
+        answer = http.post(
+            "/v1/testing/process", json={"token": "t"}, headers={"x-deadline-s": "3"}
+        )
         assert answer.status_code in (200, 503, 504)
     wait_until_all_alive(http, 2.0)
     assert http.post("/v1/testing/process", json={"token": "t"}).status_code == 200

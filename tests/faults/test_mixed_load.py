@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from tests.faults.load import Load
 from tests.faults.observing import figure, readiness, until, wait_until_all_alive
 from tests.servers import serving

@@ -5,10 +5,11 @@ import signal
 
 import httpx
 import pytest
-from tests.faults.observing import answer_of, busy_worker, in_flight, posted, until, workers_of
-from tests.servers import serving
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
+
+from tests.faults.observing import answer_of, busy_worker, in_flight, posted, until, workers_of
+from tests.servers import serving
 
 
 def test_what_runs_finishes_and_what_is_new_is_refused() -> None:

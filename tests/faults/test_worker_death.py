@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from websockets.sync.client import connect
+
 from tests.faults.observing import (
     answer_of,
     busy_worker,
@@ -20,7 +22,6 @@ from tests.faults.observing import (
     workers_of,
 )
 from tests.servers import Server, serving
-from websockets.sync.client import connect
 
 MILLION = 1_000_000
 

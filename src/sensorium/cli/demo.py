@@ -1,6 +1,7 @@
 """`sensorium demo`: real input through every capability of a real server, and what came back."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -59,6 +60,8 @@ def demo(
     status other than 0 if an answer is wrong.
     """
     own = Own(log, metrics)
+    for path in filter(None, (log, metrics)):
+        Path(path).stat()  # a wrong name should be said before anything is started
     with started() as server, Sensorium(server.url, retries=0) as client:
         if not output.as_json:
             note(f"a server at {server.url}, ready after {server.seconds:.1f} s")

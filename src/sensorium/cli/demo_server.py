@@ -24,8 +24,9 @@ LAST_WORDS = 20
 class Started:
     """A server that is ready, and how long that took."""
 
-    url: str
-    seconds: float
+    pid: int
+    url: str = ""
+    seconds: float = 0.0
     said: list[str] = field(default_factory=list)
     """What it printed so far."""
 
@@ -46,7 +47,7 @@ def started() -> Iterator[Started]:
             cwd=folder,
             env=_environment(folder),
         )
-        server = Started("", 0.0)
+        server = Started(process.pid)
         listening = threading.Event()
         reader = threading.Thread(target=_read, args=(process, server, listening), daemon=True)
         reader.start()

@@ -63,10 +63,10 @@ def read_lines(paths: Iterable[str], field: str = "") -> list[str]:
 
 def read_bytes(path: str) -> bytes:
     """All of a file, decompressed; a bar shows how far it is."""
-    with progress(f"reading {shown(path)}") as report, _opened(path) as (raw, size):
-        file = _decompressing(io.BufferedReader(_Counted(raw, size, report), CHUNK))
+    name = "standard input" if path == STDIN else Path(path).name
+    with progress(f"reading {name}") as report, _opened(path) as (raw, size):
         try:
-            content = b"".join(iter(lambda: file.read(CHUNK), b""))
+            content = b"".join(_decompressed(io.BufferedReader(_Counted(raw, size, report), CHUNK)))
         except _UNREADABLE as error:
             if isinstance(error, OSError) and error.errno is not None:
                 error.filename = shown(path)  # reading, unlike opening, does not name the file
@@ -85,21 +85,42 @@ def _opened(path: str) -> Iterator[tuple[IO[bytes], int | None]]:
             yield file, os.fstat(file.fileno()).st_size or None
 
 
-def _decompressing(file: io.BufferedReader) -> IO[bytes]:
-    first = file.peek(6)[:6]
-    kinds: dict[bytes, Callable[[io.BufferedReader], Any]] = {
-        b"\x1f\x8b": lambda raw: gzip.GzipFile(fileobj=raw),
-        b"\x28\xb5\x2f\xfd": lambda raw: zstandard.ZstdDecompressor().stream_reader(
-            raw, read_across_frames=True
-        ),
-        b"BZh": bz2.BZ2File,
-        b"\xfd7zXZ\x00": lzma.LZMAFile,
-    }
-    for magic, decompress in kinds.items():
+def _decompressed(file: io.BufferedReader) -> Iterator[bytes]:
+    """What a file holds; its first bytes tell how it is compressed."""
+    first = file.peek(6)
+    for magic, decompress in _COMPRESSIONS.items():
         if first.startswith(magic):
-            unfolding: IO[bytes] = decompress(file)
-            return unfolding
-    return file
+            return decompress(file)
+    return _pieces(file)
+
+
+def _pieces(file: Any) -> Iterator[bytes]:
+    while piece := file.read(CHUNK):
+        yield piece
+
+
+def _unzstd(file: io.BufferedReader) -> Iterator[bytes]:
+    """Zstandard frames; the library's own file object takes one that is cut short for whole."""
+    engine = None
+    for piece in _pieces(file):
+        rest = piece
+        while rest:
+            engine = engine or zstandard.ZstdDecompressor().decompressobj()
+            yield engine.decompress(rest)
+            rest = engine.unused_data
+            if engine.eof:
+                engine = None
+    if engine is not None:
+        raise EOFError
+
+
+_COMPRESSIONS: dict[bytes, Callable[[io.BufferedReader], Iterator[bytes]]] = {
+    b"\x1f\x8b": lambda file: _pieces(gzip.GzipFile(fileobj=file)),
+    b"\x28\xb5\x2f\xfd": _unzstd,
+    b"BZh": lambda file: _pieces(bz2.BZ2File(file)),
+    b"\xfd7zXZ\x00": lambda file: _pieces(lzma.LZMAFile(file)),  # noqa: SIM115 - as the others
+}
+"""By the first bytes of a file."""
 
 
 def shown(path: str) -> str:

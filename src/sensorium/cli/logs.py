@@ -22,6 +22,8 @@ HERE = Target()
 PLAIN = Output()
 TIMES = "\N{MULTIPLICATION SIGN}"
 LINES_OF_TEMPLATE = 2
+LEAST_SHARE = 0.01
+"""Subjects of fewer lines are not summed up."""
 BESIDE_TEMPLATE = 48
 """Roughly how many columns of a terminal stand beside the template."""
 
@@ -185,12 +187,15 @@ def _draw_clusters(output: Output, answer: ClusterResponse) -> None:
             "(--max-clusters shows more)"
         )
     patterns = len(answer.clusters) + answer.other.clusters
-    output.line(f"{answer.line_count:,} lines, {patterns:,} patterns{_themes(answer)}")
+    output.line(clipped(f"{answer.line_count:,} lines, {patterns:,} patterns{_themes(answer)}", 0))
 
 
 def _themes(answer: ClusterResponse) -> str:
-    subjects = [each for each in answer.themes if each.name not in ("", "other")]
-    named = [f"{each.label} {each.share:.0%}" for each in subjects[:5]]
+    named = [
+        f"{each.label} {each.share:.0%}"
+        for each in answer.themes
+        if each.name not in ("", "other") and each.share >= LEAST_SHARE
+    ]
     return f"  ·  {', '.join(named)}" if named else ""
 
 

@@ -30,10 +30,10 @@ def watch(
     held, coming = sources(paths)
     there = f"{len(held):,} lines are there already; " if held else ""
     note(f"{there}waiting for more, Ctrl-C ends")
-    inputs = (_inputs(_selected(lines, field), at_once=True) for lines in coming)
+    known = _inputs(_selected(held, field), learn=True)
     events = client.logs.watch(
-        chain(_inputs(_selected(held, field), learn=True), chain.from_iterable(inputs)),
-        learn_lines=len(held) + learn if learn else 0,
+        chain(known, _coming(coming, field, learn)),
+        learn_lines=0,
         window_lines=window,
         include_snapshot=False,
     )
@@ -42,6 +42,15 @@ def watch(
             output.value(event)
         else:
             _show(output, event)
+
+
+def _coming(batches: Iterable[list[str]], field: str, learn: int) -> Iterator[WatchInput]:
+    """What comes; the first lines, so many as are to be learnt, as such."""
+    for batch in batches:
+        lines = _selected(batch, field)
+        yield from _inputs(lines[:learn], learn=True)
+        yield from _inputs(lines[learn:], at_once=True)
+        learn = max(0, learn - len(lines))
 
 
 def _inputs(

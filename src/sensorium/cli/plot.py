@@ -13,6 +13,8 @@ DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bits of the dots of a braille cell, by row and column."""
 SHADE, MARK, RULE = "\N{LIGHT SHADE}", "\N{BLACK CIRCLE}", "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
 MARGIN = 0.05
+FLAT = 1e-12
+"""A line whose range is a smaller part of its values than this is flat."""
 LABEL = 10
 TICKS = 4
 LEAST_SHARE_OF_HEIGHT = 0.35
@@ -147,7 +149,10 @@ def _range(picture: Picture) -> tuple[float, float]:
     if picture.ribbon.times:
         low = max(min(low, *picture.ribbon.lower), low - room)
         high = min(max(high, *picture.ribbon.upper), high + room)
-    margin = (high - low) * MARGIN or abs(high) * MARGIN or 1.0
+    margin = (high - low) * MARGIN
+    largest = max(abs(low), abs(high))
+    if margin <= FLAT * max(largest, FLAT):
+        margin = largest * MARGIN if largest > FLAT else 1.0
     return low - margin, high + margin
 
 

@@ -75,7 +75,7 @@ class LogsMethods:
             max_clusters: At most so many clusters are given, the largest first; the rest is
                 counted in `other`. For kmeans also the largest k tried (up to 32).
             strip_headers: auto: time, host, process, level and logger are recognised and left
-                out of the templates when enough lines carry them; never: the whole line counts.
+                out of the templates wherever they are found; never: the whole line counts.
             include_assignments: Give each line's cluster as an index into `clusters`.
             examples: How many example lines to give per cluster.
             mask_secrets: Replace credentials, mail addresses and card numbers in examples.
@@ -112,7 +112,7 @@ class LogsMethods:
                 Hochberg over all patterns).
             max_changes: At most so many patterns in each list.
             strip_headers: auto: time, host, process, level and logger are recognised and left
-                out of the templates when enough lines carry them; never: the whole line counts.
+                out of the templates wherever they are found; never: the whole line counts.
             examples: How many example lines to give per cluster.
             mask_secrets: Replace credentials, mail addresses and card numbers in examples.
                 Templates never hold them.
@@ -153,7 +153,7 @@ class LogsMethods:
                 patterns.
             max_clusters: At most so many clusters in a summary.
             strip_headers: auto: time, host, process, level and logger are recognised and left
-                out of the templates when enough lines carry them; never: the whole line counts.
+                out of the templates wherever they are found; never: the whole line counts.
             mask_secrets: Replace credentials, mail addresses and card numbers in examples.
                 Templates never hold them.
             include_snapshot: End with a snapshot from which another call can go on.
@@ -382,7 +382,7 @@ class AsyncLogsMethods:
             max_clusters: At most so many clusters are given, the largest first; the rest is
                 counted in `other`. For kmeans also the largest k tried (up to 32).
             strip_headers: auto: time, host, process, level and logger are recognised and left
-                out of the templates when enough lines carry them; never: the whole line counts.
+                out of the templates wherever they are found; never: the whole line counts.
             include_assignments: Give each line's cluster as an index into `clusters`.
             examples: How many example lines to give per cluster.
             mask_secrets: Replace credentials, mail addresses and card numbers in examples.
@@ -419,7 +419,7 @@ class AsyncLogsMethods:
                 Hochberg over all patterns).
             max_changes: At most so many patterns in each list.
             strip_headers: auto: time, host, process, level and logger are recognised and left
-                out of the templates when enough lines carry them; never: the whole line counts.
+                out of the templates wherever they are found; never: the whole line counts.
             examples: How many example lines to give per cluster.
             mask_secrets: Replace credentials, mail addresses and card numbers in examples.
                 Templates never hold them.
@@ -460,7 +460,7 @@ class AsyncLogsMethods:
                 patterns.
             max_clusters: At most so many clusters in a summary.
             strip_headers: auto: time, host, process, level and logger are recognised and left
-                out of the templates when enough lines carry them; never: the whole line counts.
+                out of the templates wherever they are found; never: the whole line counts.
             mask_secrets: Replace credentials, mail addresses and card numbers in examples.
                 Templates never hold them.
             include_snapshot: End with a snapshot from which another call can go on.

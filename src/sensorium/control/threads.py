@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from sensorium.control.admission import Lane
 from sensorium.control.body import Body
 from sensorium.control.slots import Slots
 from sensorium.core.dispatch import Answer, Caller, Encoded, Payload
+from sensorium.core.errors import CancelledCallError
 from sensorium.core.execution import compute, compute_stream
 from sensorium.core.operation import Operation, Work
 
@@ -70,7 +71,7 @@ class Threads:
         await slots.take(operation, caller, nested=False)
         loop = asyncio.get_running_loop()
         work = Work(None, _reporter(loop, caller))
-        items = None if incoming is None else _blocking(incoming, loop)
+        items = None if incoming is None else _Blocking(incoming, loop)
         values = compute_stream(operation, payload, items, work, self._max_bytes)
         as_json = isinstance(payload, Encoded)
         running: asyncio.Future[Struct | None] | None = None
@@ -83,6 +84,8 @@ class Threads:
                 yield Answer(encoded=encode(value)) if as_json else Answer(value)
         finally:
             work.cancel()
+            if items is not None:
+                items.cancel()
             if running is None or running.done():
                 slots.give_back()
             else:
@@ -112,16 +115,38 @@ async def _or_cancel(future: "asyncio.Future[T]", work: Work) -> T:
         raise
 
 
-def _blocking(
-    incoming: AsyncIterator[Payload], loop: asyncio.AbstractEventLoop
-) -> Iterator[Payload]:
-    """An async iterator as a plain one, for a thread."""
+class _Blocking:
+    """An async iterator as a plain one, for a thread; `cancel` wakes the thread that waits."""
 
-    async def following() -> Payload | None:
-        return await anext(incoming, None)
+    def __init__(
+        self, incoming: AsyncIterator[Payload], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._incoming = incoming
+        self._loop = loop
+        self._cancelled = False
+        self._following: Future[Payload | None] | None = None
 
-    while True:
-        item = asyncio.run_coroutine_threadsafe(following(), loop).result()
+    def __iter__(self) -> Iterator[Payload]:
+        return self
+
+    def __next__(self) -> Payload:
+        following = asyncio.run_coroutine_threadsafe(self._next(), self._loop)
+        self._following = following
+        if self._cancelled:
+            following.cancel()
+        try:
+            item = following.result()
+        except CancelledError:
+            raise CancelledCallError from None
         if item is None:
-            return
-        yield item
+            raise StopIteration
+        return item
+
+    def cancel(self) -> None:
+        """Wait for no more items; called on the loop."""
+        self._cancelled = True
+        if self._following is not None:
+            self._following.cancel()
+
+    async def _next(self) -> Payload | None:
+        return await anext(self._incoming, None)

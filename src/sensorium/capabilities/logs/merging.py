@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import nsmallest
 from itertools import repeat
-from operator import is_
+from operator import is_, sub
 
 from sensorium.capabilities.logs.masking import WILDCARD
 
@@ -146,13 +146,24 @@ def _has_word(tokens: Tokens, besides: int) -> bool:
     )
 
 
-def _agreeing(keys: Sequence[Tokens], position: int, check: Check) -> Iterable[Sequence[int]]:
-    """Indexes of the keys, in groups that agree in all positions but one."""
+def _agreeing(
+    keys: Sequence[Tokens], position: int, rest: Sequence[int], check: Check
+) -> Iterable[Sequence[int]]:
+    """Indexes of the keys, in groups that agree in all positions but one.
+
+    `rest` is a number per key that is the same for all keys of a group: most keys are alone with
+    theirs, and only the others are compared word by word.
+    """
+    check()
+    shared = Counter(rest)
+    check()
     buckets: dict[Tokens, list[int]] = defaultdict(list)
-    for index, key in enumerate(keys):
+    for index, number in enumerate(rest):
         if index % CHECK_EVERY == 0:
             check()
-        buckets[key[:position] + key[position + 1 :]].append(index)
+        if shared[number] > 1:
+            key = keys[index]
+            buckets[key[:position] + key[position + 1 :]].append(index)
     return buckets.values()
 
 
@@ -161,24 +172,40 @@ def _column(keys: Sequence[Tokens], position: int, check: Check) -> list[str]:
     return [key[position] for key in keys]
 
 
-def _one_position(keys: Sequence[Tokens], check: Check) -> list[set[int]]:
-    """For each key, the positions at which it agrees with enough others in all other positions."""
-    varying: list[set[int]] = [set() for _ in keys]
-    distinct = [len(set(_column(keys, position, check))) for position in range(len(keys[0]))]
+def _one_position(keys: Sequence[Tokens], check: Check) -> list[int]:
+    """For each key, the positions at which it agrees with enough others in all other ones.
+
+    Positions are bits of a number: hundreds of thousands of small sets would cost far more.
+    """
+    varying = [0] * len(keys)
+    columns = [_column(keys, position, check) for position in range(len(keys[0]))]
+    distinct = [len(set(column)) for column in columns]
     alone = distinct.count(1) == len(distinct) - 1
+    hashes = [] if alone else [_hashed(column, at, check) for at, column in enumerate(columns)]
+    sums = list(map(sum, zip(*hashes, strict=True)))
     for position, values_there in enumerate(distinct):
         if values_there < HINTED_VALUES - 1 or keys[0][position] in _PUNCTUATION:
             continue
-        buckets = [range(len(keys))] if alone else _agreeing(keys, position, check)
+        buckets: Iterable[Sequence[int]] = [range(len(keys))]
+        if not alone:
+            buckets = _agreeing(keys, position, list(map(sub, sums, hashes[position])), check)
         for members in buckets:
             if len(members) < 2 or not _has_word(keys[members[0]], position):
                 continue
             values = {keys[index][position] for index in members}
             if _varies(keys[members[0]], position, values):
-                for index in members:
-                    varying[index].add(position)
+                for at, index in enumerate(members):
+                    if at % CHECK_EVERY == 0:
+                        check()
+                    varying[index] |= 1 << position
         check()
     return varying
+
+
+def _hashed(column: Sequence[str], position: int, check: Check) -> list[int]:
+    """A number per word that also tells its position, so that exchanged words add up otherwise."""
+    check()
+    return [hash(word) * (2 * position + 1) for word in column]
 
 
 def _with_wildcards(key: Tokens, places: Iterable[int]) -> Tokens:
@@ -190,11 +217,13 @@ def _with_wildcards(key: Tokens, places: Iterable[int]) -> Tokens:
 
 def _round(keys: list[Tokens], check: Check) -> list[Tokens]:
     """Each key of one skeleton with its varying positions as wildcards."""
-    varying = _one_position(keys, check)
-    return [
-        _with_wildcards(key, places) if places else key
-        for key, places in zip(keys, varying, strict=True)
-    ]
+    result = []
+    for index, (key, bits) in enumerate(zip(keys, _one_position(keys, check), strict=True)):
+        if index % CHECK_EVERY == 0:
+            check()
+        places = [at for at in range(bits.bit_length()) if bits >> at & 1]
+        result.append(_with_wildcards(key, places) if places else key)
+    return result
 
 
 def _merge_single(keys: list[Tokens], check: Check) -> dict[Tokens, Tokens]:

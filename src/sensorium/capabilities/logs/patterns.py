@@ -47,7 +47,12 @@ def find_patterns(keys: Iterable[str], check: Callable[[], None]) -> dict[str, P
         known = spelling.get(tokens)
         spelling[tokens] = general if known is None else min(general, known)
     patterns = patterns_of(spelling, check)
-    return {key: patterns[tokens] for key, tokens in tokens_of.items()}
+    result: dict[str, Pattern] = {}
+    for index, (key, tokens) in enumerate(tokens_of.items()):
+        if index % CHECK_EVERY == 0:
+            check()
+        result[key] = patterns[tokens]
+    return result
 
 
 def patterns_of(spelling: Mapping[Tokens, str], check: Callable[[], None]) -> dict[Tokens, Pattern]:
@@ -72,7 +77,12 @@ def patterns_of(spelling: Mapping[Tokens, str], check: Callable[[], None]) -> di
         if index % CHECK_EVERY == 0:
             check()
         found[tokens] = _pattern(tokens, text)
-    return {tokens: found[hidden[pattern][0]] for tokens, pattern in merged.items()}
+    result: dict[Tokens, Pattern] = {}
+    for index, (tokens, pattern) in enumerate(merged.items()):
+        if index % CHECK_EVERY == 0:
+            check()
+        result[tokens] = found[hidden[pattern][0]]
+    return result
 
 
 def _without_credentials(pattern: Tokens, text: str) -> tuple[Tokens, str]:

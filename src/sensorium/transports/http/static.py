@@ -1,5 +1,6 @@
 """The operator's own files under `/static/`; loaded with the first request for one."""
 
+import asyncio
 from functools import cache
 
 from starlette.exceptions import HTTPException
@@ -28,7 +29,7 @@ async def serve(folder: str, exchange: Exchange) -> None:
         else:
             await exchange.write(message["body"], more=message.get("more_body", False))
 
-    await response(exchange.scope, _nothing, send)
+    await response(exchange.scope, _never, send)
 
 
 @cache
@@ -36,6 +37,7 @@ def _files(folder: str) -> StaticFiles:
     return StaticFiles(directory=folder, html=True)
 
 
-async def _nothing() -> Message:
-    """A file's answer reads nothing of the request."""
+async def _never() -> Message:
+    """A client that leaves is noticed when it is written to."""
+    await asyncio.Event().wait()
     return {"type": "http.disconnect"}

@@ -1,5 +1,7 @@
 """uvicorn's WebSocket protocol, with a stop that lets calls finish."""
 
+from typing import Any, cast
+
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 
@@ -9,6 +11,6 @@ class DrainingProtocol(WebSocketsSansIOProtocol):
     def shutdown(self) -> None:
         """See WebSocketsSansIOProtocol."""
         if self.handshake_complete and not self.close_sent:
-            self.queue.put_nowait({"type": "websocket.drain"})  # type: ignore[arg-type]
+            self.queue.put_nowait(cast(Any, {"type": "websocket.drain"}))
         else:
             super().shutdown()

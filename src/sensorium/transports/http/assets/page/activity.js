@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { h } from "./dom.js";
-import { count, duration, moment } from "./figures.js";
+import { count, duration, moment, sentence } from "./figures.js";
 import { withKey } from "./key.js";
 
 const EVERY_MS = 2000;
@@ -19,7 +19,7 @@ export function activity(section) {
     try {
       body.replaceChildren(...render(await withKey((key) => call("v1/system/activity", { key }))));
     } catch (problem) {
-      body.replaceChildren(h("div", { class: "failure", role: "alert" }, h("b", {}, problem.message),
+      body.replaceChildren(h("div", { class: "failure", role: "alert" }, h("b", {}, sentence(problem.message)),
         h("span", {}, h("button", { type: "button", class: "plain", onclick: renew }, "Try again"))));
       return;
     }

@@ -37,3 +37,5 @@ export function moment(seconds, parts = "date time") {
     .replace("time", `${time}:${two(at.getSeconds())}`)
     .replace("clock", time);
 }
+
+export const sentence = (words) => words[0].toUpperCase() + words.slice(1) + (/[.?!]$/.test(words) ? "" : ".");

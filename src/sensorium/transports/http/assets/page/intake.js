@@ -2,7 +2,7 @@
 
 import { Problem } from "./api.js";
 import { h } from "./dom.js";
-import { bytes } from "./figures.js";
+import { bytes, sentence } from "./figures.js";
 import { withKey } from "./key.js";
 
 const PASTED_AT_ONCE = 200_000;
@@ -115,5 +115,3 @@ export function intake(section, { words, options, job, sample, done }) {
 
   return { take, title, again: () => source && run() };
 }
-
-const sentence = (message) => message[0].toUpperCase() + message.slice(1) + (/[.?!]$/.test(message) ? "" : ".");

@@ -1,6 +1,7 @@
 // The API key: asked for when the server says 401, kept for as long as this tab lives.
 
 import { Problem } from "./api.js";
+import { sentence } from "./figures.js";
 
 const STORED = "sensorium.key";
 const dialog = document.getElementById("key");
@@ -31,7 +32,7 @@ export async function withKey(run) {
     } catch (problem) {
       if (!(problem instanceof Problem) || problem.status !== 401) throw problem;
       const replaced = key !== sessionStorage.getItem(STORED);
-      if (!replaced && !(await ask(key ? problem.message : ""))) throw problem;
+      if (!replaced && !(await ask(key ? sentence(problem.message) : ""))) throw problem;
     }
   }
 }

@@ -45,7 +45,7 @@ function render(result, seconds) {
     h("dl", { class: "figures" },
       fact("Lines", count(result.line_count)),
       fact("Patterns", count(clusters.length + result.other.clusters)),
-      fact("Warnings and worse", count(attention), share(attention / result.line_count)),
+      fact("Warnings and worse", count(attention), attention ? share(attention / result.line_count) : ""),
       fact("Headers recognised", share(result.header_share)),
       fact("Sent and answered in", duration(seconds))),
     overview(clusters, GRAVITY, result.over, result.marks),
