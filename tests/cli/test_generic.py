@@ -33,7 +33,8 @@ def test_a_commands_options_are_the_fields() -> None:
         "(0.1 to 5)",
         "choices: novelty, sigma",
         "In --data, as JSON: series.",
-        'sensorium metrics detect-anomalies --data \'{"series":[{"name":"cpu"',
+        "sensorium metrics detect-anomalies --data",
+        '{"series":[{"name":"cpu",',
         "--no-include-band",
     ):
         assert said in ran.out

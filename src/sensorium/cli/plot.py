@@ -174,7 +174,10 @@ def _labels(low: float, high: float, height: int) -> list[str]:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e8 else f"{value:.4g}"
+    if 1e4 <= abs(value) < 1e8:
+        return f"{value:,.0f}"
+    text = f"{value:.4g}"
+    return text if len(text) <= LABEL else f"{value:.3g}"
 
 
 def _time_axis(picture: Picture, columns: int) -> str:

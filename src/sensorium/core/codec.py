@@ -75,7 +75,7 @@ def coerce(kind: type[Struct], texts: Mapping[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name, text in texts.items():
         if name not in known:
-            raise InvalidInputError(f"there is no field {name[:80]!r}", details={"at": f"$.{name}"})
+            raise InvalidInputError(f"Object contains unknown field `{name[:80]}`")
         values[name] = _from_text(name, text, known[name])
     return values
 

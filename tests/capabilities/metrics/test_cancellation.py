@@ -37,19 +37,19 @@ def test_it_stops_soon_after_it_is_cancelled(
     series: dict[str, Series], method: DetectionMethod, kind: str, after_s: float
 ) -> None:
     context = Work()
+    computing = time.pthread_getcpuclockid(threading.get_ident())
     cancelled: list[float] = []
 
     def cancel() -> None:
-        cancelled.append(time.thread_time())
+        cancelled.append(time.clock_gettime(computing))
         context.cancel()
 
     request = DetectAnomaliesRequest(series=[series[kind]] * 10, method=method, include_band=True)
     timer = threading.Timer(after_s, cancel)
-    started = time.perf_counter()
     timer.start()
     with pytest.raises(CancelledCallError):
         detect_anomalies(request, context)
-    assert time.perf_counter() - started < after_s + 0.25
+    assert time.clock_gettime(computing) - cancelled[0] < 0.25  # of computing: others may run too
 
 
 def test_a_deadline_in_the_past_stops_a_forecast() -> None:
