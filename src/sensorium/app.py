@@ -130,9 +130,9 @@ class App:
             stack.callback(self.threads.stop)
             if self.processes is not None:
                 stack.push_async_callback(self.processes.stop)
-            for watcher in (self._watch_lag(), self.readiness.probe(self.dispatcher)):
-                task = asyncio.create_task(watcher)
-                stack.push_async_callback(_end, task)
+                for watcher in (self._watch_lag(), self.readiness.probe(self.dispatcher)):
+                    task = asyncio.create_task(watcher)
+                    stack.push_async_callback(_end, task)
             yield self
 
     def start_workers(self) -> None:

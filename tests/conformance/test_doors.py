@@ -19,7 +19,7 @@ SLOW = [each for each in WAITING if each.execution is not Execution.INLINE]
 COUNTING = [each for each in WORKING if checks.takes(each, "count", "fail_after")]
 STREAMING = [each for each in COUNTING if each.kind is Kind.SERVER_STREAM]
 ECHOING = [each for each in WORKING if each.kind is Kind.UNARY and each.request is each.response]
-CHEAP = [each for each in WORKING if each not in WAITING and each not in COUNTING]
+CHEAP = [each for each in WORKING if not checks.takes(each, "seconds")]
 UNKNOWN = ("testing.nothing", "nothing.at_all", "logs", "a.b.c", "logs.cluster.")
 
 

@@ -1,9 +1,10 @@
 """Bounded waiting, as a client sees it: refused at once, and interactive before batch."""
 
-import threading
+import select
+import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
@@ -12,7 +13,6 @@ from tests.faults.observing import answer_of, figure, posted, until, wait_until_
 from tests.servers import Server, serving
 
 STUCK = b'{"token": "t", "seconds": 60}'
-LONG = b'{"token": "t", "seconds": 1}'
 
 
 @pytest.fixture(scope="module")
@@ -56,24 +56,26 @@ def test_a_full_queue_refuses_at_once(own: Server, http: httpx.Client) -> None:
 
 
 def test_interactive_calls_overtake_batch_ones(own: Server, http: httpx.Client) -> None:
-    order: list[str] = []
+    with (
+        posted(own, "/v1/testing/process", STUCK) as first,
+        _queued(own, http, 1, x_priority="batch") as batch,
+        _queued(own, http, 2, x_priority="interactive") as interactive,
+    ):
+        first.close()
+        answered, _, _ = select.select([batch, interactive], [], [], 10)
+        assert answered == [interactive]
+        assert answer_of(interactive)[0] == 200
+        assert answer_of(batch)[0] == 200
 
-    def call(priority: str) -> None:
-        with own.client() as client:
-            body = {"token": priority}
-            client.post("/v1/testing/process", json=body, headers={"x-priority": priority})
-            order.append(priority)
 
-    with posted(own, "/v1/testing/process", LONG) as raw:
-        until(lambda: running(http) == 1, 5)
-        calls = [threading.Thread(target=call, args=[each]) for each in ("batch", "interactive")]
-        for number, each in enumerate(calls, 1):
-            each.start()
-            until(lambda number=number: waiting(http) == number, 5)
-        assert answer_of(raw)[0] == 200
-        for each in calls:
-            each.join(10)
-    assert order == ["interactive", "batch"]
+@contextmanager
+def _queued(own: Server, http: httpx.Client, place: int, **headers: str) -> Iterator[socket.socket]:
+    """A call that waits at that place of the queue."""
+    until(lambda: running(http) == 1 and waiting(http) == place - 1, 5)
+    body = b'{"token": "t", "seconds": 0.3}'
+    with posted(own, "/v1/testing/process", body, **headers) as raw:
+        until(lambda: waiting(http) == place, 5)
+        yield raw
 
 
 def test_a_deadline_passes_in_the_queue(own: Server, http: httpx.Client) -> None:

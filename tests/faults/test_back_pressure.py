@@ -1,8 +1,10 @@
 """A client that does not read costs the server neither memory nor other clients' time."""
 
 import json
+import select
 import socket
 import time
+from contextlib import ExitStack
 
 import httpx
 import psutil
@@ -106,23 +108,29 @@ def test_what_follows_a_call_that_failed_while_items_waited() -> None:
         assert answers[0]["error"]["code"] == "invalid_input"
 
 
-def test_a_queue_of_bodies_is_bounded() -> None:
-    with serving("--workers", "2", "--max-pending-bytes", "3000000") as own, own.client() as http:
-        token = b'{"token": "' + b"x" * 900_000
-        size = "950000"
+def test_the_bodies_that_are_held_are_bounded_together() -> None:
+    """Four bodies of which three fit: whichever comes last is refused, the others may go on."""
+    half = b'{"token": "' + b"x" * 900_000
+    with (
+        serving("--workers", "2", "--max-pending-bytes", "3000000") as own,
+        own.client() as http,
+        ExitStack() as stack,
+    ):
+        path = "/v1/testing/process"
         held = [
-            posted(own, "/v1/testing/process", token, content_length=size).__enter__()
-            for _ in range(3)
+            stack.enter_context(posted(own, path, half, content_length=str(len(half) + 2)))
+            for _ in range(4)
         ]
-        with posted(own, "/v1/testing/process", token, content_length=size) as raw:
-            status, headers, problem = answer_of(raw)
+        refused, _, _ = select.select(held, [], [], 10)
+        assert len(refused) == 1
+        status, headers, problem = answer_of(refused[0])
         assert (status, problem["code"]) == (503, "overloaded")
         assert headers["retry-after"] == "1"
         for raw in held:
-            raw.close()
-        until(lambda: in_flight(http, "testing.process") == 0, 2)
-        whole = http.post("/v1/testing/process", content=token + b'"}')
-        assert whole.status_code == 200
+            if raw not in refused:
+                raw.sendall(b'"}')
+                assert answer_of(raw)[0] == 200
+        assert http.post(path, content=half + b'"}').status_code == 200
 
 
 def _assert_others_are_served(http: httpx.Client) -> None:

@@ -26,7 +26,6 @@ from tests.servers import Server, serving
 STOPPED_S = 0.25
 NOISE_S = 0.02
 """Two ticks of the kernel's clock: an idle worker still answers the heartbeat."""
-MILLION = 1_000_000
 
 
 @pytest.fixture(scope="module")
@@ -81,25 +80,26 @@ def test_websocket_cancel(own: Server, http: httpx.Client) -> None:
         assert_stopped(worker, left, http, "testing.stuck")
 
 
-def _logs() -> tuple[str, bytes, str]:
-    return "logs.cluster", log_body(MILLION), "text/plain"
-
-
-def _metrics() -> tuple[str, bytes, str]:
-    return "metrics.detect_anomalies", series_body(MILLION), "application/json"
-
-
 @pytest.mark.parametrize(
-    ("request_of", "burnt_s"), [(_logs, 0.1), (_logs, 0.8), (_metrics, 0.03), (_metrics, 0.12)]
+    ("name", "body_of", "size", "burnt_s"),
+    [
+        ("logs.cluster", log_body, 1_000_000, 0.1),
+        ("logs.cluster", log_body, 1_000_000, 0.8),
+        ("metrics.detect_anomalies", series_body, 1_000_000, 0.03),
+        ("metrics.detect_anomalies", series_body, 4_000_000, 0.3),
+    ],
 )
-def test_real_operations_on_a_million(
+def test_real_operations(
     own: Server,
     http: httpx.Client,
-    request_of: Callable[[], tuple[str, bytes, str]],
+    name: str,
+    body_of: Callable[[int], bytes],
+    size: int,
     burnt_s: float,
 ) -> None:
-    name, body, media_type = request_of()
-    with posted(own, f"/v1/{name.replace('.', '/')}", body, media_type) as raw:
+    media_type = "text/plain" if body_of is log_body else "application/json"
+    path = f"/v1/{name.replace('.', '/')}"
+    with posted(own, path, body_of(size), media_type) as raw:
         worker = busy_worker(own, burnt_s=burnt_s)
         assert in_flight(http, name) == 1
         raw.close()

@@ -257,3 +257,29 @@ def test_a_stopping_server_lets_a_call_finish() -> None:
                 assert piece, answer
                 answer += piece
         assert own.stop() == 0
+
+
+def test_a_listening_operation_takes_its_request_as_the_first_line(http: httpx.Client) -> None:
+    headers = {"content-type": "application/x-ndjson"}
+    path = "/v1/testing/mirror?request_in_body=true"
+    good = http.post(path, content=b'{"count": 1}\n\n{"token": "a"}\n', headers=headers)
+    bad = http.post(path, content=b'{"count": -1}\n{"token": "a"}\n', headers=headers)
+    none = http.post(path, content=b"\n\n", headers=headers)
+    assert [json.loads(line) for line in good.text.splitlines()] == [
+        {"chunk": {"index": 0, "token": "a"}},
+        {"end": {}},
+    ]
+    assert (bad.status_code, bad.json()["details"]) == (422, {"at": "$.count"})
+    assert none.status_code == 400
+
+
+def test_empty_lines_keep_a_quiet_stream_alive(http: httpx.Client) -> None:
+    def quiet() -> Iterator[bytes]:
+        for _ in range(8):
+            time.sleep(0.1)  # twice the limit in all, with a sign of life in between
+            yield b"\n"
+        yield b'{"token": "late"}\n'
+
+    headers = {"content-type": "application/x-ndjson", "x-deadline-s": "0.4"}
+    answer = http.post("/v1/testing/mirror", content=quiet(), headers=headers)
+    assert json.loads(answer.text.splitlines()[-2])["chunk"]["token"] == "late"

@@ -5,10 +5,11 @@ none, does not pass.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from sensorium.capabilities.logs.schema import Change, ClusterResponse
 from sensorium.capabilities.logs.watch_schema import WatchEvent, WatchInput
-from sensorium.cli.demo_told import Own, Told, base_name, sample_lines
+from sensorium.cli.demo_told import Own, Told, sample_lines
 from sensorium.client import Sensorium
 
 POSTGRES = "postgres.log.gz"
@@ -29,7 +30,7 @@ BATCH = 50
 def cluster(client: Sensorium, own: Own) -> Told:
     """`logs.cluster`: planted counts, places and labels."""
     lines = own.lines() if own.log else sample_lines(POSTGRES)
-    told = Told(f"{base_name(own.log or POSTGRES)}, {len(lines):,} lines")
+    told = Told(f"{Path(own.log or POSTGRES).name}, {len(lines):,} lines")
     with told.timed():
         answer = client.logs.cluster(lines=lines)
     told.answer = f"{len(answer.clusters):,} patterns; {_subjects(answer)}"
@@ -108,7 +109,7 @@ def _sides(own: Own) -> tuple[list[str], list[str]]:
 
 def _sides_shown(own: Own, before: Sequence[str], after: Sequence[str]) -> str:
     if own.log:
-        return f"{base_name(own.log)}, its halves"
+        return f"{Path(own.log).name}, its halves"
     return f"before.log, after.log, {len(before) + len(after):,} lines"
 
 

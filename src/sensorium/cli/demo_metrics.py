@@ -8,12 +8,13 @@ import random
 import tomllib
 from collections.abc import Sequence
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from sensorium.capabilities.metrics.schema import SeriesAnomalies, WatchInput
-from sensorium.cli.demo_told import SAMPLES, Own, Told, base_name, sample_series
+from sensorium.cli.demo_told import SAMPLES, Own, Told, sample_series
 from sensorium.cli.numbers import show_duration
 from sensorium.client import Sensorium
 from sensorium.core.types import Series
@@ -52,7 +53,7 @@ def detect(client: Sensorium, own: Own) -> Told:
 
 def _shown(own: Own, series: Sequence[Series]) -> str:
     count = sum(len(each.values) for each in series)
-    name = base_name(own.metrics) if own.metrics else "metrics.csv"
+    name = Path(own.metrics).name if own.metrics else "metrics.csv"
     return f"{name}, {len(series)} series, {count:,} values"
 
 

@@ -61,8 +61,3 @@ def sample_lines(name: str) -> list[str]:
 def sample_series() -> list[Series]:
     """The metrics that ship with Sensorium, a series for each column."""
     return read_series(str(SAMPLES / "metrics.csv"), Wanted())
-
-
-def base_name(path: str) -> str:
-    """A file as a row names it."""
-    return "standard input" if path == "-" else Path(path).name

@@ -27,7 +27,7 @@ from sensorium.core.version import VERSION
 State = Literal["ok", "missing", "failed"]
 STYLES = {"ok": "", "missing": "yellow", "failed": "red"}
 OLDEST = (3, 11)
-PROBE_S = 3.0
+PROBE_S = 1.0
 WORKER_S = 30.0
 
 

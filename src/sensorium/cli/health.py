@@ -1,8 +1,8 @@
 """`sensorium health`: is the server on this machine live? For a container's health check."""
 
 import os
-import sys
 import ssl
+import sys
 from http.client import HTTPConnection, HTTPSConnection
 
 from sensorium.app import load_settings

@@ -174,7 +174,7 @@ def _labels(low: float, high: float, height: int) -> list[str]:
 
 
 def _number(value: float) -> str:
-    if 1e4 <= abs(value) < 1e8:
+    if 1e4 <= abs(value) < 1e7:
         return f"{value:,.0f}"
     text = f"{value:.4g}"
     return text if len(text) <= LABEL else f"{value:.3g}"

@@ -25,7 +25,6 @@ from sensorium.client.wire import (
     base_url,
     headers_of,
     path_of,
-    query_of,
     read_answer,
     read_error,
     read_stream,
@@ -35,6 +34,7 @@ from sensorium.core.operation import Operation
 
 CONNECT_S = 5.0
 SILENCE_S = 60.0
+"""A stream that stands still carries an empty line every 15 s."""
 GRACE_S = 5.0
 """Beyond a call's deadline, for the server's own word that it is over."""
 JSON = {"content-type": "application/json"}
@@ -71,7 +71,7 @@ class Remote:
 
         limit_s = options.timeout_s or operation.deadline_s
         try:
-            async with asyncio.timeout(limit_s + GRACE_S):
+            async with asyncio.timeout(limit_s + min(GRACE_S, limit_s)):
                 return await with_retries(attempt, self._retries)
         except TimeoutError:
             raise DeadlineExceededError(f"no answer came within {limit_s:g} s") from None
@@ -87,13 +87,13 @@ class Remote:
         headers = headers_of(operation, options, self._api_key)
         url = self._url + path_of(operation)
         if incoming is not None:
-            url += "?" + query_of(operation, request)
+            url += "?request_in_body=true"
 
         async def attempt() -> tuple[Reply, AsyncExitStack]:
             if incoming is None:
                 sent = self._post(url, msgspec.json.encode(request), headers | JSON)
             else:
-                sent = converse(url, headers | NDJSON, _encoded(incoming), self._tls)
+                sent = converse(url, headers | NDJSON, _encoded(request, incoming), self._tls)
             return await self._opened(sent, repeatable=incoming is None)
 
         reply, stack = await with_retries(attempt, self._retries)
@@ -132,7 +132,10 @@ class Remote:
         self, url: str, body: bytes, headers: dict[str, str]
     ) -> AsyncGenerator[Reply, None]:
         client = self._client()
-        async with client.stream("POST", url, content=body, headers=headers) as response:
+        timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
+        async with client.stream(
+            "POST", url, content=body, headers=headers, timeout=timeout
+        ) as response:
             pieces = response.aiter_bytes()
             yield Reply(response.status_code, dict(response.headers), _generated(pieces))
 
@@ -201,7 +204,8 @@ def _is_about_tls(failure: BaseException | None) -> bool:
     return False
 
 
-async def _encoded(items: AsyncIterator[Struct]) -> AsyncGenerator[bytes, None]:
+async def _encoded(request: Struct, items: AsyncIterator[Struct]) -> AsyncGenerator[bytes, None]:
+    yield msgspec.json.encode(request) + b"\n"
     async for item in items:
         yield msgspec.json.encode(item) + b"\n"
 

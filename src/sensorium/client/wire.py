@@ -2,14 +2,12 @@
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
-from msgspec.structs import fields as struct_fields
 
-from sensorium.client.building import default_of
 from sensorium.client.options import Options
 from sensorium.core.dispatch import Priority
 from sensorium.core.errors import (
@@ -23,7 +21,6 @@ from sensorium.core.errors import (
 from sensorium.core.operation import Operation
 from sensorium.core.version import VERSION
 
-MAX_QUERY = 48 << 10
 """A request beside a stream of items travels in the address, which servers bound."""
 
 
@@ -75,26 +72,6 @@ def headers_of(operation: Operation, options: Options, api_key: str | None) -> d
     if operation.changes:
         headers["idempotency-key"] = options.idempotency_key or uuid4().hex
     return headers
-
-
-def query_of(operation: Operation, request: Struct) -> str:
-    """A request as a query string: what differs from its defaults.
-
-    Raises:
-        InvalidInputError: it is too large for one.
-    """
-    texts: dict[str, str] = {}
-    for field in struct_fields(operation.request):
-        value = getattr(request, field.name)
-        if value != default_of(field):
-            encoded = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-            texts[field.encode_name] = encoded
-    query = urlencode(texts)
-    if len(query) > MAX_QUERY:
-        raise InvalidInputError(
-            f"the options of {operation.name} are too large to send to a server"
-        )
-    return query
 
 
 def read_answer(operation: Operation, body: bytes) -> Struct:

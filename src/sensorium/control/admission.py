@@ -50,7 +50,7 @@ class Lane:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self.leave()  # the slot came in the same moment as the cancellation
-            else:
+            elif turn in queue:  # `leave` drops the cancelled ones that it meets
                 queue.remove(turn)
             raise
         finally:

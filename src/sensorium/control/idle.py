@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TypeVar
 
+from sensorium.core.dispatch import Payload
 from sensorium.core.errors import DeadlineExceededError
 
 T = TypeVar("T")
@@ -26,11 +27,12 @@ class Idle:
         """Seconds until it has stood still for too long."""
         return self._touched + self.limit_s - time.monotonic()
 
-    async def touched_by(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """The items, each of which is a movement."""
+    async def touched_by(self, items: AsyncIterator[Payload | None]) -> AsyncIterator[Payload]:
+        """The items, each of which is a movement; None is one too, and goes no further."""
         async for item in items:
             self.touch()
-            yield item
+            if item is not None:
+                yield item
 
 
 async def watched(items: AsyncGenerator[T, None], idle: Idle) -> AsyncGenerator[T, None]:

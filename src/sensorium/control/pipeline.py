@@ -90,7 +90,7 @@ class Pipeline:
         name: str,
         payload: Payload,
         caller: Caller,
-        incoming: AsyncIterator[Payload] | None = None,
+        incoming: AsyncIterator[Payload | None] | None = None,
     ) -> AsyncGenerator[Answer, None]:
         """See `Dispatcher.stream`."""
         operation = self._admit(name, caller)

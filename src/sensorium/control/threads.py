@@ -118,9 +118,7 @@ async def _or_cancel(future: "asyncio.Future[T]", work: Work) -> T:
 class _Blocking:
     """An async iterator as a plain one, for a thread; `cancel` wakes the thread that waits."""
 
-    def __init__(
-        self, incoming: AsyncIterator[Payload], loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, incoming: AsyncIterator[Payload], loop: asyncio.AbstractEventLoop) -> None:
         self._incoming = incoming
         self._loop = loop
         self._cancelled = False

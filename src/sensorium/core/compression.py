@@ -1,13 +1,34 @@
 """Content encodings of bodies, bounded; a module of its own, because few bodies are compressed."""
 
 import zlib
+from collections.abc import Callable
+from typing import Protocol
 
 import zstandard
 
 from sensorium.core.errors import MalformedInputError, NotSupportedError, PayloadTooLargeError
 
-_CHUNK = 1 << 20
+_SLICE = 4096
+_ZSTD_SLICE = 1024
+"""Input per step: a step unfolds to at most a thousand (zstd: 32 thousand) times as much."""
+_MAX_MEMBERS = 10_000
+"""How many a body may be made of, one after the other; each costs time, even an empty one."""
 _MAX_WINDOW = 1 << 27
+
+
+class _Engine(Protocol):
+    """What unfolds one member."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the member has ended."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """Input from after its end."""
+
+    def decompress(self, data: bytes) -> bytes:
+        """The next output."""
 
 
 def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
@@ -20,50 +41,40 @@ def decompress(body: bytes, encoding: str, max_bytes: int) -> bytes:
     """
     match encoding.strip().lower():
         case "gzip" | "x-gzip":
-            return _inflate(body, 31, max_bytes)
+            return _unfold(body, lambda: zlib.decompressobj(31), _SLICE, max_bytes)
         case "deflate":
-            return _inflate(body, 15, max_bytes)
+            return _unfold(body, lambda: zlib.decompressobj(15), _SLICE, max_bytes)
         case "zstd":
-            return _unzstd(body, max_bytes)
+            decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW)
+            return _unfold(body, decompressor.decompressobj, _ZSTD_SLICE, max_bytes)
         case _:
             raise NotSupportedError("a body may be encoded as gzip, deflate or zstd")
 
 
-def _inflate(body: bytes, window_bits: int, max_bytes: int) -> bytes:
+def _unfold(body: bytes, make: Callable[[], _Engine], step: int, max_bytes: int) -> bytes:
     unfolded = bytearray()
-    rest = body
-    while True:  # a gzip file may be several, one after the other
-        engine = zlib.decompressobj(window_bits)
-        try:
-            while not engine.eof:
-                piece = engine.decompress(rest, _CHUNK)
-                rest = engine.unconsumed_tail
-                _extend(unfolded, piece, max_bytes)
-                if not (rest or piece or engine.eof):
-                    raise MalformedInputError("the compressed body is cut short")
-        except zlib.error:
-            raise MalformedInputError("the body is not in the encoding that it says") from None
-        rest = engine.unused_data
-        if not rest:
-            return bytes(unfolded)
-
-
-def _unzstd(body: bytes, max_bytes: int) -> bytes:
-    unfolded = bytearray()
-    rest = body
+    at = 0
     try:
-        while rest:
-            engine = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj()
-            for start in range(0, len(rest), 4096):  # one call unfolds at most 4 KiB of input
-                _extend(unfolded, engine.decompress(rest[start : start + 4096]), max_bytes)
-                if engine.eof:
-                    rest = engine.unused_data + rest[start + 4096 :]
-                    break
-            else:
-                raise MalformedInputError("the compressed body is cut short")
-    except zstandard.ZstdError:
+        for _ in range(_MAX_MEMBERS):
+            at = _unfold_member(make(), body, at, step, unfolded, max_bytes)
+            if at == len(body):
+                return bytes(unfolded)
+    except (zlib.error, zstandard.ZstdError):
         raise MalformedInputError("the body is not in the encoding that it says") from None
-    return bytes(unfolded)
+    raise MalformedInputError(f"a body may be compressed in at most {_MAX_MEMBERS} pieces")
+
+
+def _unfold_member(
+    engine: _Engine, body: bytes, at: int, step: int, unfolded: bytearray, max_bytes: int
+) -> int:
+    """Unfold the member that begins at `at`; returns where it ends."""
+    while not engine.eof:
+        if at == len(body):
+            raise MalformedInputError("the compressed body is cut short")
+        piece = body[at : at + step]
+        at += len(piece)
+        _extend(unfolded, engine.decompress(piece), max_bytes)
+    return at - len(engine.unused_data)
 
 
 def _extend(unfolded: bytearray, piece: bytes, max_bytes: int) -> None:

@@ -57,7 +57,7 @@ class DirectDispatcher:
         name: str,
         payload: Payload,
         caller: Caller,
-        incoming: AsyncIterator[Payload] | None = None,
+        incoming: AsyncIterator[Payload | None] | None = None,
     ) -> AsyncGenerator[Answer, None]:
         """See `Dispatcher.stream`."""
         operation = self.registry.get(name)
@@ -66,7 +66,7 @@ class DirectDispatcher:
             async for answer in self._on_loop(operation, payload, caller, incoming):
                 yield answer
             return
-        items = None if incoming is None else [item async for item in incoming]
+        items = None if incoming is None else [i async for i in incoming if i is not None]
         for value in compute_stream(operation, payload, items, Work(), MAX_BYTES):
             yield Answer(value)
 
@@ -75,12 +75,16 @@ class DirectDispatcher:
         operation: Operation,
         payload: Payload,
         caller: Caller,
-        incoming: AsyncIterator[Payload] | None,
+        incoming: AsyncIterator[Payload | None] | None,
     ) -> AsyncGenerator[Answer, None]:
         with only_our_errors(operation.name):
             arguments: list[Any] = [read_request(operation, payload, MAX_BYTES)]
             if incoming is not None:
-                arguments.append(read_item(operation, item, MAX_BYTES) async for item in incoming)
+                arguments.append(
+                    read_item(operation, item, MAX_BYTES)
+                    async for item in incoming
+                    if item is not None
+                )
             async for value in operation.function(*arguments, _Context(self, caller, None)):
                 yield Answer(value)
 

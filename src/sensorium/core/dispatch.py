@@ -125,6 +125,9 @@ class Dispatcher(Protocol):
         name: str,
         payload: Payload,
         caller: Caller,
-        incoming: AsyncIterator[Payload] | None = None,
+        incoming: AsyncIterator[Payload | None] | None = None,
     ) -> AsyncGenerator[Answer, None]:
-        """The items of a streaming operation, in order; `incoming` feeds one that listens."""
+        """The items of a streaming operation, in order.
+
+        `incoming` feeds one that listens; None among its items is a sign of life.
+        """

@@ -177,8 +177,8 @@ class Operation:
 
     @property
     def description(self) -> str:
-        """The function's whole docstring."""
-        return inspect.cleandoc(self.function.__doc__ or "")
+        """The function's docstring, without what only a caller in Python wants to know."""
+        return inspect.cleandoc(self.function.__doc__ or "").partition("\nRaises:\n")[0].rstrip()
 
     @property
     def target(self) -> str:

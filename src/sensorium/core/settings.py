@@ -74,15 +74,16 @@ def load(
     account: list[Loaded] = []
     for section, kind in sections.items():
         values: dict[str, Any] = {}
+        origins: dict[str, str] = {}
         for field in struct_fields(kind):
             value, origin = sources.find(section, field.name, _holds_secret(field.type))
             if origin != "default":
                 values[field.name] = _fit(f"{section}.{field.name}", origin, value, field.type)
-            shown = values.get(field.name, field.default)
-            account.append(
-                Loaded(f"{section}.{field.name}", shown, origin, _description(field.type))
-            )
-        structs[section] = kind(**values)
+            origins[field.name] = origin
+        structs[section] = whole = kind(**values)
+        for field in struct_fields(kind):
+            name, value = f"{section}.{field.name}", getattr(whole, field.name)
+            account.append(Loaded(name, value, origins[field.name], _description(field.type)))
     return structs, account
 
 

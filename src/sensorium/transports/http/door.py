@@ -49,7 +49,7 @@ class HttpDoor:
         self.aliases = aliases
         self._dispatcher = dispatcher
         self._senders = senders
-        self._mounted = mounted
+        self.mounted = mounted
         self._timeout_s = timeout_s
         self._operations: dict[str, Operation] = {}
 
@@ -78,7 +78,7 @@ class HttpDoor:
             await self._serve_alias(exchange, alias)
         elif (operation := self._operation_at(path)) is not None:
             await self._serve_operation(exchange, operation, {})
-        elif (mounted := self._mounted.get(path)) is not None:
+        elif (mounted := self.mounted.get(path)) is not None:
             await mounted(exchange.scope, receive, send)
         else:
             await self._serve_route(exchange, path)
@@ -98,7 +98,7 @@ class HttpDoor:
 
     def _operation_at(self, path: str) -> Operation | None:
         operation = self._operations.get(path)
-        if operation is None and path.startswith(PREFIX) and path not in self._mounted:
+        if operation is None and path.startswith(PREFIX) and path not in self.mounted:
             noun, _, verb = path.removeprefix(PREFIX).partition("/")
             operation = self._dispatcher.registry.get(f"{noun}.{verb.replace('-', '_')}")
             if len(self._operations) < _KNOWN_PATHS:
@@ -146,7 +146,7 @@ class HttpDoor:
         await exchange.answer(200, JSON, answer.json(), headers)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        mounted = self._mounted.get(scope["path"])
+        mounted = self.mounted.get(scope["path"])
         try:
             self._senders.check(scope, dict(scope["headers"]))
         except SensoriumError:

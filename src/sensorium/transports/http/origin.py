@@ -4,6 +4,7 @@ A page on the internet can make a browser send requests to 127.0.0.1, under the 
 host (DNS rebinding) or across origins; both are refused before anything is read.
 """
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from sensorium.core.errors import ForbiddenError
@@ -25,7 +26,7 @@ class Senders:
             ForbiddenError: it was sent to a name that is not ours, or from a foreign page.
         """
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if self._names and _name(host) not in self._names:
+        if self._names and (_name(host) not in self._names or _has_two_hosts(scope)):
             raise ForbiddenError(
                 "this server does not answer to that host name; allowed_hosts lists those it does"
             )
@@ -42,6 +43,12 @@ class Senders:
         return origin == f"{'https' if secure else 'http'}://{host}"
 
 
+def _has_two_hosts(scope: Scope) -> bool:
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    return sum(name == b"host" for name, _ in headers) > 1
+
+
+@lru_cache(maxsize=64)
 def _name(host: str) -> str:
     """The host's name without its port; empty where it is nonsense."""
     try:

@@ -3,11 +3,12 @@
 NDJSON lines are the envelope's: `{"chunk": …}`, and at the end `{"end": {}}` or `{"error": …}`.
 A listening operation takes its items from the request's body, one per line: JSON objects
 (`application/x-ndjson`), or plain lines where it takes lines (`text/plain`); its request comes
-as the query string.
+as the query string, or, with `?request_in_body=true`, as the first line. An empty line says that
+the client is still there.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -25,7 +26,8 @@ from sensorium.transports.http.exchange import ClientGoneError, Exchange
 FIRST_WAIT_S = 0.5
 """How long the status line waits for the first item, so that an early error has its own status."""
 KEEP_ALIVE_S = 15.0
-MAX_LINE = 1 << 20
+MAX_LINE = 8 << 20
+REQUEST_IN_BODY = "request_in_body"
 NDJSON = b"application/x-ndjson"
 SSE = b"text/event-stream"
 
@@ -34,10 +36,12 @@ async def answer_stream(
     exchange: Exchange, dispatcher: Dispatcher, operation: Operation, caller: Caller
 ) -> None:
     """Call a streaming operation and send its items as they come."""
-    incoming: AsyncIterator[Encoded] | None = None
+    incoming: AsyncIterator[Encoded | None] | None = None
     if operation.kind is Kind.DUPLEX:
-        payload = Encoded(fields=exchange.fields())
+        fields = exchange.fields()
+        in_body = fields.pop(REQUEST_IN_BODY, "") == "true"
         incoming = _items(exchange, operation)
+        payload = await _first(incoming) if in_body else Encoded(fields=fields)
     else:
         payload = await exchange.payload()
     as_events = "text/event-stream" in exchange.header(b"accept")
@@ -114,30 +118,41 @@ async def _following(items: AsyncIterator[Answer]) -> Answer | None:
     return await anext(items, None)
 
 
-async def _items(exchange: Exchange, operation: Operation) -> AsyncIterator[Encoded]:
-    """The request body's lines as items: those that arrive together travel together."""
+async def _first(items: AsyncIterator[Encoded | None]) -> Encoded:
+    async for item in items:
+        if item is not None:
+            return item
+    raise MalformedInputError("the body's first line is to be the request, and there is none")
+
+
+async def _items(exchange: Exchange, operation: Operation) -> AsyncIterator[Encoded | None]:
+    """The request body's lines as items; None for a sign of life.
+
+    Plain lines that arrive together travel together.
+    """
     media_type = exchange.header(b"content-type").partition(";")[0].strip().lower()
     plain = media_type == "text/plain"
     if plain and operation.lines_field is None:
         raise MalformedInputError("this operation takes application/x-ndjson")
     if exchange.header(b"content-encoding") not in ("", "identity"):
         raise NotSupportedError("a streamed body cannot be compressed")
-    rest = b""
+    begun: list[bytes] = []
     async for piece in exchange.pieces():
-        text = rest + piece
-        end = text.rfind(b"\n") + 1
-        complete, rest = text[:end], text[end:]
-        if len(rest) > MAX_LINE:
+        end = piece.rfind(b"\n") + 1
+        if end:
+            for item in _cut(b"".join([*begun, piece[:end]]), plain=plain):
+                yield item
+            begun = []
+        begun.append(piece[end:])
+        if sum(map(len, begun)) > MAX_LINE:
             raise PayloadTooLargeError(f"a line may have at most {MAX_LINE} bytes")
-        for item in _cut(complete, plain=plain):
-            yield item
-    for item in _cut(rest, plain=plain):
+    for item in _cut(b"".join(begun), plain=plain):
         yield item
 
 
-def _cut(text: bytes, *, plain: bool) -> list[Encoded]:
+def _cut(text: bytes, *, plain: bool) -> Sequence[Encoded | None]:
     if not text.strip():
-        return []
+        return [None] if text else []
     if plain:
         return [Encoded(text, media_type="text/plain")]
     return [Encoded(line) for line in text.split(b"\n") if line.strip()]

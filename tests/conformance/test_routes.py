@@ -1,0 +1,97 @@
+"""Every address is either public or private, by decision: one that nobody classified fails."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from sensorium.app import load_settings, serve
+from sensorium.transports.http.door import HttpDoor
+from tests.conformance import doors
+from tests.conformance.driver import FULL
+from tests.servers import serving
+
+PUBLIC = {
+    *("/", "/assets/*", "/static/*"),
+    *("/api-doc", "/api-doc/", "/api-doc/assets/*", "/api-doc/openapi.json"),
+    *("/api-doc/swagger", "/api-doc/redoc", "/api-doc/rapidoc"),
+    *("/v1/health", "/healthz", "/v2/health/live"),
+    *("/v1/health/ready", "/readyz", "/v2/health/ready"),
+}
+"""They show what the software is and how it is, nothing that it holds."""
+PRIVATE = {"/metrics", "/api/clustering", "/api/anomaly", "/api/trend", "/v1/ws"}
+PUBLIC_OPERATIONS = {"system.health", "system.ready"}
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> HttpDoor:
+    """The door exactly as `serve` puts it together."""
+    folder = tmp_path_factory.mktemp("static")
+    found: list[HttpDoor] = []
+
+    async def capture(door: HttpDoor, *_: object, **__: object) -> None:
+        found.append(door)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sensorium.transports.http.server.serve", capture)
+        flags: dict[str, Any] = {"port": "0", "static_dir": str(folder), "data_dir": str(folder)}
+        settings = load_settings(flags, environ={}, directory=Path(folder))
+        asyncio.run(serve(settings, warm=False, on_listening=lambda *_: None))
+    return found[0]
+
+
+def test_every_address_is_classified(door: HttpDoor) -> None:
+    addresses = {*door.routes, *door.aliases, *door.mounted}
+    assert not PUBLIC & PRIVATE
+    assert addresses == PUBLIC | PRIVATE
+
+
+def test_only_what_was_decided_is_public(door: HttpDoor) -> None:
+    routes = {path for path, route in door.routes.items() if not route.permission}
+    aliases = {
+        path
+        for path, alias in door.aliases.items()
+        if alias.operation in PUBLIC_OPERATIONS and alias.health
+    }
+    assert routes | aliases == PUBLIC
+    assert {each.name for each in doors.operations() if each.public} == PUBLIC_OPERATIONS
+
+
+@pytest.fixture(scope="module")
+def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "a.txt").write_text("static")
+    flags = ("--static-dir", str(folder))
+    with serving(*flags, environ={"SENSORIUM_API_KEYS": FULL}) as server, server.client() as http:
+        yield http
+
+
+@pytest.mark.parametrize("path", sorted(PUBLIC))
+def test_a_public_address_needs_no_key(http: httpx.Client, path: str) -> None:
+    named = {"/assets/*": "/assets/theme.js", "/static/*": "/static/a.txt"}
+    answer = http.get(named.get(path, path.replace("*", "swagger.js")))
+    assert answer.status_code in (200, 307, 308), answer.text
+
+
+@pytest.mark.parametrize("path", sorted(PRIVATE - {"/v1/ws"}))
+@pytest.mark.parametrize("key", [None, "wrong"])
+def test_a_private_address_needs_one(http: httpx.Client, path: str, key: str | None) -> None:
+    headers = {} if key is None else {"x-api-key": key}
+    method = "GET" if path == "/metrics" else "POST"
+    answer = http.request(method, path, headers=headers, json={})
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_every_operation_that_is_not_public_needs_one(http: httpx.Client) -> None:
+    for each in doors.operations():
+        answer = http.post(f"/v1/{each.name.replace('.', '/')}", json={})
+        assert (answer.status_code == 401) is (each.name not in PUBLIC_OPERATIONS), each.name
+
+
+def test_the_key_opens_them(http: httpx.Client) -> None:
+    for headers in ({"x-api-key": FULL}, {"authorization": f"bearer {FULL}"}):
+        assert http.get("/metrics", headers=headers).status_code == 200

@@ -1,0 +1,231 @@
+"""The pool with real processes: calls, deaths, cancels, streams."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from sensorium.workers.pool import Pool
+from sensorium.workers.process import RunningCall, Worker, WorkerDiedError, WorkFailedError
+
+HANDLER = "tests.workers.handlers:serve"
+
+
+@asynccontextmanager
+async def pool_of(size: int, slots: int = 1) -> AsyncIterator[Pool]:
+    pool = Pool(HANDLER, size, slots)
+    pool.start()
+    try:
+        yield pool
+    finally:
+        await pool.stop()
+
+
+def run(drill: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(30):
+            await drill()
+
+    asyncio.run(bounded())
+
+
+async def ask(pool: Pool, header: bytes, body: bytes = b"") -> bytes:
+    """A whole unary call."""
+    call = await pool.call(header)
+    await call.write(body)
+    await call.start()
+    answer = await call.answer()
+    assert await call.answer() is None
+    return answer or b""
+
+
+async def until(condition: Callable[[], bool], within_s: float = 10) -> None:
+    end = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.005)
+
+
+async def begun(pool: Pool, header: bytes) -> RunningCall:
+    call = await pool.call(header)
+    await call.start()
+    return call
+
+
+@pytest.mark.parametrize("size", [0, 1, 1 << 18, (1 << 18) + 1, 5_000_000])
+def test_bodies_of_any_size_come_back(size: int) -> None:
+    async def drill() -> None:
+        async with pool_of(1) as pool:
+            body = os.urandom(size)
+            assert await ask(pool, b"echo", body) == body
+
+    run(drill)
+
+
+def test_calls_spread_over_the_workers_and_wait_in_turn() -> None:
+    async def drill() -> None:
+        async with pool_of(2) as pool:
+            await until(lambda: pool.stats().alive == 2)
+            first, second = [await begun(pool, b"spin 60") for _ in range(2)]
+            assert pool.stats().busy == 2
+            waiting = [asyncio.create_task(ask(pool, b"echo", b"%d" % n)) for n in range(3)]
+            await asyncio.sleep(0)
+            assert not any(task.done() for task in waiting)
+            waiting[0].cancel()
+            first.cancel()
+            assert await waiting[1] == b"1"
+            assert await waiting[2] == b"2"
+            second.cancel()
+            await second.done
+            assert pool.restarts == 0
+
+    run(drill)
+
+
+@pytest.mark.parametrize(("header", "argument"), [(b"fail", b"as told"), (b"bug", b"")])
+def test_an_error_ends_the_call_and_not_the_worker(header: bytes, argument: bytes) -> None:
+    async def drill() -> None:
+        async with pool_of(1) as pool:
+            with pytest.raises(WorkFailedError) as failed:
+                await ask(pool, header)
+            assert failed.value.args == (argument,)
+            assert await ask(pool, b"echo", b"next") == b"next"
+            assert pool.restarts == 0
+
+    run(drill)
+
+
+def test_a_worker_that_dies_is_replaced() -> None:
+    async def drill() -> None:
+        async with pool_of(1) as pool:
+            before = await ask(pool, b"pid")
+            with pytest.raises(WorkerDiedError):
+                await ask(pool, b"crash")
+            assert await ask(pool, b"pid") != before
+            assert (pool.restarts, pool.stats().alive) == (1, 1)
+
+    run(drill)
+
+
+def test_all_that_wait_for_a_worker_find_its_slots() -> None:
+    async def drill() -> None:
+        async with pool_of(1, slots=8) as pool:
+            calls = await asyncio.gather(*(begun(pool, b"spin 60") for _ in range(8)))
+            assert len({call._number for call in calls}) == 8
+            for call in calls:
+                call.cancel()
+            await asyncio.wait([call.done for call in calls])
+
+    run(drill)
+
+
+def test_a_cancel_is_heard_while_the_call_computes() -> None:
+    async def drill() -> None:
+        async with pool_of(1) as pool:
+            pid = await ask(pool, b"pid")
+            call = await begun(pool, b"spin 60")
+            began = time.monotonic()
+            call.cancel()
+            await call.done
+            assert time.monotonic() - began < 0.2
+            assert await ask(pool, b"pid") == pid
+
+    run(drill)
+
+
+def test_a_worker_that_stands_still_is_killed_on_cancel() -> None:
+    async def drill() -> None:
+        async with pool_of(1) as pool:
+            pid = int(await ask(pool, b"pid"))
+            call = await begun(pool, b"spin 60")
+            os.kill(pid, signal.SIGSTOP)
+            began = time.monotonic()
+            call.cancel()
+            await call.done
+            assert time.monotonic() - began < 0.5
+            assert int(await ask(pool, b"pid")) != pid
+
+    run(drill)
+
+
+def test_a_call_cancelled_before_its_body_is_complete_frees_its_place() -> None:
+    async def drill() -> None:
+        async with pool_of(1) as pool:
+            call = await pool.call(b"echo")
+            await call.write(b"half")
+            call.cancel()
+            await call.done
+            assert await ask(pool, b"echo", b"whole") == b"whole"
+            assert pool.restarts == 0
+
+    run(drill)
+
+
+def test_answers_that_are_not_taken_hold_up_the_worker_and_nothing_else() -> None:
+    async def drill() -> None:
+        async with pool_of(1, slots=2) as pool:
+            flood = await begun(pool, b"count 100000")
+            await until(lambda: flood._answers.qsize() >= 64)
+            assert await ask(pool, b"echo", b"beside") == b"beside"
+            assert flood._answers.qsize() == 64
+            for number in range(1000):
+                assert await flood.answer() == b"%d" % number
+            flood.cancel()
+            await flood.done
+
+    run(drill)
+
+
+def test_items_are_mirrored_in_order() -> None:
+    async def drill() -> None:
+        async with pool_of(1) as pool:
+            call = await begun(pool, b"mirror")
+
+            async def feed() -> None:
+                for number in range(500):
+                    await call.item(b"%d" % number)
+                await call.end()
+
+            feeding = asyncio.create_task(feed())
+            heard = []
+            while (answer := await call.answer()) is not None:
+                heard.append(answer)
+            await feeding
+            assert heard == [b"%d" % number for number in range(500)]
+
+    run(drill)
+
+
+def test_a_spawn_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, left = Worker.spawn, [OSError("no more processes")] * 2
+
+    async def spawn(*arguments: object) -> Worker:
+        if left:
+            raise left.pop()
+        return await real(*arguments)  # type: ignore[arg-type]
+
+    async def drill() -> None:
+        monkeypatch.setattr(Worker, "spawn", spawn)
+        async with pool_of(1) as pool:
+            assert await ask(pool, b"echo", b"at last") == b"at last"
+            assert pool.restarts == 2
+
+    run(drill)
+
+
+def test_stopping_ends_calls_and_leaves_no_process() -> None:
+    async def drill() -> None:
+        async with pool_of(2) as pool:
+            pids = {int(await ask(pool, b"pid")) for _ in range(5)}
+            call = await begun(pool, b"spin 60")
+        with pytest.raises(WorkerDiedError):
+            await call.answer()
+        for pid in pids:
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+
+    run(drill)
