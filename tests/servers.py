@@ -48,6 +48,15 @@ class Server:
                 time.sleep(0.02)
         raise RuntimeError("the server did not become ready:\n" + "".join(self.log))
 
+    def logged(self, *parts: str) -> bool:
+        """Whether a line with all these parts was logged, or is within a few seconds."""
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            if any(all(part in line for part in parts) for line in list(self.log)):
+                return True
+            time.sleep(0.02)
+        return False
+
     def stop(self, timeout_s: float = 30) -> int:
         """Stop it as an operator would; returns its exit status."""
         if self.process.poll() is None:
