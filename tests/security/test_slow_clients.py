@@ -47,7 +47,7 @@ def test_so_is_the_second_one_on_a_connection(strict: Server) -> None:
         sock.sendall(b"GET /v1/health HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert status(sock.recv(65536)) == 200
         sock.sendall(b"GET /v1/hea")
-        assert until_closed(sock) == b""
+        assert b"HTTP" not in until_closed(sock)
 
 
 def test_many_of_them_keep_nobody_out(strict: Server, http: httpx.Client) -> None:
@@ -130,8 +130,9 @@ def test_a_client_that_never_reads_a_stream_is_let_go(
     strict: Server, http: httpx.Client, verb: str
 ) -> None:
     body = b'{"count": 10000000}'
-    with connected(strict) as sock:
+    with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect((http.base_url.host, http.base_url.port or 0))
         sock.sendall(request("POST", f"/v1/testing/{verb}", body=body))
         _until(lambda: _in_flight(http, f"testing.{verb}") == 1)
         _until(lambda: _in_flight(http, f"testing.{verb}") == 0)

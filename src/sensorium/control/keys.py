@@ -115,6 +115,8 @@ class KeyStore:
         except FileNotFoundError:
             self._keys, self._stamp = {}, None
             return
+        except OSError as error:
+            raise _unreadable(error) from None
         stamp = (status.st_mtime_ns, status.st_ino)
         if stamp != self._stamp:
             try:

@@ -1,7 +1,8 @@
 """The envelope: many calls at once over one connection that carries messages both ways.
 
     {"id": 1, "op": "logs.cluster", "data": {…}}   begin a call; also "priority", "deadline_s"
-    {"id": 1, "chunk": {…}}, {"id": 1, "end": {}}  items for a call that listens
+    {"id": 1, "chunk": {…}}, {"id": 1, "end": {}}  items for a call that listens; a chunk of null
+                                                   is a sign of life
     {"id": 1, "cancel": true}                      stop it
 
 and back `{"id": 1, "data": {…}}`, or `{"id": 1, "chunk": {…}}` … `{"id": 1, "end": {}}`, or
@@ -9,9 +10,10 @@ and back `{"id": 1, "data": {…}}`, or `{"id": 1, "chunk": {…}}` … `{"id": 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import msgspec
@@ -32,8 +34,11 @@ from sensorium.core.operation import Kind
 
 MAX_CALLS = 256
 """Calls that one connection may have in flight."""
-BACKLOG = 64
-"""Items of a listening call that may wait; one more holds up the connection's reader."""
+MAX_WAITING_BYTES = 64 << 20
+"""Items that may wait, all calls of a connection together. The reader never waits for a slow call,
+because the messages behind it may be for others, or cancel this one; so a sender that is so far
+ahead is refused instead."""
+REMEMBERED = 1024
 
 CallId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[str, Meta(max_length=128)]
 
@@ -74,20 +79,27 @@ class Outgoing(Struct, omit_defaults=True):
 
 @dataclass(slots=True)
 class _Call:
-    items: asyncio.Queue[Encoded | None]
+    items: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
+    """What was sent to it; None at the end."""
+    waiting_bytes: int = 0
     task: "asyncio.Task[None] | None" = None
     ending: SensoriumError | None = None
     """Why it was stopped, where its caller still listens."""
+
+    def put(self, item: bytes) -> None:
+        self.waiting_bytes += len(item)
+        self.items.put_nowait(item)
+
+    async def taken(self) -> AsyncIterator[Encoded | None]:
+        """The items, as they are taken; None for a sign of life."""
+        while (item := await self.items.get()) is not None:
+            self.waiting_bytes -= len(item)
+            yield None if item == b"null" else Encoded(item)
 
     def stop(self, why: SensoriumError | None) -> None:
         self.ending = why
         if self.task is not None:
             self.task.cancel()
-
-    def let_go(self) -> None:
-        """Take no more items, and let go whoever waits to bring one."""
-        while not self.items.empty():
-            self.items.get_nowait()
 
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -103,6 +115,7 @@ class Conversation:
         self._send = send
         self._calls: dict[CallId, _Call] = {}
         self._decoder = msgspec.json.Decoder(Incoming)
+        self._ended: deque[CallId] = deque(maxlen=REMEMBERED)
         self._count = 0
         self._finishing = False
 
@@ -115,7 +128,7 @@ class Conversation:
             if incoming.op is not None:
                 await self._begin(incoming, incoming.op)
             else:
-                await self._continue(incoming)
+                self._continue(incoming)
         except SensoriumError as error:
             known = _id_of(message) if call_id is None else call_id
             await self._answer(Outgoing(known, error=error.body()))
@@ -145,24 +158,31 @@ class Conversation:
             raise OverloadedError(
                 f"one connection may have {MAX_CALLS} calls in flight", retry_after_s=1.0
             )
-        call = self._calls[incoming.id] = _Call(asyncio.Queue(BACKLOG))
+        call = self._calls[incoming.id] = _Call()
         call.task = asyncio.create_task(self._run(call, incoming, name))
         await asyncio.sleep(0)  # a task that is cancelled before it began would never answer
 
-    async def _continue(self, incoming: Incoming) -> None:
+    def _continue(self, incoming: Incoming) -> None:
         call = self._calls.get(incoming.id)
         if call is None:
-            if incoming.cancel or bytes(incoming.end):
+            if incoming.id in self._ended:
                 return  # it ended by itself while this was on its way
             raise InvalidInputError("there is no call with this id, and the message begins none")
         if incoming.cancel:
             call.stop(CancelledCallError())
         elif bytes(incoming.chunk):
-            await call.items.put(Encoded(bytes(incoming.chunk)))
+            self._put(call, bytes(incoming.chunk))
         elif bytes(incoming.end):
-            await call.items.put(None)
+            call.items.put_nowait(None)
         else:
             raise InvalidInputError("a message holds op, chunk, end or cancel")
+
+    def _put(self, call: _Call, item: bytes) -> None:
+        waiting = sum(each.waiting_bytes for each in self._calls.values())
+        if waiting + len(item) > MAX_WAITING_BYTES:
+            call.stop(OverloadedError("items come faster than they are taken; send them slower"))
+        else:
+            call.put(item)
 
     async def _run(self, call: _Call, incoming: Incoming, name: str) -> None:
         self._count += 1
@@ -185,7 +205,7 @@ class Conversation:
             last = Outgoing(incoming.id, error=call.ending.body())
         finally:
             del self._calls[incoming.id]
-            call.let_go()
+            self._ended.append(incoming.id)
         await self._answer(last)
 
     async def _serve(
@@ -196,7 +216,7 @@ class Conversation:
         if operation.kind is Kind.UNARY:
             answer = await self._dispatcher.call(name, payload, caller)
             return Outgoing(call_id, data=Raw(answer.json()))
-        items = _items(call.items) if operation.kind is Kind.DUPLEX else None
+        items = call.taken() if operation.kind is Kind.DUPLEX else None
         answers = self._dispatcher.stream(name, payload, caller, items)
         async with aclosing(answers):
             async for answer in answers:
@@ -205,11 +225,6 @@ class Conversation:
 
     async def _answer(self, message: Outgoing) -> None:
         await self._send(msgspec.json.encode(message))
-
-
-async def _items(queue: asyncio.Queue[Encoded | None]) -> AsyncIterator[Encoded]:
-    while (item := await queue.get()) is not None:
-        yield item
 
 
 def _id_of(message: bytes | str) -> CallId | None:

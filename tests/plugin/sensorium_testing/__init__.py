@@ -186,6 +186,19 @@ async def mirror_async(
         index += 1
 
 
+@operation(
+    "testing.slow_mirror",
+    execution=Execution.PROCESS,
+    example=Times(),
+    incoming_example=(EXAMPLE,),
+)
+def slow_mirror(request: Times, incoming: Iterator[Token], context: WorkContext) -> Iterator[Item]:
+    """Each item back with its number, some time after it came."""
+    for index, item in enumerate(incoming):
+        _wait(request.seconds, context)
+        yield Item(index=index, token=item.token)
+
+
 def _wait(seconds: float, context: WorkContext) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:

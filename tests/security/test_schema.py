@@ -1,0 +1,63 @@
+"""Requests made from our own OpenAPI document, right and wrong: no 5xx, and answers as it says."""
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import CHECKS
+from schemathesis.core.result import Ok
+
+from tests.servers import Server, serving
+
+EXAMPLES = 12
+NOT_OURS = ("/v1/testing/stuck", "/v1/testing/fail")
+"""One takes as long as it is told to and the other is there to fail."""
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Server]:
+    with serving("--deadline-s", "1") as running, running.client() as http:
+        while "testing.inline" not in http.get("/v1/system/operations").text:
+            pass
+        yield running
+
+
+def _operations(server: Server, mode: GenerationMode):  # type: ignore[no-untyped-def]
+    schema = schemathesis.openapi.from_url(f"{server.url}/api-doc/openapi.json")
+    schema.config.generation.update(modes=[mode])
+    for result in schema.get_all_operations():
+        assert isinstance(result, Ok), result
+        yield result.ok()
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+def test_every_described_operation_answers_as_described(own: Server, mode: GenerationMode) -> None:
+    seen = 0
+    for operation in _operations(own, mode):
+        if operation.path in NOT_OURS:
+            continue
+        seen += 1
+
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def answers(case) -> None:  # type: ignore[no-untyped-def]
+            response = case.call(timeout=20)
+            assert response.status_code < 500 or response.status_code == 504, response.text
+            case.validate_response(response, checks=_checks())
+
+        answers()
+    assert seen > 10
+
+
+def _checks() -> list:  # type: ignore[type-arg]
+    wanted = ("content_type_conformance", "response_schema_conformance", "response_headers_conformance")
+    return CHECKS.get_by_names(list(wanted))
