@@ -3,7 +3,8 @@
     python -m benchmarks [NAME…]      NAME is a module's: start, overhead, nab…; without one, all
 
 Every module here that has a `measure()` is a benchmark. With names, only their sections of the
-document are written anew. What a benchmark needs and does not find is said in its section.
+document are written anew. Input that a benchmark needs and does not find is named in its section;
+one that fails otherwise makes the exit status 1.
 """
 
 import os
@@ -53,7 +54,7 @@ def main(names: list[str]) -> int:
         if not whole:
             failed.append(name)
     if failed:
-        sys.stderr.write(f"not measured: {', '.join(failed)}\n")
+        sys.stderr.write(f"failed: {', '.join(failed)}\n")
     return 1 if failed else 0
 
 
@@ -64,16 +65,19 @@ def benchmarks() -> list[str]:
 
 
 def run(name: str) -> tuple[str, bool]:
-    """A benchmark's section, and whether it was measured at all."""
+    """A benchmark's section, and whether all is well with it."""
     module = import_module(f"benchmarks.{name}")
     measure: Callable[[], list[Row]] = module.measure
     load_before = os.getloadavg()
     began, busy = time.perf_counter(), _busy_s()
     try:
         rows = measure()
+    except FileNotFoundError as error:
+        traceback.print_exc()
+        return f"Not measured here: it needs {Path(error.filename or '').name}.", True
     except Exception as error:
         traceback.print_exc()
-        return f"Not measured here: {type(error).__name__}: {error}", False
+        return f"Not measured: {type(error).__name__}; the run's output says where.", False
     seconds = time.perf_counter() - began
     summary = (module.__doc__ or "").strip()
     cores = (_busy_s() - busy) / seconds

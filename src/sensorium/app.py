@@ -1,6 +1,7 @@
 """The composition root: settings in, a wired server out. Only here is known who implements what."""
 
 import asyncio
+import gc
 import os
 import secrets
 import time
@@ -236,11 +237,14 @@ async def serve(
             def listening() -> None:
                 app.readiness.doors["http"] = "ready"
                 on_listening(server.address(http, sock), app)
-                loop.call_later(HEAD_START_S, app.start_workers)
-                loop.call_later(HEAD_START_S, find_plugins)
+                loop.call_later(HEAD_START_S, settle)
 
-            def find_plugins() -> None:
+            def settle() -> None:
+                app.start_workers()
                 loop.run_in_executor(None, app.registry.find_plugins)
+                # What is there now stays: looking through it again and again for garbage would
+                # hold the loop for 10 ms each time.
+                gc.freeze()
 
             def draining() -> None:
                 app.readiness.draining = True

@@ -1,6 +1,7 @@
 """Doors and operations that are broken on purpose, for the suite to find out."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -196,6 +197,16 @@ class MisspellsCodes(BrokenDoor):
         return body.replace(b'"invalid_input"', b'"unclear_input"')
 
 
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+
 @asynccontextmanager
 async def serving_here(
     dispatcher: Dispatcher, telemetry: Telemetry, breaks: type[BrokenDoor]
@@ -206,10 +217,9 @@ async def serving_here(
     config = uvicorn.Config(
         door, port=0, lifespan="off", log_config=None, ws="websockets-sansio", access_log=False
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await server.listening.wait()
     try:
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import psutil
 from msgspec.structs import fields
+
 from sensorium.core.operation import Kind, Operation
 from tests.conformance.driver import Call, Driver, Outcome
 from tests.conformance.samples import BadRequest, bad_requests
@@ -109,9 +110,7 @@ async def refuses_what_the_key_does_not_cover(
 
 async def refuses_more_than_the_keys_rate(driver: Driver, operation: Operation, key: str) -> None:
     """The second call of a key that may make one in a thousand seconds waits, public ones aside."""
-    outcomes = [
-        await made(driver, operation, example_body(operation), key=key) for _ in range(2)
-    ]
+    outcomes = [await made(driver, operation, example_body(operation), key=key) for _ in range(2)]
     if operation.public:
         ended_well(outcomes[-1])
         return
@@ -316,5 +315,3 @@ async def _endless(operation: Operation) -> AsyncIterator[bytes]:
     for item in operation.incoming_example:
         yield msgspec.json.encode(item)
     await asyncio.Event().wait()
-
-

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.conformance import doors
 from tests.conformance.driver import FULL, Driver
 from tests.conformance.loop import BackgroundLoop
@@ -28,7 +29,9 @@ def keys(data_dir: Path) -> doors.Keys:
 
 
 @pytest.fixture(scope="package")
-def all_doors(loop: BackgroundLoop, keys: doors.Keys, data_dir: Path) -> Iterator[dict[str, Driver]]:
+def all_doors(
+    loop: BackgroundLoop, keys: doors.Keys, data_dir: Path
+) -> Iterator[dict[str, Driver]]:
     environ = {"SENSORIUM_API_KEYS": FULL, "SENSORIUM_DATA_DIR": str(data_dir)}
     with serving(environ=environ) as server:
         yield loop.enter(doors.opened(server, keys, data_dir))

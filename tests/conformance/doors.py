@@ -71,7 +71,9 @@ async def opened(server: Server, keys: Keys, directory: Path) -> AsyncIterator[d
     async with AsyncExitStack() as stack:
         found: list[Driver] = []
         for kind, isolated in ((drivers.DispatcherDriver, False), (drivers.IsolatedDriver, True)):
-            app = await stack.enter_async_context(in_process(directory, isolated=isolated).running())
+            app = await stack.enter_async_context(
+                in_process(directory, isolated=isolated).running()
+            )
             app.registry.find_plugins()
             app.start_workers()
             found.append(kind(app, principals=None if isolated else keys.principals))

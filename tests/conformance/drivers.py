@@ -10,14 +10,15 @@ from urllib.parse import urlencode
 
 import httpx
 import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
 from sensorium.app import App
 from sensorium.core.dispatch import Caller, Dispatcher, Encoded, Principal
 from sensorium.core.errors import SensoriumError
 from sensorium.core.operation import Kind, Operation
 from tests.conformance.driver import FULL, Call, Driver, Outcome
 from tests.conformance.samples import BadRequest
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 GAUGES = ("sensorium_calls_in_flight{", "sensorium_slots_in_use{")
 
@@ -121,8 +122,8 @@ class HttpDriver(_ServerDriver):
         content: bytes | AsyncIterator[bytes] = call.body
         headers = {"accept": self.accept, "content-type": "application/json"}
         if call.incoming is not None:
-            path += "?" + _query(call.body)
-            content = _lines(call.incoming)
+            query, content = self._listening(call.body, call.incoming)
+            path += f"?{query}"
             headers["content-type"] = "application/x-ndjson"
         if call.key is not None:
             headers["authorization"] = f"Bearer {call.key}"
@@ -133,12 +134,11 @@ class HttpDriver(_ServerDriver):
             await self._read(response, call, outcome)
         return outcome
 
-    def carries(self, operation: Operation, bad: BadRequest) -> bool:
-        return self.carries_json(operation) or bad.kind == "unknown"
-
-    def carries_json(self, operation: Operation) -> bool:
-        # A listening call's request is the query string: every value in it is text.
-        return operation.kind is not Kind.DUPLEX
+    def _listening(
+        self, body: bytes, incoming: AsyncIterable[bytes]
+    ) -> tuple[str, AsyncIterator[bytes]]:
+        """Query string and content of a listening call: its request is the first line."""
+        return "request_in_body=true", _lines(incoming, body)
 
     async def _read(self, response: httpx.Response, call: Call, outcome: Outcome) -> None:
         media_type = response.headers.get("content-type", "")
@@ -166,12 +166,24 @@ class HttpDriver(_ServerDriver):
 
 
 class EventsDriver(HttpDriver):
-    """HTTP, with streams as server-sent events."""
+    """HTTP, with streams as server-sent events, and a listening call's request in the address."""
 
     name = "events"
     accept = "text/event-stream"
 
     _event = "chunk"
+
+    def carries(self, operation: Operation, bad: BadRequest) -> bool:
+        return self.carries_json(operation) or bad.kind == "unknown"
+
+    def carries_json(self, operation: Operation) -> bool:
+        # Every value in a query string is text.
+        return operation.kind is not Kind.DUPLEX
+
+    def _listening(
+        self, body: bytes, incoming: AsyncIterable[bytes]
+    ) -> tuple[str, AsyncIterator[bytes]]:
+        return _query(body), _lines(incoming)
 
     def _hear_line(self, line: str, call: Call, outcome: Outcome) -> None:
         name, _, value = line.partition(": ")
@@ -211,8 +223,8 @@ class WebSocketDriver(_ServerDriver):
             return Outcome(code="unauthenticated")
 
     def carries_item(self, bad: BadRequest) -> bool:
-        # What cannot be read is no message of any call: it gets an error of its own.
-        return bad.kind not in ("unreadable", "deep")
+        # What cannot be read is no message of any call, and null is a sign of life.
+        return bad.kind not in ("unreadable", "deep") and bad.body != b"null"
 
     async def close(self) -> None:
         for connection in self._connections.values():
@@ -287,7 +299,8 @@ class _Connection:
 
 def _hear_message(message: Mapping[str, Any], call: Call, outcome: Outcome) -> None:
     """Take up a message of the envelope."""
-    assert not (outcome.ended or outcome.code), f"{message} came after the end"
+    over = outcome.ended or outcome.code is not None
+    assert not over, f"{message} came after the end"
     ((kind, value),) = message.items()
     match kind:
         case "data":
@@ -329,7 +342,9 @@ def _query(body: bytes) -> str:
     )
 
 
-async def _lines(items: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def _lines(items: AsyncIterable[bytes], *first: bytes) -> AsyncIterator[bytes]:
+    for line in first:
+        yield line + b"\n"
     async for item in items:
         yield item + b"\n"
 

@@ -179,13 +179,8 @@ def _strategy(info: mi.Type) -> st.SearchStrategy[Any]:
     match _bare(info):
         case mi.StructType() as struct:
             return _struct(struct)
-        case mi.IntType() as number:
-            return st.integers(
-                -INT64 - 1 if number.ge is None else number.ge,
-                INT64 if number.le is None else number.le,
-            )
-        case mi.FloatType() as number:
-            return _floats(number)
+        case mi.IntType() | mi.FloatType() | mi.BoolType() | mi.NoneType() as plain:
+            return _plain(plain)
         case mi.StrType() as text:
             return _TEXT.filter(lambda value: len(value) >= (text.min_length or 0))
         case mi.ListType() as items:
@@ -196,18 +191,30 @@ def _strategy(info: mi.Type) -> st.SearchStrategy[Any]:
             return st.sampled_from(list(literal.values))
         case mi.DictType() as mapping:
             return st.dictionaries(_TEXT, _strategy(mapping.value_type), max_size=3)
-        case mi.BoolType():
-            return st.booleans()
-        case mi.NoneType():
-            return st.none()
         case mi.RawType() | mi.AnyType():
             return st.recursive(
                 st.none() | st.booleans() | st.integers(-INT64, INT64) | _TEXT,
-                lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+                lambda inner: (
+                    st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3)
+                ),
                 max_leaves=5,
             )
         case other:
             raise NotImplementedError(f"say here how to make a {other!r}")
+
+
+def _plain(info: mi.Type) -> st.SearchStrategy[Any]:
+    match info:
+        case mi.IntType():
+            return st.integers(
+                -INT64 - 1 if info.ge is None else info.ge, INT64 if info.le is None else info.le
+            )
+        case mi.FloatType():
+            return _floats(info)
+        case mi.BoolType():
+            return st.booleans()
+        case _:
+            return st.none()
 
 
 def _struct(info: mi.StructType) -> st.SearchStrategy[dict[str, Any]]:

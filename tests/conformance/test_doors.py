@@ -4,6 +4,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from sensorium.core.operation import Execution, Kind, Operation
 from tests.conformance import checks, doors
 from tests.conformance.driver import Driver
@@ -69,9 +70,7 @@ def test_bad_items_are_refused_in_the_same_words(
 
 
 @pytest.mark.parametrize("name", UNKNOWN)
-def test_an_unknown_operation_is_not_found(
-    loop: BackgroundLoop, driver: Driver, name: str
-) -> None:
+def test_an_unknown_operation_is_not_found(loop: BackgroundLoop, driver: Driver, name: str) -> None:
     loop.run(checks.knows_no_such_operation(driver, name))
 
 

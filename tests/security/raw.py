@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 from tests.servers import Server
@@ -22,10 +22,9 @@ def connected(server: Server, timeout_s: float = PATIENCE_S) -> Iterator[socket.
 def talk(server: Server, sent: bytes, timeout_s: float = PATIENCE_S) -> bytes:
     """Everything that the server answers until it closes the connection."""
     with connected(server, timeout_s) as sock:
-        try:
+        # It may refuse and close before it has heard all of it.
+        with suppress(BrokenPipeError, ConnectionResetError):
             sock.sendall(sent)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # it may have refused and closed before it had heard all of it
         return until_closed(sock)
 
 

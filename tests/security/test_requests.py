@@ -123,8 +123,7 @@ def test_headers_without_end_are_cut_off(server: Server) -> None:
     with connected(server) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nx: ")
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            for _ in range(20_000):
-                sock.sendall(b"a" * 10_000)
+            sock.sendall(b"a" * 200_000_000)
 
 
 def test_usual_headers_are_not(server: Server) -> None:
@@ -144,7 +143,9 @@ def test_what_is_no_http_is_refused(server: Server) -> None:
         assert status(talk(server, sent)) in (0, 400, 404, 405, 505), sent[:20]
 
 
-@pytest.mark.parametrize("method", ["TRACE", "PUT", "DELETE", "PATCH", "OPTIONS", "G\u00cbT", "get"])
+@pytest.mark.parametrize(
+    "method", ["TRACE", "PUT", "DELETE", "PATCH", "OPTIONS", "G\u00cbT", "get"]
+)
 def test_other_methods_do_nothing(server: Server, method: str) -> None:
     answer = talk(server, request(method, "/v1/testing/inline", body=TOKEN))
     assert status(answer) in (0, 400, 405), answer

@@ -1,5 +1,6 @@
 """Requests made from our own OpenAPI document, right and wrong: no 5xx, and answers as it says."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -7,11 +8,19 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
+from schemathesis.core.control import SkipTest
 from schemathesis.core.result import Ok
 
 from tests.servers import Server, serving
 
 EXAMPLES = 12
+
+
+@schemathesis.serializer("application/x-ndjson", "application/ndjson")
+def as_lines(_: object, value: object) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
 NOT_OURS = ("/v1/testing/stuck", "/v1/testing/fail")
 """One takes as long as it is told to and the other is there to fail."""
 
@@ -38,7 +47,6 @@ def test_every_described_operation_answers_as_described(own: Server, mode: Gener
     for operation in _operations(own, mode):
         if operation.path in NOT_OURS:
             continue
-        seen += 1
 
         @settings(
             max_examples=EXAMPLES,
@@ -51,13 +59,22 @@ def test_every_described_operation_answers_as_described(own: Server, mode: Gener
         @given(case=operation.as_strategy(generation_mode=mode))
         def answers(case) -> None:  # type: ignore[no-untyped-def]
             response = case.call(timeout=20)
-            assert response.status_code < 500 or response.status_code == 504, response.text
+            late = response.status_code == 504 and "/testing/" in case.path
+            assert response.status_code < 500 or late, response.text
             case.validate_response(response, checks=_checks())
 
-        answers()
+        try:
+            answers()
+        except SkipTest:  # one that takes nothing has no wrong requests
+            continue
+        seen += 1
     assert seen > 10
 
 
 def _checks() -> list:  # type: ignore[type-arg]
-    wanted = ("content_type_conformance", "response_schema_conformance", "response_headers_conformance")
+    wanted = (
+        "content_type_conformance",
+        "response_schema_conformance",
+        "response_headers_conformance",
+    )
     return CHECKS.get_by_names(list(wanted))

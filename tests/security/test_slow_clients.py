@@ -51,7 +51,9 @@ def test_so_is_the_second_one_on_a_connection(strict: Server) -> None:
 
 
 def test_many_of_them_keep_nobody_out(strict: Server, http: httpx.Client) -> None:
-    silent = [socket.create_connection((http.base_url.host, http.base_url.port or 0)) for _ in range(200)]
+    silent = [
+        socket.create_connection((http.base_url.host, http.base_url.port or 0)) for _ in range(200)
+    ]
     try:
         for sock in silent:
             sock.sendall(b"POST /v1/testing/process HTTP/1.1\r\nhost: localhost\r\nx: ")
@@ -139,9 +141,7 @@ def test_a_client_that_never_reads_a_stream_is_let_go(
 
 
 @pytest.mark.parametrize("verb", ["awaiting", "thread", "process", "stuck", "count"])
-def test_a_client_that_leaves_frees_its_slot(
-    strict: Server, http: httpx.Client, verb: str
-) -> None:
+def test_a_client_that_leaves_frees_its_slot(strict: Server, http: httpx.Client, verb: str) -> None:
     many = 6  # more than there are slots
     body = b'{"count": 1000000, "seconds": 0.05}' if verb == "count" else None
     left = []
@@ -161,7 +161,7 @@ def test_a_client_that_leaves_frees_its_slot(
 
 
 def _trickle(sock: socket.socket, piece: bytes) -> float:
-    """Send a piece whenever nothing came for a tenth of a second; the seconds until it is closed."""
+    """Send a piece every tenth of a second; returns the seconds until it is closed."""
     began = time.monotonic()
     sock.settimeout(0.1)
     while time.monotonic() - began < 2 * WITHIN_S:

@@ -84,7 +84,7 @@ class Access:
             bucket = self._buckets[principal_id] = _Bucket(rate_per_s)
         wait_s = bucket.take(rate_per_s)
         if wait_s > 0:
-            raise RateLimitedError(retry_after_s=round(wait_s, 3))
+            raise RateLimitedError(retry_after_s=max(0.001, round(wait_s, 3)))
 
 
 class _Bucket:

@@ -1,5 +1,6 @@
 """The audit log: one line for each call that changes something."""
 
+import logging
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import msgspec
 
 from sensorium.core.dispatch import Caller
 
+log = logging.getLogger("sensorium.control")
 FILE = "audit.jsonl"
 
 
@@ -19,8 +21,8 @@ class Audit:
     def record(self, operation: str, caller: Caller, code: str) -> None:
         """Write who called what, and how it ended; no request body is kept.
 
-        Raises:
-            OSError: the disk is full or read-only.
+        Where the disk is full or read-only, the entry goes to the server's log: the change is
+        made by now, and its caller has a right to the answer.
         """
         entry = {
             "time": time.time(),
@@ -30,6 +32,10 @@ class Audit:
             "request_id": caller.request_id,
             "code": code,
         }
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._path.open("ab") as file:
-            file.write(msgspec.json.encode(entry) + b"\n")
+        line = msgspec.json.encode(entry)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._path.open("ab") as file:
+                file.write(line + b"\n")
+        except OSError as error:
+            log.error("the audit log cannot be written (%s): %s", error.strerror, line.decode())

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sensorium.core.dispatch import Principal
-from sensorium.core.errors import InvalidInputError, NotFoundError
+from sensorium.core.errors import NotFoundError, UnavailableError
 
 FILE = "keys.json"
 MARK = "sns"
@@ -106,25 +106,32 @@ class KeyStore:
     def _refresh_each_second(self) -> None:
         now = time.monotonic()
         if now - self._checked >= 1.0:
-            self._checked = now
             self._refresh()
+            self._checked = now
 
     def _refresh(self) -> None:
+        """Read the file if it has changed.
+
+        Raises:
+            UnavailableError: it cannot be read; no key counts until it can.
+        """
         try:
             status = self._path.stat()
+            stamp = (status.st_mtime_ns, status.st_ino)
+            if stamp != self._stamp:
+                content = msgspec.json.decode(self._path.read_bytes(), type=KeyFile)
+                self._keys = {key.id: key for key in content.keys}
+                self._stamp = stamp
         except FileNotFoundError:
             self._keys, self._stamp = {}, None
-            return
         except OSError as error:
-            raise _unreadable(error) from None
-        stamp = (status.st_mtime_ns, status.st_ino)
-        if stamp != self._stamp:
-            try:
-                content = msgspec.json.decode(self._path.read_bytes(), type=KeyFile)
-            except msgspec.MsgspecError:
-                raise InvalidInputError(f"{FILE} in the data folder is damaged") from None
-            self._keys = {key.id: key for key in content.keys}
-            self._stamp = stamp
+            raise UnavailableError(
+                f"{FILE} in the data folder cannot be read: {error.strerror}"
+            ) from None
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise UnavailableError(
+                f"{FILE} in the data folder is damaged; restore it, or delete it and make new keys"
+            ) from None
 
     def _write(self, keys: dict[str, Key]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

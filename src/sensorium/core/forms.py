@@ -53,7 +53,7 @@ def parse(body: bytes, parameters: str) -> list[tuple[str, bool, bytes]]:
     Raises:
         MalformedInputError: it is not a form, cut short, or has more than `MAX_PARTS` parts.
     """
-    _, options = parse_options_header(f"multipart/form-data;{parameters}")
+    _, options = parse_options_header(f"multipart/form-data;{parameters}".encode())
     boundary = options.get(b"boundary", b"")
     if not boundary:
         raise MalformedInputError("multipart/form-data needs a boundary")

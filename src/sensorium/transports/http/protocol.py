@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol, with limits on a request's head: how long it takes, how long it is."""
+"""uvicorn's HTTP/1.1 protocol, with limits on how long a request's head may take and be."""
 
 import asyncio
 from typing import Any, ClassVar
