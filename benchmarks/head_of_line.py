@@ -62,6 +62,7 @@ class Case:
             ratio <= WORSE,
             note=f"p99 {listed} ms in {len(self.idle_ms)} rounds; p50 "
             f"{median(self.idle_p50_ms):.1f} -> {median(self.busy_p50_ms):.1f} ms; "
+            f"against the calmest idle round {median(self.busy_ms) / min(self.idle_ms):.1f}x; "
             f"a big call {median(self.big_ms):.0f} ms",
         )
 
@@ -120,6 +121,7 @@ def _stall_rows(idle: list[dict[str, float]], busy: list[dict[str, float]]) -> l
     held = max(each["held_ms"] for each in busy)
     late = max(each["late_ms"] for each in busy)
     quiet = max(each["late_ms"] for each in idle)
+    quiet_ticks = sum(each["ticks"] for each in idle)
     over = sum(each["over_5_ms"] for each in busy)
     ticks = sum(each["ticks"] for each in busy)
     return [
@@ -137,7 +139,8 @@ def _stall_rows(idle: list[dict[str, float]], busy: list[dict[str, float]]) -> l
             "ms",
             f"<= {STALL_MS:g} ms",
             late <= STALL_MS,
-            note=f"{over:.0f} of {ticks:,.0f} ticks over 5 ms; idle {quiet:.1f} ms; "
+            note=f"{over:.0f} of {ticks:,.0f} ticks over 5 ms; idle {quiet:.1f} ms "
+            f"in {quiet_ticks:,.0f} ticks; "
             "what the machine gives to other processes is in it",
         ),
     ]

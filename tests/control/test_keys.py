@@ -10,10 +10,10 @@ from sensorium.control.keys import FILE, KeyStore
 from sensorium.core.dispatch import ANONYMOUS, LOCAL, Principal
 from sensorium.core.errors import (
     ForbiddenError,
-    InvalidInputError,
     NotFoundError,
     RateLimitedError,
     UnauthenticatedError,
+    UnavailableError,
 )
 
 
@@ -54,7 +54,7 @@ def test_what_cannot_be_revoked_or_read(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         store.revoke("nobody")
     (tmp_path / FILE).write_text("{")
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(UnavailableError):
         store.all()
 
 

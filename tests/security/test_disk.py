@@ -78,9 +78,7 @@ def test_a_read_only_data_folder_serves(tmp_path: Path) -> None:
 def test_a_data_folder_that_is_a_file_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     environ = {"SENSORIUM_DATA_DIR": str(tmp_path / "data")}
-    with pytest.raises(
-        RuntimeError, match=r"keys\.json in the data folder cannot be read"
-    ) as error:
-        with serving(environ=environ):
-            pass
+    said = r"keys\.json in the data folder cannot be read"
+    with pytest.raises(RuntimeError, match=said) as error, serving(environ=environ):
+        pass
     assert "Traceback" not in str(error.value)

@@ -101,7 +101,9 @@ class LastAlert(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     timestamp: EpochSeconds
     seen: Annotated[Count, Meta(description="How many values had been judged before it.")]
-    distance: Annotated[float, Meta(ge=0, le=1.7976931348623157e308, description="How far from expected it was.")]
+    distance: Annotated[
+        float, Meta(ge=0, le=1.7976931348623157e308, description="How far from expected it was.")
+    ]
 
 
 class SeriesState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
