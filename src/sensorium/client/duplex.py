@@ -7,13 +7,14 @@ it is fed has a connection of its own here: asyncio moves the bytes, h11 knows t
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import h11
 
 CONNECT_S = 5.0
+CLOSE_S = 1.0
 PULSE_S = 10.0
 """After so long without an item an empty line is sent, or the server would take us for gone."""
 SILENCE_S = 60.0
@@ -65,6 +66,9 @@ async def converse(
             feeder.cancel()
             await asyncio.gather(feeder, return_exceptions=True)
         writer.close()
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await writer.wait_closed()
 
 
 class _Exchange:
