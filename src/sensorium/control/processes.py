@@ -114,7 +114,7 @@ class Processes:
     ) -> AsyncGenerator[RunningCall, None]:
         """A call in a worker: its slots held until the worker is free, its errors ours."""
         slots = Slots(lanes)
-        await slots.take(operation, caller, nested=False)
+        await slots.take(operation, caller, nested=nested)
         try:
             call = await pool.call(header)
         except BaseException:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from sensorium.core.dispatch import Dispatcher
-from sensorium.core.errors import SensoriumError, UnavailableError
+from sensorium.core.errors import CancelledCallError, SensoriumError, UnavailableError
 from sensorium.transports.envelope import Conversation
 
 DRAIN = "websocket.drain"
@@ -45,9 +45,19 @@ class WebSocketDoor:
         await send({"type": "websocket.accept", "subprotocol": ours})
         lock = asyncio.Lock()
 
+        owner = asyncio.current_task()
+        assert owner is not None
+        stuck = False
+
         async def write(message: bytes) -> None:
-            async with lock, asyncio.timeout(SLOW_S):
-                await send({"type": "websocket.send", "text": message.decode()})
+            nonlocal stuck
+            try:
+                async with lock, asyncio.timeout(SLOW_S):
+                    await send({"type": "websocket.send", "text": message.decode()})
+            except TimeoutError:
+                stuck = True
+                owner.cancel()
+                raise CancelledCallError("the client does not read") from None
 
         conversation = Conversation(self._dispatcher, principal, "websocket", write)
 
@@ -62,11 +72,11 @@ class WebSocketDoor:
                     draining = asyncio.create_task(drain())
                 else:
                     await conversation.hear(message.get("text") or message.get("bytes") or b"")
-        except TimeoutError:
-            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
-        except asyncio.CancelledError:  # only a stop that can wait no longer cancels a connection
+        except asyncio.CancelledError:  # by `write`, or by a stop that can wait no longer
             if draining is not None:
                 draining.cancel()
+            if stuck:
+                return
             await conversation.close(UnavailableError("the server is stopping"))
             await send({"type": "websocket.close", "code": RESTART})
         finally:
