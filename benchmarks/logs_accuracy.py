@@ -1,22 +1,33 @@
-"""Grouping accuracy on the eight LogHub-2k systems, beside drain3 with its defaults.
+"""Grouping accuracy on real logs, beside drain3 with its defaults.
 
 GA: the part of the lines whose cluster holds exactly the lines of their true event. FGA: the
 harmonic mean of the part of our clusters, and of the part of the true events, that are exactly
-right (Jiang et al., 2024). Nothing is tuned per system; leave-one-out shows what each constant of
-the method would be if it were chosen on the other seven systems.
+right (Jiang et al., 2024). Nothing is tuned per system. What was fitted to what:
+
+- LogHub-2k, eight systems: the first version's rules were written while looking at them; since
+  then only their scores were looked at. A label is an event as LogHub's authors saw it.
+- Recorded here, development (dpkg, redis, shop, syslog): rules and constants of the present
+  version were chosen while looking at these. A label is a format string of the program.
+- Recorded here, held out (the others): neither lines nor errors were looked at, and their scores
+  only when all was decided: 0.786 content, 0.810 raw. One rule came after that, from the demo's
+  own check of a line of the postgres log: what stands behind "due to" is no parameter.
+
+About 30 configurations were tried on the development systems. The last rows say what GA each
+constant would give at other values, and with the constant chosen on all systems but one.
 """
 
 import csv
 import json
 import subprocess
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean
 
+from benchmarks.recorded.labels import read_contents, read_labels, read_lines
 from benchmarks.report import Row, show
-from sensorium.capabilities.logs import merging
+from sensorium.capabilities.logs import evidence, joint, merging
 from sensorium.capabilities.logs.operations import cluster
 from sensorium.capabilities.logs.schema import ClusterRequest
 from sensorium.core.operation import Work
@@ -34,18 +45,27 @@ SYSTEMS = (
     "Apache",
     "Proxifier",
 )
+DEVELOPMENT = ("dpkg", "redis", "shop", "syslog")
+HELD_OUT = ("apt", "nginx", "postgres", "prometheus", "shop_json")
 CHOICES = {
-    "PLAIN_VALUES": (3, 4, 5, 6, 8),
-    "HINTED_VALUES": (2, 3, 4),
-    "FIRST_VALUES": (10, 20, 40),
-    "MIN_CONSTANT": (0.5, 1, 2),
+    "SEVERAL": (4, 5, 6),
+    "FEW": (2, 3, 4),
+    "MANY": (10, 20, 40),
+    "LONG": (5, 6, 8),
+    "TELLING": (2, 3, 4),
+    "TELLING_MASK": (3, 4, 5),
 }
 
-Grouper = Callable[[list[str]], Sequence[Hashable]]
+Labelled = tuple[list[str], list[str], list[str]]
 
 
-def load(system: str) -> tuple[list[str], list[str], list[str]]:
-    """A system's contents, raw lines, and true events."""
+def load_recorded(system: str) -> Labelled:
+    """A recorded system's contents, raw lines, and true events."""
+    return read_contents(system), read_lines(system), read_labels(system)
+
+
+def load(system: str) -> Labelled:
+    """A LogHub system's contents, raw lines, and true events."""
     with (DATA / f"{system}_2k.log_structured.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     text = (DATA / f"{system}_2k.log").read_bytes().decode("utf-8", "replace")
@@ -94,19 +114,24 @@ def drain3(lines: list[str]) -> Sequence[Hashable]:
 
 @contextmanager
 def constants(**values: float) -> Iterator[None]:
-    """The merging method with other constants, for as long as the block lasts."""
-    before = {name: getattr(merging, name) for name in values}
+    """The method with other constants, for as long as the block lasts."""
+    before = [
+        (module, name, getattr(module, name))
+        for module in (evidence, joint, merging)
+        for name in values
+        if hasattr(module, name)
+    ]
     try:
-        for name, value in values.items():
-            setattr(merging, name, value)
+        for module, name, _ in before:
+            setattr(module, name, values[name])
         yield
     finally:
-        for name, value in before.items():
-            setattr(merging, name, value)
+        for module, name, value in before:
+            setattr(module, name, value)
 
 
-def leave_one_out(loaded: dict[str, tuple[list[str], list[str], list[str]]]) -> list[Row]:
-    """GA on each system with each constant chosen on the other seven; and how flat that is."""
+def leave_one_out(loaded: dict[str, Labelled]) -> list[Row]:
+    """GA on each system with each constant chosen on the others; and how flat that is."""
     rows = []
     for name, values in CHOICES.items():
         accuracy: dict[float, dict[str, float]] = {}
@@ -116,25 +141,22 @@ def leave_one_out(loaded: dict[str, tuple[list[str], list[str], list[str]]]) -> 
                     system: grouping_accuracy(events, ours(contents))[0]
                     for system, (contents, _, events) in loaded.items()
                 }
-        held_out = []
-        for system in SYSTEMS:
+        left_out = []
+        for system in loaded:
             others = {
                 value: mean(score for name, score in scores.items() if name != system)
                 for value, scores in accuracy.items()
             }
-            held_out.append(accuracy[max(others, key=others.__getitem__)][system])
+            left_out.append(accuracy[max(others, key=others.__getitem__)][system])
         spread = ", ".join(f"{v}: {mean(s.values()):.3f}" for v, s in accuracy.items())
-        rows.append(Row(f"logs GA content, {name} left-one-out", mean(held_out), "", note=spread))
+        rows.append(Row(f"logs GA content, {name} left-one-out", mean(left_out), "", note=spread))
     return rows
 
 
-def measure() -> list[Row]:
-    """GA and FGA per system and in the mean; empty where the data is absent."""
-    if not DATA.is_dir():
-        return []
-    loaded = {system: load(system) for system in SYSTEMS}
+def compare(title: str, loaded: dict[str, Labelled], content: float, raw: float) -> list[Row]:
+    """GA and FGA per system and in the mean, with the targets for content and for raw lines."""
     rows = []
-    for place, (name, target) in enumerate((("content", 0.90), ("raw lines", 0.80))):
+    for place, (name, target) in enumerate((("content", content), ("raw lines", raw))):
         scores: dict[str, list[tuple[float, float]]] = {"ours": [], "drain3": [], "kmeans": []}
         for system, data in loaded.items():
             lines, events = data[place], data[2]
@@ -145,7 +167,7 @@ def measure() -> list[Row]:
             scores["kmeans"].append(grouping_accuracy(events, founding(lines)))
             rows.append(
                 Row(
-                    f"logs GA {name}, {system}",
+                    f"logs GA {name}, {title}, {system}",
                     us[0],
                     "",
                     peer=f"drain3 {peer[0]:.3f}",
@@ -156,16 +178,28 @@ def measure() -> list[Row]:
         fga = {who: mean(score[1] for score in of) for who, of in scores.items()}
         rows.append(
             Row(
-                f"logs mean GA {name}",
+                f"logs mean GA {name}, {title}",
                 ga["ours"],
                 "",
-                f">= {target}, > drain3",
+                f">= {target}, > drain3" if target else "> drain3",
                 ga["ours"] >= target and ga["ours"] > ga["drain3"],
                 f"drain3 {ga['drain3']:.3f}",
                 f"FGA {fga['ours']:.3f}, drain3 {fga['drain3']:.3f}; kmeans GA {ga['kmeans']:.3f}",
             )
         )
-    return rows + leave_one_out(loaded)
+    return rows
+
+
+def measure() -> list[Row]:
+    """GA and FGA per system and in the mean; LogHub's where the data is at hand."""
+    development = {system: load_recorded(system) for system in DEVELOPMENT}
+    held_out = {system: load_recorded(system) for system in HELD_OUT}
+    loghub = {system: load(system) for system in SYSTEMS} if DATA.is_dir() else {}
+    rows = compare("recorded, held out", held_out, 0.0, 0.0)
+    rows += compare("recorded, development", development, 0.0, 0.0)
+    if loghub:
+        rows += compare("LogHub-2k", loghub, 0.90, 0.80)
+    return rows + leave_one_out(development | loghub)
 
 
 if __name__ == "__main__":

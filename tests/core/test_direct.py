@@ -59,7 +59,7 @@ def test_a_conversation_over_it_ends_each_call_once(
         sent.append(json.loads(message))
 
     async def talk() -> None:
-        conversation = Conversation(dispatcher, LOCAL, "test", send)
+        conversation = Conversation(dispatcher, lambda: LOCAL, "test", send)
         await conversation.hear(json.dumps({"id": 1, "op": f"testing.{verb}", "data": {}}))
         if verb.startswith("mirror"):
             for token in "abc":

@@ -1,6 +1,7 @@
 """`sensorium serve`, without the command-line library: a server's start should not wait for it."""
 
 import asyncio
+import os
 import sys
 from importlib.util import find_spec
 from typing import Any
@@ -42,15 +43,17 @@ def main(arguments: list[str]) -> int:
         mode = flags.pop("mode", MODES[0])
         if mode not in MODES:
             raise SensoriumError(f"there is no mode {mode!r}; there is: {', '.join(MODES)}")
-        warm = flags.pop("warm", False)
+        warm = str(flags.pop("warm", False)).lower() in ("true", "1")
         settings = load_settings(flags)
         set_up_logging(settings.log)
         run = load("uvloop:run") if find_spec("uvloop") else asyncio.run
-        run(serve(settings, warm=bool(warm), on_listening=announce))
+        run(serve(settings, warm=warm, on_listening=announce))
     except SensoriumError as error:
         sys.stderr.write(f"sensorium: {error.message}\n")
         return 1
-    return 0
+    # A thread may still compute for a client that is gone; the interpreter would wait for it.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:

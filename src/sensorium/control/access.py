@@ -27,7 +27,9 @@ class Access:
     @property
     def key_needed(self) -> bool:
         """Whether a call to what is not public needs a key."""
-        return self._key_needed or self.has_key
+        # A key that was revoked still says that this server is not for everybody.
+        made = self._store is not None and self._store.any_made()
+        return self._key_needed or bool(self._given) or made
 
     @property
     def has_key(self) -> bool:

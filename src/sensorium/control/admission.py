@@ -57,7 +57,10 @@ class Lane:
             self._left_queue(operation)
 
     def leave(self) -> None:
-        """Give the slot back: to the next in turn, if any."""
+        """Give the slot back: to the next in turn, if any and if no nested call is too many."""
+        if self.in_use > self.capacity:
+            self.in_use -= 1
+            return
         for queue in self._waiting.values():
             while queue:
                 turn = queue.popleft()

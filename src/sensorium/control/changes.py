@@ -1,12 +1,11 @@
 """Calls that change something: made once per idempotency key, and on the record."""
 
-from collections.abc import Coroutine
-from typing import Any
+from functools import partial
 
 import msgspec
 
 from sensorium.control.audit import Audit
-from sensorium.control.idempotency import Idempotency
+from sensorium.control.idempotency import Idempotency, Run
 from sensorium.control.record import code_of
 from sensorium.core.dispatch import Answer, Caller, Encoded, Payload
 from sensorium.core.operation import Operation
@@ -24,15 +23,19 @@ class Changes:
         operation: Operation,
         payload: Payload,
         caller: Caller,
-        run: Coroutine[Any, Any, Answer],
+        run: Run,
     ) -> Answer:
-        """Await `run`, unless this caller's key has its answer already."""
+        """Run it, unless this caller's key has its answer already."""
+        recorded = partial(self._recorded, operation, caller, run)
+        if caller.idempotency_key is None:
+            return await recorded()
+        key = (caller.principal.id, operation.name, caller.idempotency_key)
+        return await self._idempotency.once(key, _content(payload), recorded)
+
+    async def _recorded(self, operation: Operation, caller: Caller, run: Run) -> Answer:
         code = "ok"
         try:
-            if caller.idempotency_key is None:
-                return await run
-            key = (caller.principal.id, operation.name, caller.idempotency_key)
-            return await self._idempotency.once(key, _content(payload), run)
+            return await run()
         except BaseException as error:
             code = code_of(error)
             raise

@@ -4,13 +4,14 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sensorium.core.dispatch import Answer
 from sensorium.core.errors import ConflictError
 
+Run = Callable[[], Coroutine[Any, Any, Answer]]
 KEPT_S = 24 * 3600.0
 KEPT_MAX = 10_000
 
@@ -18,7 +19,7 @@ KEPT_MAX = 10_000
 @dataclass(slots=True)
 class _Entry:
     digest: bytes
-    answer: "asyncio.Future[Answer]"
+    making: "asyncio.Task[Answer]"
     at: float
 
 
@@ -31,12 +32,11 @@ class Idempotency:
     def __init__(self) -> None:
         self._entries: OrderedDict[tuple[str, str, str], _Entry] = OrderedDict()
 
-    async def once(
-        self, key: tuple[str, str, str], content: bytes, run: Coroutine[Any, Any, Answer]
-    ) -> Answer:
+    async def once(self, key: tuple[str, str, str], content: bytes, run: Run) -> Answer:
         """The answer of the first call with this key; only that one is run.
 
-        A call that failed or was cancelled is forgotten, so that it may be tried again.
+        It goes on when its caller leaves, because that caller may come again and ask what became
+        of it. One that failed is forgotten, so that it may be tried again.
 
         Raises:
             ConflictError: the same key came with another request.
@@ -44,29 +44,18 @@ class Idempotency:
         digest = hashlib.sha256(content).digest()
         entry = self._entries.get(key)
         if entry is not None and time.monotonic() - entry.at < KEPT_S:
-            run.close()
             if entry.digest != digest:
                 raise ConflictError("this idempotency key was used for another request")
-            return replace(await asyncio.shield(entry.answer), replayed=True)
-        entry = _Entry(digest, asyncio.get_running_loop().create_future(), time.monotonic())
+            return replace(await asyncio.shield(entry.making), replayed=True)
+        entry = _Entry(digest, asyncio.create_task(run()), time.monotonic())
         self._entries[key] = entry
+        entry.making.add_done_callback(lambda done: self._forget_failed(key, done))
         while len(self._entries) > KEPT_MAX:
             self._entries.popitem(last=False)
-        try:
-            answer = await run
-        except BaseException as error:
-            if self._entries.get(key) is entry:
-                del self._entries[key]
-            _settle(entry.answer, error)
-            raise
-        entry.answer.set_result(answer)
-        return answer
+        return await asyncio.shield(entry.making)
 
-
-def _settle(answer: "asyncio.Future[Answer]", error: BaseException) -> None:
-    if isinstance(error, Exception):
-        answer.set_exception(error)
-        answer.exception()  # perhaps nobody else waits for it
-    else:
-        answer.set_exception(ConflictError("the first call with this key was cancelled"))
-        answer.exception()
+    def _forget_failed(self, key: tuple[str, str, str], done: "asyncio.Task[Answer]") -> None:
+        failed = done.cancelled() or done.exception() is not None
+        entry = self._entries.get(key)
+        if failed and entry is not None and entry.making is done:
+            del self._entries[key]

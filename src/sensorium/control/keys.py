@@ -56,6 +56,11 @@ class KeyStore:
         self._refresh()
         return sorted(self._keys.values(), key=lambda key: key.created)
 
+    def any_made(self) -> bool:
+        """Whether there ever was a key, a revoked one included."""
+        self._refresh_each_second()
+        return bool(self._keys)
+
     def any_valid(self) -> bool:
         """Whether there is a key that is not revoked."""
         self._refresh_each_second()

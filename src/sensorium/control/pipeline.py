@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from sensorium.control.processes import Processes
 from sensorium.control.record import Record
 from sensorium.control.settings import ControlSettings
 from sensorium.control.threads import Threads
-from sensorium.core.dispatch import Answer, Caller, Encoded, Payload, Principal
+from sensorium.core.dispatch import LOCAL, Answer, Caller, Encoded, Payload, Principal
 from sensorium.core.errors import DeadlineExceededError, NotSupportedError, SensoriumError
 from sensorium.core.operation import Execution, Kind, Operation
 from sensorium.core.registry import Registry
@@ -76,8 +77,7 @@ class Pipeline:
         try:
             if operation.changes:
                 payload = await self._on_loop.whole(payload)
-                run = self._run(operation, payload, caller)
-                answer = await self._changes.make(operation, payload, caller, run)
+                answer = await self._change(operation, payload, caller)
             else:
                 answer = await self._run(operation, payload, caller)
         except BaseException as error:
@@ -121,6 +121,15 @@ class Pipeline:
             self._telemetry.refusals[known, error.code] += 1
             raise
         return operation
+
+    async def _change(self, operation: Operation, payload: Payload, caller: Caller) -> Answer:
+        """Run what changes something; one that only waits for another's answer is timed too."""
+        run = partial(self._run, operation, payload, caller)
+        try:
+            async with asyncio.timeout(self._limit_s(operation, caller)):
+                return await self._changes.make(operation, payload, caller, run)
+        except TimeoutError:
+            raise DeadlineExceededError from None
 
     async def _run(
         self, operation: Operation, payload: Payload, caller: Caller, *, nested: bool = False
@@ -190,11 +199,16 @@ class Pipeline:
         """Whether it goes to a worker process: for what it is, or for its size."""
         if self._processes is None:
             return False
-        big = body is not None and body.size > self._settings.escalate_bytes
+        big = body is not None and (
+            body.size > self._settings.escalate_bytes or body.source.content_encoding != ""
+        )
         return operation.execution is Execution.PROCESS or big
 
     def _limit_s(self, operation: Operation, caller: Caller) -> float:
-        return min(caller.deadline_s or operation.deadline_s, self._settings.deadline_s)
+        if caller.principal is LOCAL:  # whoever uses it as a library may take any time
+            return caller.deadline_s or self._settings.deadline_s
+        own = min(operation.deadline_s, self._settings.deadline_s)
+        return min(caller.deadline_s or own, own)
 
     def _context(self, caller: Caller, deadline: float | None) -> CallContext:
         async def nested(name: str, request: Struct) -> Answer:

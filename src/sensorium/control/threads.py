@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
 
 from msgspec import Struct
@@ -55,7 +56,7 @@ class Threads:
                 return Answer(encoded=encode(value))
             return Answer(compute(operation, payload, work, self._max_bytes))
 
-        future = loop.run_in_executor(self._executor, run)
+        future = loop.run_in_executor(self._executor, copy_context().run, run)
         future.add_done_callback(slots.give_back)
         return await _or_cancel(future, work)
 
@@ -75,9 +76,10 @@ class Threads:
         values = compute_stream(operation, payload, items, work, self._max_bytes)
         as_json = isinstance(payload, Encoded)
         running: asyncio.Future[Struct | None] | None = None
+        context = copy_context()  # the request's id, for what is logged there
         try:
             while True:
-                running = loop.run_in_executor(self._stream_executor, next, values, None)
+                running = loop.run_in_executor(self._stream_executor, context.run, _next, values)
                 value = await _or_cancel(running, work)
                 if value is None:
                     return
@@ -99,6 +101,10 @@ def _reporter(
         return None
     heard = caller.on_progress
     return lambda done, total, unit: void(loop.call_soon_threadsafe(heard, done, total, unit))
+
+
+def _next(values: Iterator[Struct]) -> Struct | None:
+    return next(values, None)
 
 
 def void(_: object) -> None:

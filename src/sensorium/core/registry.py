@@ -1,13 +1,16 @@
 """The operations by name; the modules that declare them are imported when first asked for."""
 
+import logging
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 
-from sensorium.core.errors import NotFoundError
+from sensorium.core.errors import NotFoundError, UnavailableError
 from sensorium.core.loading import load
 from sensorium.core.operation import NAME, Operation
 
+log = logging.getLogger("sensorium.registry")
 PLUGINS = "sensorium.capabilities"
 """The entry-point group in which a package names its modules of operations."""
 
@@ -46,7 +49,8 @@ class Registry:
     def __iter__(self) -> Iterator[Operation]:
         """Every operation, by name; imports every module that is not imported yet."""
         for noun in sorted(self._modules.keys() - self._loaded):
-            self._load(noun)
+            with suppress(UnavailableError):
+                self._load(noun)
         yield from (self._operations[name] for name in sorted(self._operations))
 
     def loaded(self) -> list[Operation]:
@@ -76,6 +80,20 @@ class Registry:
         self._modules.update((point.name, point.module) for point in found)
         return [point.name for point in found]
 
+    @property
+    def nouns(self) -> frozenset[str]:
+        """The nouns whose modules are known, imported or not."""
+        return frozenset(self._modules)
+
     def _load(self, noun: str) -> None:
-        self.add(import_module(self._modules[noun]))
+        """Import a noun's module.
+
+        Raises:
+            UnavailableError: it cannot be imported; the log says why.
+        """
+        try:
+            self.add(import_module(self._modules[noun]))
+        except Exception:
+            log.exception("the operations of %s cannot be loaded", noun)
+            raise UnavailableError(f"the operations of {noun} cannot be loaded here") from None
         self._loaded.add(noun)

@@ -113,3 +113,4 @@ def _serve_stream(
         incoming = map(_unpack_item, channel.incoming())
     for item in compute_stream(operation, payload, incoming, work, max_bytes):
         channel.send(msgspec.json.encode(item))
+        work.check()

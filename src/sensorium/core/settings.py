@@ -62,6 +62,9 @@ def load(
     Raises:
         InvalidInputError: a value that does not fit, or a name in the file that is none.
     """
+    known = {field.name for kind in sections.values() for field in struct_fields(kind)}
+    for name in sorted((flags or {}).keys() - known):
+        raise InvalidInputError(f"there is no option --{name.replace('_', '-')}")
     directory = directory or Path.cwd()
     environment = dict(environ if environ is not None else os.environ)
     sources = _Sources(

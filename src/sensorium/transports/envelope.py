@@ -10,6 +10,8 @@ and back `{"id": 1, "data": {…}}`, or `{"id": 1, "chunk": {…}}` … `{"id": 
 """
 
 import asyncio
+import logging
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -38,7 +40,10 @@ MAX_WAITING_BYTES = 64 << 20
 """Items that may wait, all calls of a connection together. The reader never waits for a slow call,
 because the messages behind it may be for others, or cancel this one; so a sender that is so far
 ahead is refused instead."""
+ITEM_BYTES = 128
+"""What an item costs beside its own bytes."""
 REMEMBERED = 1024
+log = logging.getLogger("sensorium.envelope")
 
 CallId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[str, Meta(max_length=128)]
 
@@ -87,13 +92,13 @@ class _Call:
     """Why it was stopped, where its caller still listens."""
 
     def put(self, item: bytes) -> None:
-        self.waiting_bytes += len(item)
+        self.waiting_bytes += len(item) + ITEM_BYTES
         self.items.put_nowait(item)
 
     async def taken(self) -> AsyncIterator[Encoded | None]:
         """The items, as they are taken; None for a sign of life."""
         while (item := await self.items.get()) is not None:
-            self.waiting_bytes -= len(item)
+            self.waiting_bytes -= len(item) + ITEM_BYTES
             yield None if item == b"null" else Encoded(item)
 
     def stop(self, why: SensoriumError | None) -> None:
@@ -106,17 +111,24 @@ Send = Callable[[bytes], Awaitable[None]]
 
 
 class Conversation:
-    """One connection's calls. `send` writes one message and may wait while the client is slow."""
+    """One connection's calls.
 
-    def __init__(self, dispatcher: Dispatcher, principal: Principal, door: str, send: Send) -> None:
+    `identify` says whose they are: anew for each, because a key may be revoked while the
+    connection lasts. `send` writes one message and may wait while the client is slow.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, identify: Callable[[], Principal], door: str, send: Send
+    ) -> None:
         self._dispatcher = dispatcher
-        self._principal = principal
+        self._identify = identify
         self._door = door
         self._send = send
         self._calls: dict[CallId, _Call] = {}
+        self._live: set[asyncio.Task[None]] = set()
+        """What still has something to say, were it only its last answer."""
         self._decoder = msgspec.json.Decoder(Incoming)
         self._ended: deque[CallId] = deque(maxlen=REMEMBERED)
-        self._count = 0
         self._finishing = False
 
     async def hear(self, message: bytes | str) -> None:
@@ -147,19 +159,21 @@ class Conversation:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _tasks(self) -> "list[asyncio.Task[None]]":
-        return [call.task for call in self._calls.values() if call.task is not None]
+        return list(self._live)
 
     async def _begin(self, incoming: Incoming, name: str) -> None:
         if incoming.id in self._calls:
             raise ConflictError("a call with this id is still running on this connection")
         if self._finishing:
             raise UnavailableError("the server is stopping; connect again in a moment")
-        if len(self._calls) >= MAX_CALLS:
+        if len(self._live) >= MAX_CALLS:
             raise OverloadedError(
                 f"one connection may have {MAX_CALLS} calls in flight", retry_after_s=1.0
             )
         call = self._calls[incoming.id] = _Call()
         call.task = asyncio.create_task(self._run(call, incoming, name))
+        self._live.add(call.task)
+        call.task.add_done_callback(self._live.discard)
         await asyncio.sleep(0)  # a task that is cancelled before it began would never answer
 
     def _continue(self, incoming: Incoming) -> None:
@@ -185,10 +199,8 @@ class Conversation:
             call.put(item)
 
     async def _run(self, call: _Call, incoming: Incoming, name: str) -> None:
-        self._count += 1
         caller = Caller(
-            self._principal,
-            request_id=f"{id(self):x}-{self._count}",
+            request_id=os.urandom(8).hex(),
             door=self._door,
             deadline_s=incoming.deadline_s,
             priority=Priority(incoming.priority),
@@ -196,9 +208,13 @@ class Conversation:
         )
         payload = Encoded(bytes(incoming.data))
         try:
+            caller.principal = self._identify()
             last = await self._serve(call, incoming.id, name, payload, caller)
         except SensoriumError as error:
             last = Outgoing(incoming.id, error=error.body())
+        except Exception:
+            log.exception("a call failed")
+            last = Outgoing(incoming.id, error=SensoriumError().body())
         except asyncio.CancelledError:
             if call.ending is None:
                 raise

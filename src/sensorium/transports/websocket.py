@@ -4,18 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from sensorium.core.dispatch import Dispatcher
-from sensorium.core.errors import CancelledCallError, SensoriumError, UnavailableError
+from sensorium.core.dispatch import Dispatcher, Principal
+from sensorium.core.errors import SensoriumError, UnavailableError
 from sensorium.transports.envelope import Conversation
 
 DRAIN = "websocket.drain"
 """Beside ASGI's own messages: begin nothing new, and close when what runs has ended."""
 POLICY_VIOLATION = 1008
 RESTART = 1012
-SLOW_S = 30.0
-"""A client that has not read for this long is let go."""
 
 Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 
 class WebSocketDoor:
@@ -28,16 +29,15 @@ class WebSocketDoor:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
 
-    async def __call__(
-        self,
-        scope: MutableMapping[str, Any],
-        receive: Callable[[], Awaitable[Message]],
-        send: Callable[[Message], Awaitable[None]],
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection (ASGI)."""
+        if scope["type"] == "http":
+            await _ask_for_upgrade(send)
+            return
         await receive()  # websocket.connect
+        credential = _credential(scope)
         try:
-            principal = self._dispatcher.identify(_credential(scope))
+            self._dispatcher.identify(credential)
         except SensoriumError:
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
@@ -45,47 +45,48 @@ class WebSocketDoor:
         await send({"type": "websocket.accept", "subprotocol": ours})
         lock = asyncio.Lock()
 
-        owner = asyncio.current_task()
-        assert owner is not None
-        stuck = False
-
         async def write(message: bytes) -> None:
-            nonlocal stuck
-            try:
-                async with lock, asyncio.timeout(SLOW_S):
-                    await send({"type": "websocket.send", "text": message.decode()})
-            except TimeoutError:
-                stuck = True
-                owner.cancel()
-                raise CancelledCallError("the client does not read") from None
+            async with lock:  # the protocol ends the connection of a client that does not read
+                await send({"type": "websocket.send", "text": message.decode()})
 
-        conversation = Conversation(self._dispatcher, principal, "websocket", write)
+        def identify() -> Principal:
+            return self._dispatcher.identify(credential)
 
-        async def drain() -> None:
-            await conversation.finish()
-            await send({"type": "websocket.close", "code": RESTART})
-
-        draining: asyncio.Task[None] | None = None
-        try:
-            while (message := await receive())["type"] != "websocket.disconnect":
-                if message["type"] == DRAIN:
-                    draining = asyncio.create_task(drain())
-                else:
-                    await conversation.hear(message.get("text") or message.get("bytes") or b"")
-        except asyncio.CancelledError:  # by `write`, or by a stop that can wait no longer
-            if draining is not None:
-                draining.cancel()
-            if stuck:
-                return
-            await conversation.close(UnavailableError("the server is stopping"))
-            await send({"type": "websocket.close", "code": RESTART})
-        finally:
-            if draining is not None:
-                draining.cancel()
-            await conversation.close()
+        await _converse(Conversation(self._dispatcher, identify, "websocket", write), receive, send)
 
 
-def _credential(scope: MutableMapping[str, Any]) -> str | None:
+async def _converse(conversation: Conversation, receive: Receive, send: Send) -> None:
+    """Hear what comes until the client leaves, or the server has to."""
+
+    async def drain() -> None:
+        await conversation.finish()
+        await send({"type": "websocket.close", "code": RESTART})
+
+    draining: asyncio.Task[None] | None = None
+    try:
+        while (message := await receive())["type"] != "websocket.disconnect":
+            if message["type"] == DRAIN:
+                draining = asyncio.create_task(drain())
+            else:
+                await conversation.hear(message.get("text") or message.get("bytes") or b"")
+    except asyncio.CancelledError:  # only a stop that can wait no longer cancels a connection
+        if draining is not None:
+            draining.cancel()
+        await conversation.close(UnavailableError("the server is stopping"))
+        await send({"type": "websocket.close", "code": RESTART})
+    finally:
+        if draining is not None:
+            draining.cancel()
+        await conversation.close()
+
+
+async def _ask_for_upgrade(send: Send) -> None:
+    headers = [(b"upgrade", b"websocket"), (b"connection", b"upgrade"), (b"content-length", b"0")]
+    await send({"type": "http.response.start", "status": 426, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _credential(scope: Scope) -> str | None:
     headers = dict(scope["headers"])
     scheme, _, token = headers.get(b"authorization", b"").decode("latin-1").partition(" ")
     if scheme.lower() == "bearer" and token:

@@ -73,7 +73,8 @@ class Call:
 
     def send(self, body: bytes) -> None:
         """Send the answer, or one item of it; waits while the other end is slow."""
-        self.credit.acquire()
+        if not self._cancelled:  # `cancel` wakes one that waits, and none waits after it
+            self.credit.acquire()
         if not self._cancelled:
             self._wire.send(Frame.ANSWER, self._number, body)
 

@@ -12,7 +12,8 @@ from typing import Final, cast
 from sensorium.workers.frames import CREDIT, PIECE, Frame, Parser, pack
 
 CANCEL_GRACE_S: Final = 0.2
-"""How long a cancelled call may go on before its worker is killed."""
+"""How long a cancelled call may go on before its worker is killed: for each call that shares the
+worker, because they share its interpreter too."""
 
 
 class WorkerDiedError(Exception):
@@ -124,7 +125,8 @@ class Worker(asyncio.Protocol):
         """Start a process that serves calls with `handler` (`module:function`)."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        command = [sys.executable, "-m", "sensorium.workers.child"]
+        # -P: nothing is imported from whatever folder the server was started in.
+        command = [sys.executable, "-P", "-m", "sensorium.workers.child"]
         process = subprocess.Popen(  # noqa: ASYNC220 - a fork and exec of about a millisecond
             [*command, str(theirs.fileno()), handler, str(slots)],
             pass_fds=[theirs.fileno()],
@@ -166,7 +168,8 @@ class Worker(asyncio.Protocol):
         if self._transport is None or self.exited.done():
             return
         self._transport.write(pack(Frame.CANCEL, number))
-        asyncio.get_running_loop().call_later(CANCEL_GRACE_S, self._kill_if_still, number)
+        grace_s = CANCEL_GRACE_S * max(1, len(self.calls))
+        asyncio.get_running_loop().call_later(grace_s, self._kill_if_still, number)
 
     def ping(self) -> None:
         """Ask for a sign of life; `last_heard` tells when one came."""
@@ -174,8 +177,9 @@ class Worker(asyncio.Protocol):
             self._transport.write(pack(Frame.PING))
 
     def kill(self) -> None:
-        """End the process at once."""
+        """End the process at once; it takes no call from now on."""
         self._process.kill()
+        self._set_exited()
 
     def close(self) -> None:
         """Let the process end by itself: it does when its socket closes."""
@@ -209,9 +213,7 @@ class Worker(asyncio.Protocol):
         """The process is gone, or on its way."""
         del exc
         self._writable.set()
-        self._process.kill()
-        if not self.exited.done():
-            self.exited.set_result(None)
+        self.kill()
         for call in self.calls.values():
             call.finish(WorkerDiedError())
         self.calls.clear()
@@ -219,6 +221,10 @@ class Worker(asyncio.Protocol):
     def reap(self) -> int:
         """Collect the process, which has been killed; returns its exit status."""
         return self._process.wait()
+
+    def _set_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
 
     def _kill_if_still(self, number: int) -> None:
         if number in self.calls:

@@ -28,6 +28,7 @@ Headers = list[tuple[bytes, bytes]]
 JSON = b"application/json"
 SMALL = 64 << 10
 MAX_FIELDS = 100
+MAX_KEY = 256
 _REQUEST_ID = re.compile(rb"[\w.:-]{1,128}")
 
 
@@ -81,7 +82,7 @@ class Exchange:
         """Who calls and how, as the headers say.
 
         Raises:
-            InvalidInputError: X-Priority or X-Deadline-S makes no sense.
+            InvalidInputError: X-Priority, X-Deadline-S or Idempotency-Key makes no sense.
         """
         caller = Caller(principal, self.request_id, "http")
         headers = self.headers
@@ -91,8 +92,10 @@ class Exchange:
             caller.deadline_s = _seconds(self.header(b"x-deadline-s"))
         if b"traceparent" in headers:
             caller.trace_parent = self.header(b"traceparent")[:128]
-        if b"idempotency-key" in headers:
-            caller.idempotency_key = self.header(b"idempotency-key")[:256]
+        if key := self.header(b"idempotency-key"):
+            if len(key) > MAX_KEY:
+                raise InvalidInputError(f"an idempotency key has at most {MAX_KEY} characters")
+            caller.idempotency_key = key
         return caller
 
     def fields(self) -> dict[str, str]:
@@ -185,20 +188,8 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, body: bytes, *, more: bool) -> None:
-        """Send bytes of the body; gives up on a client that does not read.
-
-        Raises:
-            ClientGoneError: it has not read for too long.
-        """
-        message = {"type": "http.response.body", "body": body, "more_body": more}
-        if not more:
-            await self._send(message)
-            return
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._send(message)
-        except TimeoutError:
-            raise ClientGoneError from None
+        """Send bytes of the body; waits while the client is slow to read."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def answer(
         self, status: int, media_type: bytes, body: bytes, headers: Headers | None = None

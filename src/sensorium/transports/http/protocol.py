@@ -1,22 +1,22 @@
 """uvicorn's HTTP/1.1 protocol, with limits on how long a request's head may take and be."""
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from sensorium.transports.http.unread import Unread
 
 MAX_HEAD = 64 << 10
 """The most bytes that a request line and its headers may have."""
 
 
-class GuardedProtocol(HttpToolsProtocol):
+class GuardedProtocol(Unread, HttpToolsProtocol):
     """Closes a connection whose request line and headers are not there in time, or too long.
 
     Without it, a client that sends a byte now and then holds its connection for ever, and one
     whose headers do not end fills the memory.
     """
-
-    timeout_s: ClassVar[float] = 30.0
 
     _guard: asyncio.TimerHandle | None = None
     _head_pending = False

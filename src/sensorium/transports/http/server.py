@@ -13,10 +13,12 @@ from sensorium.core.errors import UnavailableError
 from sensorium.core.loading import load
 from sensorium.transports.http.protocol import GuardedProtocol
 from sensorium.transports.http.settings import HttpSettings
+from sensorium.transports.http.unread import Unread
 
 BACKLOG = 2048
 ENDING_S = 1.0
-MAX_MESSAGE = 64 << 20
+MAX_MESSAGE = 4 << 20
+"""A WebSocket message is decoded on the event loop; what is larger goes over HTTP."""
 
 
 def listen(settings: HttpSettings) -> socket.socket:
@@ -56,12 +58,13 @@ async def serve(
     Raises:
         UnavailableError: the certificate or its key cannot be used.
     """
-    GuardedProtocol.timeout_s = settings.request_timeout_s
+    Unread.timeout_s = settings.request_timeout_s
     config = uvicorn.Config(
         app,
         http=GuardedProtocol,
         ws=cast(Any, _late_websocket),
         ws_max_size=MAX_MESSAGE,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -4,8 +4,10 @@ from typing import Any, cast
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from sensorium.transports.http.unread import Unread
 
-class DrainingProtocol(WebSocketsSansIOProtocol):
+
+class DrainingProtocol(Unread, WebSocketsSansIOProtocol):
     """Where the original closes the connection at once, this one lets its application do it."""
 
     def shutdown(self) -> None:

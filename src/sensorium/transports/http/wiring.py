@@ -1,5 +1,6 @@
 """The HTTP door, put together."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,9 +24,14 @@ def build(
 ) -> Any:
     """The ASGI application that serves a dispatcher; `mounted` are other doors, by path."""
 
+    documents: dict[frozenset[str], bytes] = {}
+
     async def openapi(exchange: Exchange) -> None:
-        document: bytes = load("sensorium.transports.http.openapi:document")(dispatcher.registry)
-        await exchange.answer(200, JSON, document)
+        nouns = dispatcher.registry.nouns  # a plugin that is found later brings another document
+        if nouns not in documents:
+            make = load("sensorium.transports.http.openapi:document")
+            documents[nouns] = await asyncio.to_thread(make, dispatcher.registry)
+        await exchange.answer(200, JSON, documents[nouns])
 
     async def metrics(exchange: Exchange) -> None:
         body, media_type = load("sensorium.transports.http.metrics:scrape")(telemetry)
