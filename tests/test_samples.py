@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from benchmarks.recorded import labels
 
 ROOT = Path(__file__).parent.parent

@@ -76,3 +76,10 @@ def test_a_missing_library_names_the_command_that_brings_it(
     monkeypatch.delitem(sys.modules, "sensorium.core.tracing", raising=False)
     with pytest.raises(UnavailableError, match=r"pip install 'sensorium\[otel\]'"):
         load("sensorium.core.tracing:OpenTelemetryTracer")
+
+
+def test_a_broken_plugin_breaks_only_itself() -> None:
+    registry = Registry({"broken": "no.such.module", "testing": "sensorium_testing"})
+    assert {each.name.partition(".")[0] for each in registry} == {"testing"}
+    with pytest.raises(UnavailableError, match="broken cannot be loaded"):
+        registry.get("broken.anything")

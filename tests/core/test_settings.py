@@ -86,3 +86,8 @@ def test_names_are_unique_over_all_sections() -> None:
 
 def test_every_setting_says_what_it_is() -> None:
     assert all(each.description for each in load_settings(environ={}).account)
+
+
+def test_a_flag_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="no option --prot"):
+        load(SECTIONS, flags={"prot": "9000"}, environ={}, directory=tmp_path)

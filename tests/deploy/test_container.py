@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+
 from tests.conftest import missing
 from tests.servers import ROOT
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 import zstandard
+
 from tests.servers import Server, serving
 
 

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.servers import ROOT, serving
 
@@ -12,10 +13,10 @@ from tests.servers import ROOT, serving
 def make_certificate(folder: Path) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 that signs itself, and its key."""
     certificate, key = folder / "cert.pem", folder / "key.pem"
+    request = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=127.0.0.1"
+    name = ["-addext", "subjectAltName=IP:127.0.0.1"]
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-        + ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", str(key), "-out", str(certificate)],
+        [*request.split(), *name, "-keyout", str(key), "-out", str(certificate)],
         check=True,
         capture_output=True,
     )
@@ -42,8 +43,8 @@ def test_it_serves_https_and_its_own_health_check_follows(tmp_path: Path) -> Non
 def test_a_certificate_that_is_none_stops_the_start(tmp_path: Path) -> None:
     nonsense = tmp_path / "nonsense.pem"
     nonsense.write_text("nonsense")
-    try:
-        with serving("--tls-certificate", str(nonsense), ready=False):
-            raise AssertionError("it started")
-    except RuntimeError as error:
-        assert "the TLS certificate cannot be used" in str(error)
+    with (
+        pytest.raises(RuntimeError, match="the TLS certificate cannot be used"),
+        serving("--tls-certificate", str(nonsense), ready=False),
+    ):
+        pytest.fail("it started")

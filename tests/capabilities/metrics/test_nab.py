@@ -1,6 +1,7 @@
 """The benchmark's scoring by hand, and the score that the shipped settings reach."""
 
 import pytest
+
 from benchmarks.forecast import cases, mase, ours
 from benchmarks.nab import CORPUS, by_method, total
 from benchmarks.nab_scoring import (
