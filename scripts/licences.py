@@ -1,6 +1,6 @@
 """The licence of each package that Sensorium is installed with; fails for one that does not fit.
 
-    python scripts/licences.py requirements/base.lock
+python scripts/licences.py requirements/base.lock
 """
 
 import re

@@ -117,6 +117,13 @@ def test_a_bare_traceback_is_known_by_its_exception(clustered: Clusterer) -> Non
     assert (first.template, first.records) == ("ValueError: bad thing", 1)
 
 
+def test_a_traceback_belongs_to_the_line_that_announces_it(clustered: Clusterer) -> None:
+    trace = ["Traceback (most recent call last):", '  File "a.py", line 3, in f', "KeyError: 'x'"]
+    answer = clustered(["all is well", "Unhandled error in GET", *trace, "all is well"])
+    assert answer.assignments == [1, 0, 0, 0, 0, 1]
+    assert answer.clusters[0].template == "Unhandled error in GET"
+
+
 def test_structured_lines_are_read(clustered: Clusterer) -> None:
     lines = [
         json.dumps({"time": "2024-05-01T12:00:00Z", "level": "error", "msg": f"job {n} failed"})

@@ -5,7 +5,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensorium.capabilities.logs.merging import merge, tokenise
+from sensorium.capabilities.logs.masking import seamed, tokens_of
+from sensorium.capabilities.logs.merging import merge
 from sensorium.capabilities.logs.operations import cluster
 from sensorium.capabilities.logs.redaction import redact
 from sensorium.capabilities.logs.schema import ClusterRequest, ClusterResponse
@@ -70,7 +71,7 @@ def test_saying_everything_twice_only_doubles_counts(lines: list[str]) -> None:
 @given(st.lists(st.lists(WORDS, min_size=1, max_size=6).map(" ".join), max_size=60))
 @settings(max_examples=60, deadline=None)
 def test_a_pattern_fits_every_key_that_it_stands_for(keys: list[str]) -> None:
-    signatures = {tokenise(key) for key in keys}
+    signatures = {tokens_of(seamed(key)) for key in keys}
     for tokens, pattern in merge(signatures).items():
         assert len(tokens) == len(pattern)
         assert all(p in (t, "\x01") for t, p in zip(tokens, pattern, strict=True))

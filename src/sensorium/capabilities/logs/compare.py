@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sensorium.capabilities.logs.engine import Group, Reading, examples_of, group, read
+from sensorium.capabilities.logs.engine import (
+    Group,
+    Reading,
+    examples_of,
+    group,
+    read,
+    without_collection,
+)
 from sensorium.capabilities.logs.labels import is_trouble, label_of, rank, severity_of, theme_of
 from sensorium.capabilities.logs.rates import (
     STRETCHES,
@@ -98,6 +105,11 @@ def compare(request: CompareRequest, context: WorkContext) -> CompareResponse:
     Raises:
         CancelledCallError, DeadlineExceededError: see `WorkContext.check`.
     """
+    with without_collection():
+        return _compare(request, context)
+
+
+def _compare(request: CompareRequest, context: WorkContext) -> CompareResponse:
     before, after = len(request.before), len(request.after)
     lines = [*request.before, *request.after]
     reading = read(lines, strip_headers=request.strip_headers == "auto", context=context)

@@ -1,7 +1,9 @@
 """`logs.cluster`: lines in, patterns with labels out."""
 
+import gc
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from heapq import nsmallest
 
@@ -13,11 +15,12 @@ from sensorium.capabilities.logs.labels import (
     theme_of,
     worst,
 )
+from sensorium.capabilities.logs.pacing import Check, paced, release
 from sensorium.capabilities.logs.patterns import Pattern, find_patterns
 from sensorium.capabilities.logs.records import (
-    Entry,
     Joined,
     LineTable,
+    Nature,
     header_share,
     join,
 )
@@ -32,7 +35,7 @@ from sensorium.capabilities.logs.schema import (
 from sensorium.core.loading import load
 from sensorium.core.operation import WorkContext
 
-COUNT_BLOCK = 200_000
+COUNT_BLOCK = 50_000
 BLOCK = 1_000
 """Lines between two looks at whether the answer is still wanted: about 5 ms of work."""
 
@@ -41,14 +44,19 @@ BLOCK = 1_000
 class Reading:
     """Lines as numbers of their kinds: `joined.records[i]` is the kind of the record of line i."""
 
-    entries: list[Entry]
+    keys: list[str]
+    natures: list[Nature]
     joined: Joined
     share: float
 
 
 @dataclass(slots=True)
 class Group:
-    """What is known of one pattern's lines; `samples` are indexes of lines of its kinds."""
+    """What is known of one pattern's lines; `samples` holds the first line of each of its kinds.
+
+    Dictionaries of numbers and texts, because the garbage collector need not walk them: a call may
+    have hundreds of thousands of groups.
+    """
 
     pattern: Pattern
     first: int
@@ -56,19 +64,38 @@ class Group:
     count: int = 0
     records: int = 0
     stamped: bool = False
-    levels: Counter[str] = field(default_factory=Counter)
-    templates: Counter[str] = field(default_factory=Counter)
-    samples: list[int] = field(default_factory=list)
+    levels: dict[str, int] = field(default_factory=dict)
+    templates: dict[str, int] = field(default_factory=dict)
+    samples: dict[int, None] = field(default_factory=dict)
 
-    def add(self, entry: Entry, count: int, records: int, first: int, last: int) -> None:
+    def add(
+        self, template: str, nature: Nature, count: int, records: int, first: int, last: int
+    ) -> None:
         """Take in the lines of one kind: `count` of them, between `first` and `last`."""
         self.count += count
         self.records += records
         self.first = min(self.first, first)
         self.last = max(self.last, last)
-        self.stamped = self.stamped or entry.stamped
-        self.levels[entry.level] += count
-        self.samples.append(first)
+        self.stamped = self.stamped or nature.stamped
+        self.levels[nature.level] = self.levels.get(nature.level, 0) + count
+        self.templates[template] = self.templates.get(template, 0) + count
+        self.samples[first] = None
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """A stretch without garbage collection.
+
+    Nothing here refers to itself in a circle, and walking millions of texts again and again to find
+    that out would take a third of the time, in pauses of half a second.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def read(lines: Sequence[str], *, strip_headers: bool, context: WorkContext) -> Reading:
@@ -79,8 +106,9 @@ def read(lines: Sequence[str], *, strip_headers: bool, context: WorkContext) -> 
         context.check()
         context.progress(start, len(lines), "lines")
         numbers += table.add(lines[start : start + BLOCK])
-    share = header_share(numbers, table.entries)
-    return Reading(table.entries, join(numbers, table.entries, share, context.check), share)
+    share = header_share(numbers, table.natures)
+    joined = join(numbers, table, share, context.check)
+    return Reading(table.keys, table.natures, joined, share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +125,15 @@ def extent(records: Sequence[int], context: WorkContext) -> Extent:
     counts: Counter[int] = Counter()
     first: dict[int, int] = {}
     last: dict[int, int] = {}
-    for start in range(0, len(records), COUNT_BLOCK):
-        context.check()
+    starts = range(0, len(records), COUNT_BLOCK)
+    for start in paced(starts, context.check, 1):
         block = records[start : start + COUNT_BLOCK]
         counts.update(block)
-        places = range(start, start + len(block))
-        last.update(zip(block, places, strict=True))
-        # Backwards, so that the earliest place of a kind is the one that stays.
-        found = dict(zip(reversed(block), reversed(places), strict=True))
-        found.update(first)
-        first = found
+        last.update(zip(block, range(start, start + len(block)), strict=True))
+    # Backwards, so that the earliest place of a kind is the one that stays.
+    for start in paced(reversed(starts), context.check, 1):
+        block = records[start : start + COUNT_BLOCK]
+        first.update(zip(reversed(block), reversed(range(start, start + len(block))), strict=True))
     return Extent(counts, first, last)
 
 
@@ -114,22 +141,24 @@ def group(reading: Reading, context: WorkContext) -> tuple[list[Group], dict[int
     """The patterns of what was read, the largest first; and the pattern of each kind."""
     counted = extent(reading.joined.records, context)
     counts, first, last = counted.counts, counted.first, counted.last
-    keys = {reading.entries[kind].key for kind in counts}
+    keys = set(map(reading.keys.__getitem__, counts))
     patterns = find_patterns(keys, context.check)
     by_id: dict[str, Group] = {}
     of_kind: dict[int, Group] = {}
-    for index, (kind, count) in enumerate(counts.items()):
-        if index % BLOCK == 0:
-            context.check()
-        entry = reading.entries[kind]
-        pattern = patterns[entry.key]
+    for kind, count in paced(counts.items(), context.check):
+        pattern = patterns[reading.keys[kind]]
         found = by_id.get(pattern.id)
         if found is None:
             found = by_id[pattern.id] = Group(pattern, first[kind], last[kind])
-        found.add(entry, count, reading.joined.heads[kind], first[kind], last[kind])
-        found.templates[pattern.template] += count
+        nature, heads = reading.natures[kind], reading.joined.heads[kind]
+        found.add(pattern.template, nature, count, heads, first[kind], last[kind])
         of_kind[kind] = found
-    return sorted(by_id.values(), key=lambda found: (-found.count, found.first)), of_kind
+    # By one number: a sort of half a million tuples would be one long step.
+    span = len(reading.joined.records)
+    order = {found.first - found.count * span: found for found in by_id.values()}
+    groups = [order[number] for number in sorted(order)]
+    release(context.check, patterns, order, by_id, first, last, counts)
+    return groups, of_kind
 
 
 def examples_of(
@@ -189,11 +218,18 @@ def summarise(clusters: Sequence[Cluster], total: int) -> list[ThemeSummary]:
     return sorted(summaries, key=lambda summary: (-summary.count, summary.name))
 
 
-def assign(records: Sequence[int], of_kind: dict[int, Group], shown: Sequence[Group]) -> list[int]:
+def assign(
+    records: Sequence[int], of_kind: dict[int, Group], shown: Sequence[Group], check: Check
+) -> list[int]:
     """For each line the place of its group among those shown, or -1."""
     place = {found.pattern.id: index for index, found in enumerate(shown)}
-    of_record = {kind: place.get(found.pattern.id, -1) for kind, found in of_kind.items()}
-    return list(map(of_record.__getitem__, records))
+    of_record = {
+        kind: place.get(found.pattern.id, -1) for kind, found in paced(of_kind.items(), check)
+    }
+    check()
+    assignments = list(map(of_record.__getitem__, records))
+    release(check, of_record)
+    return assignments
 
 
 def answer(
@@ -211,9 +247,12 @@ def answer(
             context.check()
         clusters.append(describe(found, request))
     records = reading.joined.records
+    assignments = None
+    if request.include_assignments:
+        assignments = assign(records, of_kind, shown, context.check)
     return ClusterResponse(
         clusters=clusters,
-        assignments=assign(records, of_kind, shown) if request.include_assignments else None,
+        assignments=assignments,
         themes=summarise(clusters, len(request.lines)),
         other=Other(clusters=len(left_out), count=sum(found.count for found in left_out)),
         line_count=len(request.lines),
@@ -230,6 +269,11 @@ def cluster(request: ClusterRequest, context: WorkContext) -> ClusterResponse:
     if request.method == "kmeans":
         by_vectors = load("sensorium.capabilities.logs.kmeans:cluster")
         return by_vectors(request, context)  # type: ignore[no-any-return]
-    reading = read(request.lines, strip_headers=request.strip_headers == "auto", context=context)
-    groups, of_kind = group(reading, context)
-    return answer(request, reading, groups, of_kind, context)
+    with without_collection():
+        reading = read(
+            request.lines, strip_headers=request.strip_headers == "auto", context=context
+        )
+        groups, of_kind = group(reading, context)
+        response = answer(request, reading, groups, of_kind, context)
+        release(context.check, groups, of_kind, reading.keys)
+        return response

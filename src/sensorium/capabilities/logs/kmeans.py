@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorium.capabilities.logs.engine import Group, Reading, answer, extent, read
-from sensorium.capabilities.logs.masking import WILDCARD
+from sensorium.capabilities.logs.masking import WILDCARD, spelled
 from sensorium.capabilities.logs.patterns import SHOWN, Pattern, canonical, pattern_id
 from sensorium.capabilities.logs.schema import ClusterRequest, ClusterResponse
 from sensorium.core.operation import WorkContext
@@ -103,7 +103,7 @@ def _group_kinds(
     counted = extent(reading.joined.records, context)
     kinds_of: dict[str, list[int]] = defaultdict(list)
     for kind in counted.counts:
-        kinds_of[canonical(reading.entries[kind].key)].append(kind)
+        kinds_of[spelled(canonical(reading.keys[kind]))].append(kind)
     weight = {text: sum(counted.counts[k] for k in kinds) for text, kinds in kinds_of.items()}
     texts = sorted(kinds_of, key=lambda text: (-weight[text], text))
     fitted = vectorise(texts[:FITTED])
@@ -123,10 +123,10 @@ def _group_kinds(
                 pattern = Pattern(pattern_id(("kmeans", text)), template)
                 groups[place] = Group(pattern, first, last)
             found = groups[place]
-            found.templates[template] += weight[text]
             for kind in kinds:
                 found.add(
-                    reading.entries[kind],
+                    template,
+                    reading.natures[kind],
                     counted.counts[kind],
                     reading.joined.heads[kind],
                     counted.first[kind],

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from sensorium.capabilities.logs import themes
+from sensorium.capabilities.logs import severities, themes
 from sensorium.capabilities.logs.schema import SEVERITIES, Severity
 
 ENOUGH_VOTES = 1.5
@@ -67,8 +67,8 @@ def severity_of(templates: Mapping[str, int], levels: Mapping[str, int]) -> Seve
     """
     known: Counter[Severity] = Counter()
     for level, lines in levels.items():
-        if level in themes.LEVELS:
-            known[themes.LEVELS[level]] += lines
+        if level in severities.LEVELS:
+            known[severities.LEVELS[level]] += lines
     if not known:
         for template, lines in templates.items():
             known[_severity_of_words(template)] += lines
@@ -78,17 +78,17 @@ def severity_of(templates: Mapping[str, int], levels: Mapping[str, int]) -> Seve
 @lru_cache(maxsize=4_096)
 def _severity_of_words(template: str) -> Severity:
     lowered = template.lower()
-    for harmless in themes.HARMLESS:
+    for harmless in severities.HARMLESS:
         lowered = lowered.replace(harmless, "")
     words = set(re.findall(r"[a-z']+", lowered)) | set(words_of(template)) - set(
         re.findall(r"[a-z']+", template.lower())
     )
     found: list[Severity] = ["info"]
-    found += [severity for phrase, severity in themes.BAD_PHRASES if phrase in lowered]
+    found += [severity for phrase, severity in severities.BAD_PHRASES if phrase in lowered]
     for severity, vocabulary in (
-        ("critical", themes.CRITICAL),
-        ("error", themes.ERROR),
-        ("warning", themes.WARNING),
+        ("critical", severities.CRITICAL),
+        ("error", severities.ERROR),
+        ("warning", severities.WARNING),
     ):
         if words & vocabulary:
             found.append(severity)  # type: ignore[arg-type]

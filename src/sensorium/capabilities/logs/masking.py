@@ -1,15 +1,23 @@
-"""Which parts of a log line vary by nature: numbers, ids, addresses, paths, quantities.
+"""Which parts of a log line vary by nature: numbers, ids, addresses, paths, quantities, values.
 
 One set of shapes serves every system; no shape names a product's vocabulary. The work is
 ordered by how often text repeats: digits are flattened on whole blocks of lines, words are
 masked once per distinct word, and patterns that span words run once per distinct line.
+
+A key is a line's masked words with blanks between them. Within a word, `SEAM` stands between its
+tokens (words proper, runs of punctuation), so that a key falls into tokens by plain splitting.
 """
 
 import re
 from collections.abc import Sequence
 
+from sensorium.core.loading import load
+
 WILDCARD = "\x01"
 """Stands for a varying part inside keys; input cannot hold it: control bytes become blanks."""
+
+SEAM = "\x02"
+"""Stands between the tokens of one word inside keys."""
 
 MAX_LINE_CHARS = 4_096
 """What follows is left out of keys: patterns lie at the front of a line, payloads at its end."""
@@ -20,8 +28,8 @@ MAX_WORD_CHARS = 80
 SHORTEST_HEX = 8
 """So many letters a-f in a row are a number, not a word."""
 
-LONGEST_NAME = 14
-"""A longer run of letters and digits is an id or a credential, not a numbered name."""
+LARGE = 50_000
+"""Text of so many bytes is worth the time that loading numpy takes once."""
 
 WORD_CACHE_SIZE = 100_000
 MAX_CACHED_CHARS = 2 * MAX_WORD_CHARS
@@ -31,54 +39,53 @@ _FLATTEN = bytes(
     for byte in range(256)
 )
 
-_DELIMITERS = re.compile(r"""([()\[\]{}<>"'`=,;|]+)""")
-_EDGES = "-+*#.:!?&~_@$%^\\"
-_NUMERIC = "0.:,/-_+"
+_DELIMITERS = re.compile(r"""((?:[()\[\]{}<>"`=,;|]|(?<![^\W_])'|'(?![^\W_]))+)""")
+_ANY_MARK = re.compile(r"""[()\[\]{}<>"'`=,;|]""")
+_ENDS = ".:!?"
+_EDGES = "-+*#.:!?&~_@$%^\\/"
 
 _URL = re.compile(r"""[A-Za-z][A-Za-z0+.-]{1,20}://[^\s"'`<>()\[\]{},;|]*""")
+_QUERY = re.compile(r"""/[^\s"'`<>()\[\]{}?]*\?[^\s"'`<>()\[\]{}]*""")
 _SLASHED = re.compile(
     r"""
       [A-Za-z]:\\.* | \\\\.+                           # a drive's or a share's path
-    | ~?/[^/].*                                        # an absolute path
+    | ~?/.+                                            # an absolute path
     | [^/]+/[^/]*/.*                                   # a relative path of two steps or more
-    | [^/:]+/[^/:]*[A-Za-z0_-]\.[A-Za-z]{1,5}          # a file below a folder
+    | [^/:]+/[^/:]*[A-Za-z_-]\.[A-Za-z]{1,5}           # a file below a folder
     """,
     re.VERBOSE | re.DOTALL,
 )
 _MAIL = re.compile(r"[^@/:]+@[^@/:.]+(?:\.[^@/:.]+)+")
-_NUMBERED = re.compile(
-    r"""
-      [A-Za-z_][\w-]*(?:\.[\w-]+)+:0                   # a host with its port
-    | [\w-]+(?:\.[\w-]+){2,}                           # a dotted name with a number in it
-    | [0A-Fa-f]+(?:[-:][0A-Fa-f]*){2,}                 # a UUID, a hardware address, IPv6
-    | 0[xX][0A-Fa-f]+                                  # a hexadecimal number
-    """,
-    re.VERBOSE,
-)
 _LETTERS_HEX = re.compile(r"\A(?:[a-f]+|[A-F]+)\Z")
-_ALNUM = re.compile(r"[A-Za-z0]*0[A-Za-z0]*")
-_HEX = re.compile(r"(?:[0a-f]+|[0A-F]+)\Z")
-_ONE_RUN = re.compile(r"([A-Za-z]+)0([A-Za-z]*)\Z")
-_JOINED = re.compile(rf"(?:(?<![A-Za-z])[-+])?{WILDCARD}(?:[-+._:/\\@*^~]*{WILDCARD})*")
+_LITERALS = frozenset(
+    form
+    for word in ("none", "null", "nil", "nan", "true", "false")
+    for form in (word, word.capitalize(), word.upper())
+)
+_PLACEHOLDER = re.compile(r"<[a-z]+>|\((?i:null|none|nil)\)")
+_EMPTY = {pair: f"{pair[0]}{SEAM}{WILDCARD}{SEAM}{pair[1]}" for pair in ("()", "[]", '""', "''")}
+_ASSIGNED = re.compile(
+    r"""(?<=[^\W_])=(?:"[^"]*"|'[^']*'|\([^()]*\)|\[[^\[\]]*\]|\{[^{}]*\}|<[^<>]*>|(?!["'=({\[<>])[^\s,;)\]}&"']*?(?=[.:!?]*(?:[,;)\]}&"']|\Z)))"""
+)
 
 _UNIT = (
     r"(?:[kKMGTP]?i?[Bb](?:ytes?|its?|ps)?(?:/s)?|[Bb]ytes?|[munμ]?s|m?secs?|(?:milli|micro|nano)?"
-    r"seconds?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|[kMG]?[Hh]z|percent)(?![\w])|%"
+    r"seconds?|m(?:in(?:ute)?s?)?|h(?:(?:ou)?rs?)?|d(?:ays?)?|[kMG]?[Hh]z|percent)(?![\w/])|%"
 )
-_MONTH_MARK = "\x02"
+_MONTH_MARK = "\x03"
 _MONTHS = frozenset(
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 )
 _DATE = re.compile(
-    rf"(?:\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?"
+    rf"(?:\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun){SEAM}?,? )?"
     rf"(?:{_MONTH_MARK}[A-Z][a-z]+ {WILDCARD}|{WILDCARD} {_MONTH_MARK}[A-Z][a-z]+)"
+    rf"(?:{SEAM}?,? {WILDCARD}){{0,2}}"
 )
-_EMPTIES = [(f" {pair}", f" {pair[0]}{WILDCARD}{pair[1]}") for pair in ("()", "[]", '""', "''")]
 _QUANTITY = re.compile(
-    rf"(?:<{WILDCARD}|>{WILDCARD}|~{WILDCARD}|{WILDCARD}) ?(?:{_UNIT})"
-    rf"(?: ?\({WILDCARD} ?(?:{_UNIT})\))?"
+    rf"(?:[<>~]{SEAM})?{WILDCARD}[ {SEAM}]?(?:{_UNIT})"
+    rf"(?: \({SEAM}{WILDCARD}(?: (?:{_UNIT}))?{SEAM}\))?"
 )
-_LIST = re.compile(rf"{WILDCARD}(?:[ ,;]+{WILDCARD})+")
+_LIST = re.compile(rf"{WILDCARD}(?:{SEAM}[,;][ {SEAM}]{WILDCARD})+")
 
 
 def flatten(block: str) -> str:
@@ -87,20 +94,12 @@ def flatten(block: str) -> str:
     Newlines stay. A lone surrogate becomes a question mark.
     """
     raw = block.encode("utf-8", "replace").translate(_FLATTEN)
-    for run in (b"0000", b"00", b"00"):
-        raw = raw.replace(run, b"0")
+    if len(raw) >= LARGE:
+        squeeze = load("sensorium.capabilities.logs.digits:squeeze")
+        return squeeze(raw).decode("utf-8")  # type: ignore[no-any-return]
     while b"00" in raw:
         raw = raw.replace(b"00", b"0")
     return raw.decode("utf-8")
-
-
-def _mask_run(match: re.Match[str]) -> str:
-    """A run of letters and digits: an id becomes a wildcard, a numbered name keeps its letters."""
-    text = match[0]
-    if _HEX.match(text) or len(text) >= LONGEST_NAME:
-        return WILDCARD
-    numbered = _ONE_RUN.match(text)
-    return f"{numbered[1]}{WILDCARD}{numbered[2]}" if numbered else WILDCARD
 
 
 def _is_address(core: str) -> bool:
@@ -110,45 +109,54 @@ def _is_address(core: str) -> bool:
     return "@" in core and _MAIL.fullmatch(core) is not None
 
 
-def _mask_core(core: str) -> str:
-    if "0" not in core:
-        if core.isalpha():
-            is_hex = len(core) >= SHORTEST_HEX and _LETTERS_HEX.match(core) is not None
-            return WILDCARD if is_hex else core
-        return WILDCARD if _is_address(core) else core
-    if not core.strip(_NUMERIC) or _NUMBERED.fullmatch(core) or _is_address(core):
-        return WILDCARD
-    masked = _JOINED.sub(WILDCARD, _ALNUM.sub(_mask_run, core))
-    # Two varying parts in one name make it an identifier as a whole.
-    return WILDCARD if masked.count(WILDCARD) > 1 else masked
+def _is_value(core: str) -> bool:
+    """Whether letters alone are a value: a hexadecimal number, or a word for true, false, none."""
+    if len(core) >= SHORTEST_HEX:
+        return _LETTERS_HEX.match(core) is not None
+    return core in _LITERALS
+
+
+def _varies(core: str) -> bool:
+    """Whether a name or word varies by nature. One digit makes all of it an identifier."""
+    if "0" in core:
+        return True
+    return _is_value(core) if core.isalpha() else _is_address(core)
 
 
 def _mask_piece(piece: str) -> str:
-    if len(piece) > MAX_WORD_CHARS:
+    if len(piece) > MAX_WORD_CHARS or piece == WILDCARD:
         return WILDCARD
     core = piece.strip(_EDGES)
-    masked = _mask_core(core) if core else ""
-    if len(core) == len(piece):
-        return masked
-    lead, _, trail = piece.partition(core) if core else (piece, "", "")
-    if masked[:1] == WILDCARD:
-        lead = lead.rstrip("+-")
-    return f"{lead}{masked}{trail}"
+    if core and (_varies(core) or (piece[0] in "/\\~" and _is_address(piece))):
+        if len(core) == len(piece):
+            return WILDCARD
+        lead, _, trail = piece.partition(core)
+        lead = lead.rstrip("+-/~\\")
+        trail = trail.lstrip("-/\\")
+        return SEAM.join(filter(None, (lead, WILDCARD, trail)))
+    word = piece.rstrip(_ENDS)
+    return f"{word}{SEAM}{piece[len(word) :]}" if word and len(word) < len(piece) else piece
 
 
 def mask_word(word: str) -> str:
-    """One blank-free word of flattened text with its varying parts replaced by `WILDCARD`."""
-    if word in _MONTHS:
-        return _MONTH_MARK + word
-    if "://" in word:
-        word = _URL.sub(WILDCARD, word)
-    pieces = _DELIMITERS.split(word)
-    if len(pieces) == 1:
+    """One blank-free word of flattened text, in tokens, its varying parts as `WILDCARD`."""
+    if word.isalpha():
+        return _MONTH_MARK + word if word in _MONTHS else WILDCARD if _is_value(word) else word
+    if not _ANY_MARK.search(word):
         return _mask_piece(word)
+    if word in _EMPTY:
+        return _EMPTY[word]
+    bare = word.rstrip(".:,;")
+    if bare[:1] in "(<" and _PLACEHOLDER.fullmatch(bare):
+        return f"{WILDCARD}{SEAM}{word[len(bare) :]}" if len(bare) < len(word) else WILDCARD
+    if "/" in word and ("://" in word or "?" in word):
+        word = _QUERY.sub(WILDCARD, _URL.sub(WILDCARD, word))
+    if "=" in word:
+        word = _ASSIGNED.sub(f"={WILDCARD}", word)
+    pieces = _DELIMITERS.split(word)
     for index in range(0, len(pieces), 2):
-        if pieces[index]:
-            pieces[index] = _mask_piece(pieces[index])
-    return "".join(pieces)
+        pieces[index] = _mask_piece(pieces[index])
+    return SEAM.join(filter(None, pieces))
 
 
 class Masker(dict[str, str]):
@@ -173,15 +181,38 @@ class Masker(dict[str, str]):
 
 
 def generalise(key: str) -> str:
-    """A key with dates, quantities (number, unit, restatement) and lists as one wildcard each.
-
-    Empty brackets and quotes that stand alone hold a wildcard too: a value was missing there.
-    """
-    for empty, filled in _EMPTIES:
-        if empty in key:
-            key = key.replace(empty, filled)
+    """A key with dates, quantities (number, unit, restatement) and lists as one wildcard each."""
     if _MONTH_MARK in key:
         key = _DATE.sub(WILDCARD, key).replace(_MONTH_MARK, "")
     if WILDCARD not in key:
         return key
     return _LIST.sub(WILDCARD, _QUANTITY.sub(WILDCARD, key))
+
+
+def tokens_of(key: str) -> tuple[str, ...]:
+    """A key's words and punctuation marks, in order."""
+    return tuple(key.replace(SEAM, " ").split(" "))
+
+
+def spelled(key: str) -> str:
+    """A key as it was written, without seams."""
+    return key.replace(SEAM, "")
+
+
+def seamed(text: str) -> str:
+    """Text that holds wildcards, as a key; what is not yet masked stays as it is."""
+    return " ".join(
+        SEAM.join(
+            part
+            for piece in _DELIMITERS.split(word)
+            for part in re.split(rf"({WILDCARD}|[{_ENDS}]+\Z)", piece)
+            if part
+        )
+        for word in text.split(" ")
+    )
+
+
+def fill(key: str, pattern: Sequence[str]) -> str:
+    """The key as it is spelled, with the wildcards of its pattern in place."""
+    words = iter(pattern)
+    return re.sub(rf"[^ {SEAM}]+", lambda _: next(words, ""), key)

@@ -1,15 +1,23 @@
 """From kinds of lines to patterns with a text and an id: the part that every operation shares."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from sensorium.capabilities.logs.masking import WILDCARD, generalise
-from sensorium.capabilities.logs.merging import Tokens, fill, merge, tokenise
+from sensorium.capabilities.logs.evidence import Tokens
+from sensorium.capabilities.logs.masking import (
+    WILDCARD,
+    fill,
+    generalise,
+    seamed,
+    spelled,
+    tokens_of,
+)
+from sensorium.capabilities.logs.merging import merge
+from sensorium.capabilities.logs.pacing import Check, paced, release
 from sensorium.capabilities.logs.redaction import hide_named
 
 SHOWN = "<*>"
-CHECK_EVERY = 500
 MAX_TEMPLATE_CHARS = 2_000
 
 
@@ -29,66 +37,56 @@ def pattern_id(tokens: Tokens) -> str:
 
 def canonical(key: str) -> str:
     """A key without credentials, and with all that spans words generalised."""
-    return generalise(hide_named(key, WILDCARD))
+    text = spelled(key)
+    hidden = hide_named(text, WILDCARD)
+    return generalise(key if hidden == text else seamed(hidden))
 
 
-def find_patterns(keys: Iterable[str], check: Callable[[], None]) -> dict[str, Pattern]:
+def find_patterns(keys: Iterable[str], check: Check) -> dict[str, Pattern]:
     """Distinct keys (see `masking.Masker`) -> the pattern of each.
 
     The answer does not depend on the order of the keys. `check` may raise to stop the work.
     """
-    tokens_of: dict[str, Tokens] = {}
+    tokens_by_key: dict[str, Tokens] = {}
     spelling: dict[Tokens, str] = {}
-    for index, key in enumerate(keys):
-        if index % CHECK_EVERY == 0:
-            check()
+    for key in paced(keys, check):
         general = generalise(key)
-        tokens = tokens_of[key] = tokenise(general)
+        tokens = tokens_by_key[key] = tokens_of(general)
         known = spelling.get(tokens)
         spelling[tokens] = general if known is None else min(general, known)
     patterns = patterns_of(spelling, check)
-    result: dict[str, Pattern] = {}
-    for index, (key, tokens) in enumerate(tokens_of.items()):
-        if index % CHECK_EVERY == 0:
-            check()
-        result[key] = patterns[tokens]
-    return result
+    found = {key: patterns[tokens] for key, tokens in paced(tokens_by_key.items(), check)}
+    release(check, spelling, patterns, tokens_by_key)
+    return found
 
 
-def patterns_of(spelling: Mapping[Tokens, str], check: Callable[[], None]) -> dict[Tokens, Pattern]:
+def patterns_of(spelling: Mapping[Tokens, str], check: Check) -> dict[Tokens, Pattern]:
     """Distinct signatures, each with a text that it is made of -> the pattern of each."""
     merged = merge(spelling, check)
     # Of several spellings (blanks differ) the first by the alphabet stands for all.
     texts: dict[Tokens, str] = {}
-    for index, (tokens, pattern) in enumerate(merged.items()):
-        if index % CHECK_EVERY == 0:
-            check()
-        text = spelling[tokens]
+    for tokens, pattern in paced(merged.items(), check):
+        text = spelling[tokens] if tokens == pattern else fill(spelling[tokens], pattern)
         texts[pattern] = min(text, texts.get(pattern, text))
-    hidden: dict[Tokens, tuple[Tokens, str]] = {}
     shown: dict[Tokens, str] = {}
-    for index, (pattern, text) in enumerate(texts.items()):
-        if index % CHECK_EVERY == 0:
-            check()
-        tokens, text = hidden[pattern] = _without_credentials(pattern, fill(text, pattern))
+    for pattern, text in paced(texts.items(), check):
+        tokens, text = _without_credentials(pattern, text)
         shown[tokens] = min(text, shown.get(tokens, text))
-    found: dict[Tokens, Pattern] = {}
-    for index, (tokens, text) in enumerate(shown.items()):
-        if index % CHECK_EVERY == 0:
-            check()
-        found[tokens] = _pattern(tokens, text)
-    result: dict[Tokens, Pattern] = {}
-    for index, (tokens, pattern) in enumerate(merged.items()):
-        if index % CHECK_EVERY == 0:
-            check()
-        result[tokens] = found[hidden[pattern][0]]
+        texts[pattern] = pattern_id(tokens)
+    by_id = {
+        found.id: found
+        for found in (_pattern(tokens, text) for tokens, text in paced(shown.items(), check))
+    }
+    result = {tokens: by_id[texts[pattern]] for tokens, pattern in paced(merged.items(), check)}
+    release(check, merged, texts, shown, by_id)
     return result
 
 
 def _without_credentials(pattern: Tokens, text: str) -> tuple[Tokens, str]:
     """A pattern and its text with credentials as wildcards."""
+    text = spelled(text)
     hidden = hide_named(text, WILDCARD)
-    return (pattern, text) if hidden == text else (tokenise(hidden), hidden)
+    return (pattern, text) if hidden == text else (tokens_of(seamed(hidden)), hidden)
 
 
 def _pattern(tokens: Tokens, text: str) -> Pattern:

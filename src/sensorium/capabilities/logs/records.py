@@ -5,7 +5,7 @@ traces, indented details) belong to the record before them.
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,8 +15,8 @@ from sensorium.capabilities.logs.masking import MAX_LINE_CHARS, Masker, flatten
 from sensorium.capabilities.logs.structured import read_structured
 
 CHECK_EVERY = 50_000
-ENTRY_CHARS = 100
-"""What an entry of a table costs besides its text."""
+KIND_CHARS = 100
+"""What a kind in a table costs besides its text."""
 
 LINE_CACHE_CHARS = 16_000_000
 """Lines are remembered as they came until they hold so many characters together."""
@@ -30,46 +30,42 @@ _CONTINUATION = frozenset(" aCS.s}])g")
 """The first characters of what `_CONTINUES` matches."""
 
 TRACE = "Traceback (most recent call last)"
+_ANNOUNCES = re.compile(r"error|exception|fail|could ?n.t|could not|cannot|unable", re.IGNORECASE)
+"""What a line says of trouble whose traceback follows."""
+
+_OWN_FIELDS = re.compile(r"\[?0:\S")
+"""A line that begins with a process number continues nothing, even without a time stamp."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A distinct kind of line: its masked content, its level, and whether it had a header."""
-
-    key: str
-    level: str
-    stamped: bool
-    continues: bool
-    opens_trace: bool
-
-
-class _Kind(NamedTuple):
-    """What an `Entry` says besides its key."""
+class Nature(NamedTuple):
+    """What is known of a line besides its content; a handful of them serves all lines."""
 
     level: str = ""
     stamped: bool = False
     continues: bool = False
     opens_trace: bool = False
+    own_fields: bool = False
 
 
-_BARE = _Kind()
-_CONTINUING = _Kind(continues=True)
-_OPENING = _Kind(opens_trace=True)
+_BARE = Nature()
+_CONTINUING = Nature(continues=True)
+_OPENING = Nature(opens_trace=True)
 
 
 class LineTable:
-    """Numbers for distinct kinds of lines; `entries[number]` tells what it stands for.
+    """Numbers for distinct kinds of lines: `keys[n]` and `natures[n]` tell what kind n is.
 
-    `chars` is about how much memory the entries hold; whoever reads without end starts a new table
-    when it grows large.
+    `chars` is about how much memory the kinds hold; whoever reads without end starts a new table
+    when it grows large. Flat lists of strings, because the garbage collector walks all else.
     """
 
     def __init__(self, *, strip_headers: bool) -> None:
-        self.entries: list[Entry] = []
+        self.keys: list[str] = []
+        self.natures: list[Nature] = []
         self.chars = 0
         self._cached_chars = 0
         self._strip = strip_headers
-        self._numbers: dict[tuple[str, _Kind], int] = {}
+        self._numbers: dict[Nature, dict[str, int]] = defaultdict(dict)
         self._lines: dict[str, int] = {}
         self._masker = Masker()
 
@@ -92,39 +88,42 @@ class LineTable:
     def _read(self, lines: Mapping[str, str]) -> list[int]:
         """The numbers of lines that were not seen before, given as flattened -> as written."""
         contents: list[str] = []
-        kinds: list[_Kind] = []
+        natures: list[Nature] = []
         for flat, line in lines.items():
-            self._cached_chars += len(flat) + ENTRY_CHARS
-            content, kind = self._split(flat, line)
+            self._cached_chars += len(flat) + KIND_CHARS
+            content, nature = self._split(flat, line)
             contents.append(content)
-            kinds.append(kind)
-        numbers = self._numbers
+            natures.append(nature)
         result = []
-        for pair in zip(self._masker.mask_all(contents), kinds, strict=True):
-            number = numbers.get(pair)
+        for key, nature in zip(self._masker.mask_all(contents), natures, strict=True):
+            numbers = self._numbers[nature]
+            number = numbers.get(key)
             if number is None:
-                number = numbers[pair] = len(self.entries)
-                self.chars += len(pair[0]) + ENTRY_CHARS
-                self.entries.append(Entry(pair[0], *pair[1]))
+                number = numbers[key] = len(self.keys)
+                self.chars += len(key) + KIND_CHARS
+                self.keys.append(key)
+                self.natures.append(nature)
             result.append(number)
         return result
 
-    def _split(self, flat: str, line: str) -> tuple[str, _Kind]:
-        """The content of a line, and what else its `Entry` says."""
+    def _split(self, flat: str, line: str) -> tuple[str, Nature]:
+        """The content of a line, and its nature."""
         if not self._strip:
             return flat, _BARE
         structured = read_structured(line, flat)
         if structured is not None:
             message = flatten(structured.message).replace("\n", " ")
-            return message, _Kind(structured.level, stamped=True)
+            return message, Nature(structured.level, stamped=True)
         header = split_header(flat)
         if header.stamped:
-            return flat[header.end :], _Kind(header.level, stamped=True)
+            return flat[header.end :], Nature(header.level, stamped=True)
         if flat[:1] in _CONTINUATION and _CONTINUES.match(flat):
             return flat, _CONTINUING
         if flat.startswith(TRACE):
             return flat, _OPENING
-        return flat[header.end :], _Kind(header.level) if header.level else _BARE
+        if _OWN_FIELDS.match(flat):
+            return flat[header.end :], Nature(header.level, own_fields=True)
+        return flat[header.end :], Nature(header.level) if header.level else _BARE
 
 
 def _flatten_all(lines: Sequence[str]) -> list[str]:
@@ -137,10 +136,10 @@ def _flatten_all(lines: Sequence[str]) -> list[str]:
     return flat
 
 
-def header_share(numbers: Sequence[int], entries: Sequence[Entry]) -> float:
+def header_share(numbers: Sequence[int], natures: Sequence[Nature]) -> float:
     """The part of the lines, continuation lines aside, in which a header was recognised."""
-    stamped = [entry.stamped for entry in entries]
-    counted = [not entry.continues for entry in entries]
+    stamped = [nature.stamped for nature in natures]
+    counted = [not nature.continues for nature in natures]
     records = sum(map(counted.__getitem__, numbers))
     return sum(map(stamped.__getitem__, numbers)) / records if records else 0.0
 
@@ -153,37 +152,42 @@ class Joined:
     heads: Counter[int]
 
 
-def join(
-    numbers: list[int], entries: Sequence[Entry], share: float, check: Callable[[], None]
-) -> Joined:
+def join(numbers: list[int], table: LineTable, share: float, check: Callable[[], None]) -> Joined:
     """Continuation lines joined to the record before them.
 
-    A Python traceback without a header is known by its last line, which names the exception.
+    A Python traceback without a header belongs to the line before it where that announces trouble;
+    else it is known by its last line, which names the exception.
     `check` may raise to stop the work.
     """
+    natures = table.natures
     headers_rule = share >= HEADERS_ARE_RULE
     continues = [
-        entry.continues or (headers_rule and not entry.stamped and bool(entry.key))
-        for entry in entries
+        nature.continues
+        or (headers_rule and not (nature.stamped or nature.own_fields) and bool(key))
+        for key, nature in zip(table.keys, natures, strict=True)
     ]
-    if not any(continues) and not any(entry.opens_trace for entry in entries):
+    if not any(continues) and not any(nature.opens_trace for nature in natures):
         return Joined(numbers, Counter(numbers))
+    announces = [_ANNOUNCES.search(key) is not None for key in table.keys]
     records: list[int] = []
     starts: list[int] = []
-    opened = -1
+    opened = ended = -1
     for index, number in enumerate(numbers):
         if index % CHECK_EVERY == 0:
             check()
-        entry = entries[number]
+        nature = natures[number]
         goes_on = continues[number] and bool(records)
-        if opened >= 0 and not goes_on and not entry.opens_trace:
-            if not entry.stamped:
-                records[opened:] = [number] * (len(records) - opened)
+        if opened >= 0 and not goes_on and not nature.opens_trace:
+            if not nature.stamped:
+                if natures[records[opened]].opens_trace:
+                    records[opened:] = [number] * (len(records) - opened)
                 goes_on = True
+                ended = index
             opened = -1
+        if nature.opens_trace and not goes_on:
+            opened = len(records)
+            goes_on = opened > 0 and announces[records[-1]] and ended < index - 1
         if not goes_on:
-            if entry.opens_trace:
-                opened = len(records)
             starts.append(len(records))
         records.append(records[-1] if goes_on else number)
     return Joined(records, Counter(map(records.__getitem__, starts)))

@@ -23,11 +23,17 @@ _SCHEME = re.compile(
 _VALUE = re.compile(
     r"""([=:]\s?["']?)(?!(?:null|none|true|false|[Bb]earer|[Bb]asic)\b|[\s*<])[^\s"'&,;)\]}]{1,400}"""
 )
-_NAME_BEFORE = re.compile(
-    r"""(?:pass(?:word|wd|phrase)?|pwd|secret|token|api[_-]?key|access[_-]?key|secret[_-]?key
-    |private[_-]?key|auth(?:orization)?|credentials?|session[_-]?id|cookie|signature)["']?\s?\Z""",
-    re.VERBOSE | re.IGNORECASE,
+_NAMED = (
+    *("pass", "password", "passwd", "passphrase", "pwd", "secret", "token"),
+    *(
+        f"{kind}{join}key"
+        for kind in ("api", "access", "secret", "private")
+        for join in ("", "_", "-")
+    ),
+    *("auth", "authorization", "credential", "credentials", "cookie", "signature"),
+    *("sessionid", "session_id", "session-id"),
 )
+"""How the name of a credential ends."""
 LONGEST_NAME = 24
 _NAMES = (
     "token",
@@ -70,7 +76,8 @@ def hide_named(text: str, replacement: str) -> str:
 
     def hide(match: re.Match[str]) -> str:
         before = match.string[max(0, match.start() - LONGEST_NAME) : match.start()]
-        return f"{match[1]}{replacement}" if _NAME_BEFORE.search(before) else match[0]
+        named = before.rstrip("\"' ").lower().endswith(_NAMED)
+        return f"{match[1]}{replacement}" if named else match[0]
 
     lowered = text.lower()
     # Most lines hold none of the words, and looking for words is far cheaper than matching.

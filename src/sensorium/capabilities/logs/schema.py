@@ -146,13 +146,17 @@ class Other(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ClusterResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Clusters, the largest first; their counts and `other.count` add up to `line_count`."""
 
-    clusters: Annotated[list[Cluster], Meta(max_length=100_000)]
+    clusters: Annotated[
+        list[Cluster], Meta(description="The patterns, the largest first.", max_length=100_000)
+    ]
     assignments: Annotated[
         list[Index] | None,
         Meta(description="For each line an index into `clusters`; -1 for `other`."),
     ]
-    themes: Annotated[list[ThemeSummary], Meta(max_length=1_000)]
-    other: Other
+    themes: Annotated[
+        list[ThemeSummary], Meta(description="Subjects, the largest first.", max_length=1_000)
+    ]
+    other: Annotated[Other, Meta(description="What `max_clusters` left out.")]
     line_count: Annotated[Count, Meta(description="Lines given.")]
     header_share: Annotated[
         Share, Meta(description="The part of the lines in which a header was recognised.")
@@ -199,7 +203,7 @@ class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     template: Template
     label: Label
     theme: Theme
-    severity: Severity
+    severity: Annotated[Severity, Meta(description="The most telling of level and words.")]
     before_count: Annotated[Count, Meta(description="Lines before.")]
     after_count: Annotated[Count, Meta(description="Lines after.")]
     before_rate: Rate
@@ -231,6 +235,6 @@ class CompareResponse(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "for attention comes first."
         ),
     ]
-    before_lines: Count
-    after_lines: Count
+    before_lines: Annotated[Count, Meta(description="Lines given as before.")]
+    after_lines: Annotated[Count, Meta(description="Lines given as after.")]
     patterns: Annotated[Count, Meta(description="Distinct patterns on either side.")]

@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from sensorium.capabilities.logs.masking import WILDCARD
-from sensorium.capabilities.logs.merging import Tokens, fill
+from sensorium.capabilities.logs.evidence import Tokens
+from sensorium.capabilities.logs.masking import WILDCARD, fill
 from sensorium.capabilities.logs.watch_schema import (
     MAX_SIGNATURE_CHARS,
     MAX_SIGNATURES,

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from sensorium.capabilities.logs.evidence import Tokens
 from sensorium.capabilities.logs.history import Histories
 from sensorium.capabilities.logs.labels import label_of, severity_of, theme_of
-from sensorium.capabilities.logs.merging import Tokens, tokenise
+from sensorium.capabilities.logs.masking import tokens_of
 from sensorium.capabilities.logs.patterns import Pattern, canonical, patterns_of
-from sensorium.capabilities.logs.records import Entry, LineTable
+from sensorium.capabilities.logs.records import LineTable, Nature
 from sensorium.capabilities.logs.redaction import presentable
 from sensorium.capabilities.logs.store import Seen, SignatureStore, bounded
 from sensorium.capabilities.logs.watch_schema import (
@@ -60,12 +61,12 @@ def _drop(events: Iterator[WatchEvent]) -> None:
         pass
 
 
-def _signature(entry: Entry) -> tuple[Tokens, str] | None:
+def _signature(key: str, nature: Nature) -> tuple[Tokens, str] | None:
     """The signature of a kind of lines and its text; None for continuation lines."""
-    if entry.continues:
+    if nature.continues:
         return None
-    general = canonical(entry.key)
-    tokens = tokenise(general)
+    general = canonical(key)
+    tokens = tokens_of(general)
     kept = bounded(tokens)
     return kept, general if kept is tokens else " ".join(kept)
 
@@ -138,7 +139,8 @@ class Watch:
             table = self._table = LineTable(strip_headers=self._request.strip_headers == "auto")
             self._signatures = []
         numbers = table.add(lines)
-        self._signatures += map(_signature, table.entries[len(self._signatures) :])
+        known = len(self._signatures)
+        self._signatures += map(_signature, table.keys[known:], table.natures[known:])
         counts = Counter(numbers)
         earliest_of: dict[int, str] = {}
         for number, line in zip(numbers, lines, strict=True):
@@ -152,7 +154,7 @@ class Watch:
             seen = Seen(
                 text=text,
                 count=count,
-                levels=Counter({table.entries[number].level: count}),
+                levels=Counter({table.natures[number].level: count}),
                 example=earliest_of[number][:MAX_EXAMPLE_CHARS],
             )
             kept = self._store.add(tokens, seen)

@@ -23,7 +23,9 @@ MAX_SIGNATURE_CHARS = 1_000
 MAX_EXAMPLE_CHARS = 500
 
 Token = Annotated[str, Meta(max_length=MAX_SIGNATURE_CHARS)]
-Words = Annotated[list[Token], Meta(max_length=MAX_TOKENS)]
+Words = Annotated[
+    list[Token], Meta(description="The words; <*> marks what varies.", max_length=MAX_TOKENS)
+]
 Example = Annotated[str, Meta(description="A line of it.", max_length=1_000)]
 
 
@@ -34,10 +36,11 @@ class SignatureState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     text: Annotated[
         str, Meta(description="The same with its blanks.", max_length=2 * MAX_SIGNATURE_CHARS)
     ]
-    count: Count
-    levels: Annotated[dict[Annotated[str, Meta(max_length=16)], Count], Meta(max_length=32)] = (
-        field(default_factory=dict)
-    )
+    count: Annotated[Count, Meta(description="Log entries.")]
+    levels: Annotated[
+        dict[Annotated[str, Meta(max_length=16)], Count],
+        Meta(description="Log entries by their level.", max_length=32),
+    ] = field(default_factory=dict)
     example: Example = ""
     known: Annotated[bool, Meta(description="It was reported, or learnt at the beginning.")] = False
 
@@ -45,7 +48,9 @@ class SignatureState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class FamilyState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Signatures that are kept together; `columns` is set when they were too many to keep each."""
 
-    signatures: Annotated[list[SignatureState], Meta(max_length=MAX_SIGNATURES)]
+    signatures: Annotated[
+        list[SignatureState], Meta(description="Its lines.", max_length=MAX_SIGNATURES)
+    ]
     columns: Annotated[
         Annotated[
             list[Annotated[list[Token], Meta(max_length=1_000)] | None],
@@ -60,22 +65,26 @@ class HistoryState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """How often a pattern came in past windows."""
 
     id: ClusterId
-    windows: Count
-    total: Count
-    squares: Annotated[float, Meta(ge=0, le=1e18)]
+    windows: Annotated[Count, Meta(description="Windows that ended.")]
+    total: Annotated[Count, Meta(description="Log entries in all of them.")]
+    squares: Annotated[float, Meta(description="Sum of their counts' squares.", ge=0, le=1e18)]
 
 
 class WatchSnapshot(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All that a watch has learnt, as plain data: hand it to the next call to go on from here."""
 
-    version: Annotated[int, Meta(ge=1, le=1)] = 1
-    lines: Count
-    records: Count
-    level: Annotated[int, Meta(ge=0, le=2)]
-    families: Annotated[list[FamilyState], Meta(max_length=MAX_SIGNATURES)]
-    histories: Annotated[list[HistoryState], Meta(max_length=MAX_SIGNATURES)] = field(
-        default_factory=list
-    )
+    version: Annotated[int, Meta(description="Of this form of data.", ge=1, le=1)] = 1
+    lines: Annotated[Count, Meta(description="Lines so far.")]
+    records: Annotated[Count, Meta(description="Log entries so far.")]
+    level: Annotated[
+        int, Meta(description="How coarsely patterns are kept; 0: not coarsely.", ge=0, le=2)
+    ]
+    families: Annotated[
+        list[FamilyState], Meta(description="What was seen.", max_length=MAX_SIGNATURES)
+    ]
+    histories: Annotated[
+        list[HistoryState], Meta(description="How often it came.", max_length=MAX_SIGNATURES)
+    ] = field(default_factory=list)
 
 
 class WatchRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,7 +154,7 @@ class WatchCluster(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     template: Template
     label: Label
     theme: Theme
-    severity: Severity
+    severity: Annotated[Severity, Meta(description="The most telling of level and words.")]
     count: Annotated[Count, Meta(description="Log entries so far.")]
     share: Annotated[Share, Meta(description="`count` as a part of all log entries.")]
     example: Example
@@ -154,12 +163,14 @@ class WatchCluster(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class RateChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A pattern that came far more, or far less, often than before."""
 
-    cluster: WatchCluster
+    cluster: Annotated[WatchCluster, Meta(description="The pattern.")]
     window_count: Annotated[Count, Meta(description="Entries in the window that just ended.")]
     expected_count: Annotated[
         float, Meta(description="Mean of the windows before.", ge=0, le=2**53)
     ]
-    p_value: Probability
+    p_value: Annotated[
+        Probability, Meta(description="How likely so large a difference is by chance.")
+    ]
 
 
 class WatchSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -184,9 +195,13 @@ class WatchSummary(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class WatchEvent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One thing to tell; the field named by `kind` is set."""
 
-    kind: Literal["pattern", "rate", "summary", "snapshot"]
+    kind: Annotated[
+        Literal["pattern", "rate", "summary", "snapshot"], Meta(description="Which field is set.")
+    ]
     records: Annotated[Count, Meta(description="Log entries when it was noticed.")]
     pattern: Annotated[WatchCluster | None, Meta(description="A pattern not seen before.")] = None
-    rate: RateChange | None = None
-    summary: WatchSummary | None = None
-    snapshot: WatchSnapshot | None = None
+    rate: Annotated[RateChange | None, Meta(description="A pattern whose rate changed.")] = None
+    summary: Annotated[WatchSummary | None, Meta(description="Where the watch stands.")] = None
+    snapshot: Annotated[
+        WatchSnapshot | None, Meta(description="From which another call can go on.")
+    ] = None
