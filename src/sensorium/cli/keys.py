@@ -44,7 +44,10 @@ def create(
     if output.as_json:
         output.value({"key": text, **_described(key)})
         return
-    note(f"Key {key.id} is made. Keep it: it is not shown again.")
+    note(
+        f"Key {key.id} is made. Keep it: it is not shown again. "
+        "From now on the server with this data folder asks every caller for a key."
+    )
     output.line(text)
 
 

@@ -51,12 +51,15 @@ def read_lines(paths: Iterable[str], field: str = "") -> list[str]:
     `field` names the member of NDJSON objects that holds the line; dots lead further in.
 
     Raises:
-        InvalidInputError: damaged compression, or no line has that field.
+        InvalidInputError: damaged compression, no text, or no line has that field.
         OSError: a file cannot be read.
     """
     lines: list[str] = []
     for path in paths:
-        found = split_lines(read_bytes(path))
+        content = read_bytes(path)
+        if b"\0" in content[:CHUNK]:
+            raise InvalidInputError(f"{shown(path)} is not text")
+        found = split_lines(content)
         lines += select(found, field, shown(path)) if field else found
     return lines
 

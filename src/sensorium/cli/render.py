@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from sensorium.core.errors import SensoriumError
+from sensorium.core.errors import SensoriumError, UnauthenticatedError
 from sensorium.core.loading import load
 
 Report = Callable[[int, int | None, str], None]
@@ -128,6 +128,8 @@ def guarded(action: Callable[[], object]) -> int:
 def _said(error: SensoriumError) -> str:
     """The message, where in the request it applies, and what was noted of it."""
     where = f"at {error.details['at']}" if "at" in error.details else ""
+    if isinstance(error, UnauthenticatedError):
+        where = "here: --api-key, or SENSORIUM_API_KEY"
     beside = "; ".join(filter(None, [where, *getattr(error, "__notes__", ())]))
     return f"{error.message} ({beside})" if beside else error.message
 

@@ -9,6 +9,7 @@ from heapq import nsmallest
 
 from sensorium.capabilities.logs.headers import time_stamp
 from sensorium.capabilities.logs.labels import (
+    is_trouble,
     label_of,
     severity_of,
     theme_label,
@@ -205,10 +206,12 @@ def summarise(clusters: Sequence[Cluster], total: int) -> list[ThemeSummary]:
     for theme, group_of in members.items():
         count = sum(cluster.count for cluster in group_of)
         severity = worst(cluster.severity for cluster in group_of)
+        # One failed login among many good ones does not make a subject of failures.
+        troubled = sum(cluster.count for cluster in group_of if is_trouble(cluster.severity))
         summaries.append(
             ThemeSummary(
                 name=theme,
-                label=theme_label(theme, severity),
+                label=theme_label(theme, severity if 2 * troubled >= count else "info"),
                 severity=severity,
                 count=count,
                 share=count / total,
