@@ -8,9 +8,14 @@ right (Jiang et al., 2024). Nothing is tuned per system. What was fitted to what
   then only their scores were looked at. A label is an event as LogHub's authors saw it.
 - Recorded here, development (dpkg, redis, shop, syslog): rules and constants of the present
   version were chosen while looking at these. A label is a format string of the program.
-- Recorded here, held out (the others): neither lines nor errors were looked at, and their scores
-  only when all was decided: 0.786 content, 0.810 raw. One rule came after that, from the demo's
-  own check of a line of the postgres log: what stands behind "due to" is no parameter.
+- Recorded here, partly seen (nginx, postgres, prometheus, shop_json): no estimate for systems that
+  were never seen. Error lists of the first version on these four were read before the present one
+  was planned, and hints from them (HTTP verbs, error texts behind a colon, values of `key=value`)
+  went into its plan; constants were then chosen without them. One rule came after their scores
+  were known, from the demo's own check of a line of the postgres log: what stands behind "due to"
+  is no parameter.
+- Recorded here, unread (apt): only its scores were seen, some of them on the way. drain3 is better
+  there. One system decides nothing; an untouched set is still wanted.
 
 About 30 configurations were tried on the development systems. The last rows say what GA each
 constant would give at other values, and with the constant chosen on all systems but one.
@@ -46,7 +51,8 @@ SYSTEMS = (
     "Proxifier",
 )
 DEVELOPMENT = ("dpkg", "redis", "shop", "syslog")
-HELD_OUT = ("apt", "nginx", "postgres", "prometheus", "shop_json")
+PARTLY_SEEN = ("nginx", "postgres", "prometheus", "shop_json")
+UNREAD = ("apt",)
 CHOICES = {
     "SEVERAL": (4, 5, 6),
     "FEW": (2, 3, 4),
@@ -193,9 +199,11 @@ def compare(title: str, loaded: dict[str, Labelled], content: float, raw: float)
 def measure() -> list[Row]:
     """GA and FGA per system and in the mean; LogHub's where the data is at hand."""
     development = {system: load_recorded(system) for system in DEVELOPMENT}
-    held_out = {system: load_recorded(system) for system in HELD_OUT}
+    partly_seen = {system: load_recorded(system) for system in PARTLY_SEEN}
     loghub = {system: load(system) for system in SYSTEMS} if DATA.is_dir() else {}
-    rows = compare("recorded, held out", held_out, 0.0, 0.0)
+    unread = {system: load_recorded(system) for system in UNREAD}
+    rows = compare("recorded, unread", unread, 0.0, 0.0)
+    rows += compare("recorded, partly seen", partly_seen, 0.0, 0.0)
     rows += compare("recorded, development", development, 0.0, 0.0)
     if loghub:
         rows += compare("LogHub-2k", loghub, 0.90, 0.80)
