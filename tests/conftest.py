@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -9,6 +10,8 @@ import pytest
 from tests.servers import PLUGIN, Server, serving
 
 sys.path.insert(0, str(PLUGIN))
+# A suite in the background of a shell inherits that Ctrl-C is ignored, and its servers would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

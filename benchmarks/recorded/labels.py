@@ -5,6 +5,7 @@ the message), perhaps a `footer` (what stands after it) and a `continuation` (ho
 belongs to the record above it), then `ID<TAB>expression`, one per logging call of the program. A
 message must match one expression in full and no other, so the order of the list does not matter.
 `python -m benchmarks.recorded.labels` writes `<system>.labels` again, one event id per log line.
+A list without expressions belongs to a log whose labels were recorded with it.
 """
 
 import re
@@ -47,6 +48,11 @@ def systems() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.events"))
 
 
+def listed() -> list[str]:
+    """Names of those whose labels follow from a list."""
+    return [system for system in systems() if read_events(system).messages]
+
+
 def read_events(system: str) -> Events:
     """The hand-written events of a system."""
     parts = {"header": "", "footer": "", "continuation": ""}
@@ -83,8 +89,8 @@ def read_labels(system: str) -> list[str]:
 
 
 def main() -> None:
-    """Write every labels file again."""
-    for system in systems():
+    """Write every labels file again that follows from a list."""
+    for system in listed():
         labels = read_events(system).label(read_lines(system))
         (FOLDER / f"{system}.labels").write_text("\n".join(labels) + "\n", "utf-8")
 

@@ -45,6 +45,25 @@ HOW = {
     " a stopped and a killed backend, an unreadable price list, a full disk",
     "shop_json": "the same shop in a run of its own, one JSON object per line",
 }
+STATEMENT_HOW = {
+    "activemq": "ActiveMQ 5.17.2 with OpenWire, STOMP and MQTT: wrong passwords, refused"
+    " destinations, cut clients, broken frames, a kill and a damaged store",
+    "amqtt": "amqtt 0.12.1, broker and clients in one process: sessions, wills, all qualities of"
+    " service, refused and broken clients, lost connections",
+    "asyncssh": "AsyncSSH 2.24.1, server and clients in one process: commands, SFTP, forwarding,"
+    " wrong passwords, broken and silent clients, new keys",
+    "celery": "Celery 5.7.0 on Redis, workers and beat: retries, failures, time limits, killed"
+    " children, unknown and expired tasks, a broker that goes away",
+    "dask": "Dask distributed 2026.8.0, scheduler, workers and nannies: failing tasks, killed and"
+    " retired workers, memory limits, lost data, lifetimes",
+    "luigi": "Luigi 3.8.1, scheduler and workers: failing, dynamic and external tasks, a killed"
+    " worker, a scheduler that goes away",
+    "paramiko": "Paramiko 5.1.0, server and clients in one process: commands, SFTP, refused"
+    " channels, wrong passwords, broken clients, new keys",
+    "scrapy": "Scrapy 2.19.0 on a site of its own: redirects, loops, errors, timeouts, closed"
+    " connections, robots.txt, dropped items, a failing spider",
+}
+"""Recorded on 2026-11-25 with `sources/statements`, which labels each line by its statement."""
 SAMPLE_HOW = {
     "before.log": "the shop 1.4.2 under load for 45 s: cache on, mail relay's port wrong",
     "after.log": "the shop 1.5.0 under the same load: cache off, backend's time cut to 20 ms, mail"
@@ -127,6 +146,12 @@ def publish_recorded(first_time: float) -> None:
             describe(FOLDER / f"{system}.events", "written by hand from the program's own formats"),
             describe(FOLDER / f"{system}.labels", "one event id per line, by labels.py"),
             describe(FOLDER / f"{system}.log", how),
+        ]
+    for system, how in sorted(STATEMENT_HOW.items()):
+        entries += [
+            describe(FOLDER / f"{system}.events", "what stands around the message, no list"),
+            describe(FOLDER / f"{system}.labels", "recorded with the log, by sources/statements"),
+            describe(FOLDER / f"{system}.log", f"{how}; recorded 2026-11-25"),
         ]
     (FOLDER / "provenance.toml").write_text(head(first_time) + "\n" + table("file", entries))
 

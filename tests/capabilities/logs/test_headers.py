@@ -23,6 +23,8 @@ CASES = [
     ('10.0.0.1 - - [01/May/2024:12:00:00 +0000] "GET / HTTP/1.1" 200', '"GET / HTTP/#.#" #', ""),
     ("240501 120000 35 INFO dfs.Name: BLOCK* ask", "BLOCK* ask", "INFO"),
     ("[05.01 12:00:00] chrome.exe - proxy open", "proxy open", ""),
+    ("2024-05-01 12:00:00 UTC [7] bob@[unknown] LOG:  ready", "ready", "LOG"),
+    ("DEB [20240501-12:00:00.123] thr=1   acme.transport: kex done", "kex done", ""),
     ("[INFO] ready to serve", "ready to serve", "INFO"),
     ("ERROR:root:it broke", "it broke", "ERROR"),
 ]

@@ -18,8 +18,24 @@ from tests.capabilities.logs.conftest import Clusterer
         ["no answer within 4 ms for GET /a/b", "no answer within 5 ms for POST /a/b"],
         ['1.2.3.4 - "GET /a/b" 200', '1.2.3.4 - "PUT /a/b" 200', '1.2.3.4 - "POST /a/b" 200'],
         [f"moved {a} from {b} to {c}" for a, b, c in ("abc", "dbe", "fgc", "hgi", "jbc")],
+        [
+            "job 1 ended: {'a': 1}",
+            "job 2 ended: {'b': ['x', 'y'], 'c': {'d': 3}}",
+            "job 3 ended: 4",
+        ],
+        ["using .../a.deb ...", "using /b.deb ...", "using ../c/d.deb ..."],
+        [f"[conn={n}] channel of kind {kind} open" for n, kind in enumerate(("x/y", "x/z", "v/w"))],
     ],
-    ids=["two-parameters", "composite", "announced", "verbs", "sparse"],
+    ids=[
+        "two-parameters",
+        "composite",
+        "announced",
+        "verbs",
+        "sparse",
+        "literals",
+        "paths",
+        "fields",
+    ],
 )
 def test_one_statement(clustered: Clusterer, lines: list[str]) -> None:
     assert len(clustered(lines).clusters) == 1
@@ -33,8 +49,11 @@ def test_one_statement(clustered: Clusterer, lines: list[str]) -> None:
         ["call ended due to statement timeout", "call ended due to lock timeout"],
         ["cache ready", "store ready", "queue ready"],
         [f"{verb} password for root from 1.2.3.4 port 5" for verb in ("Accepted", "Failed")],
+        ['msg="Rule manager stopped"', 'msg="Scrape manager stopped"'],
+        [f"[conn=1, chan=2, user=3] {what}" for what in ("Closing channel", "Channel closed")],
+        [f"[conn=1, chan=2, user=3] {what}: 7" for what in ("Width", "Height", "Depth", "Size")],
     ],
-    ids=["verbs", "outcomes", "reasons", "short", "first-words"],
+    ids=["verbs", "outcomes", "reasons", "short", "first-words", "quoted", "context", "values"],
 )
 def test_several_statements(clustered: Clusterer, lines: list[str]) -> None:
     assert len(clustered(lines).clusters) == len(lines)

@@ -14,6 +14,11 @@ from sensorium.capabilities.logs.redaction import passes_luhn, presentable, reda
         ("mail bob.b@mail.example.com now", "mail <email> now"),
         ("paid with 4111 1111 1111 1111 ok", "paid with <card> ok"),
         ("paid with 5500-0000-0000-0004 ok", "paid with <card> ok"),
+        (
+            "at 2024-05-01 12:00:00.123 by card 4111111111111111",
+            "at 2024-05-01 12:00:00.123 by card <card>",
+        ),
+        ("mail a.b@c.example and d@e.example.", "mail <email> and <email>."),
         ("order 4111111111111112 kept", "order 4111111111111112 kept"),
         ('{"api_key": "abc", "n": 1}', '{"api_key": "<secret>", "n": 1}'),
         ("jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcDEF-123", "jwt <secret>"),

@@ -8,6 +8,7 @@ every system.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from heapq import nsmallest
 
 from sensorium.capabilities.logs.masking import WILDCARD
@@ -36,7 +37,8 @@ MAX_JUDGED = 50
 
 _NAME = re.compile(r"\x01|[a-z][A-Z]|[A-Za-z][._\-/@$#\\:][A-Za-z]")
 _ADDRESS = re.compile(r"\x01|[A-Za-z][./@\\][A-Za-z]")
-_OPENING = "=:([{<'\"`@#"
+_OPENING = frozenset("=:([{<'\"`@#")
+_ENCLOSING = frozenset("([{<'\"`")
 _ANNOUNCING = frozenset(["for", "from", "to", "by", "at", "on", "in", "of", "user"])
 
 
@@ -54,28 +56,58 @@ def words_in(shape: Skeleton) -> list[int]:
     return [at for at, mark in enumerate(shape) if mark is None]
 
 
+@lru_cache(maxsize=4_096)
+def body_at(shape: Skeleton) -> int:
+    """Where the statement begins, behind leading brackets that say in which context it was made."""
+    depth = body = 0
+    for at, mark in enumerate(shape):
+        if mark is not None:
+            depth += sum(map(mark.count, "[({<")) - sum(map(mark.count, "])}>"))
+        if depth < 0 or (depth == 0 and mark is None):
+            break
+        if depth == 0:
+            body = at + 1
+    return body if body < len(shape) else 0
+
+
+@lru_cache(maxsize=4_096)
+def first_word(shape: Skeleton) -> int:
+    """The position of the first word of the statement; 0 where there is none."""
+    body = body_at(shape)
+    return next((at for at in range(body, len(shape)) if shape[at] is None), 0)
+
+
 def constants(key: Tokens, places: Iterable[int], besides: int = -1) -> int:
     """How many words of a key are no wildcards, those at `besides` aside."""
     return sum(key[at] != WILDCARD for at in places if at != besides)
 
 
+def _stands_alone(key: Tokens, shape: Skeleton, position: int) -> bool:
+    """Whether no constant word follows at once: within quotes several of them are a sentence."""
+    after = position + 1
+    return after == len(key) or shape[after] is not None or key[after] == WILDCARD
+
+
 def _is_announced(key: Tokens, shape: Skeleton, position: int) -> bool:
     """Whether a value is to be expected behind what stands before."""
-    if position == 0:
+    if position == body_at(shape):
         return False
     if shape[position - 1] is None:
         # What something is due to is a reason, and tells statements apart.
         reason = position > 1 and key[position - 2].lower() == "due"
         return key[position - 1].lower() in _ANNOUNCING and not reason
-    if key[position - 1][-1] in _OPENING:
-        return True
+    mark = key[position - 1][-1:]
+    if mark in _OPENING:
+        return mark not in _ENCLOSING or _stands_alone(key, shape, position)
     return position > 1 and key[position - 2].lower() in _ANNOUNCING
 
 
 def _needed(key: Tokens, shape: Skeleton, position: int, values: set[str]) -> int:
     """How many different values make a position vary; a mask among them counts as one more."""
-    places = words_in(shape)
-    telling = constants(key, places, position) + (len(key) - len(places)) // MARKS_PER_WORD
+    body = body_at(shape)
+    places = [at for at in words_in(shape) if at >= body]
+    telling = constants(key, places, position)
+    telling += (len(key) - body - len(places)) // MARKS_PER_WORD
     announced = _is_announced(key, shape, position)
     first = position == places[0] and not announced
     looks = _ADDRESS if first else _NAME

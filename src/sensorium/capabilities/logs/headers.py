@@ -55,7 +55,7 @@ _FIELDS = re.compile(
 )
 _COLUMN = re.compile(
     r"\s*+(?:[A-Z][A-Z_]*+(?=\s)|[\w.$@-]++\s+[-|](?=\s)|\[[^\[\]]*+\]"
-    r"|(?=[^\s\"'=]*[-0./:_])[^\s\"'={}]++(?<![:,;])(?=\s)|[-|](?=\s))"
+    r"|(?=[^\s\"'=]*[-0./:_@])[^\s\"'={}]++(?<![:,;])(?=\s)|[-|](?=\s))"
 )
 _NAME = r"[A-Za-z_@/][\w.$/@+~-]*+"
 _ANY_NAME = r"(?=0*+[A-Za-z_@/])[\w.$/@+~-]++(?:\[[^\]\s]*+\])?(?:\ \*0)?"
@@ -74,7 +74,7 @@ _LOGGER = re.compile(
     re.VERBOSE,
 )
 _DASHED = re.compile(rf"\s*+{_ANY_NAME}\s++(?:-|\|)(?=\s)", re.VERBOSE)
-_HOST_AND_TAG = re.compile(rf"\s*+[\w.:/@-]++\s++{_TAG}", re.VERBOSE)
+_HOST_AND_TAG = re.compile(rf"\s*+(?:[a-z]+=0|[\w.:/@-]++)\s++{_TAG}", re.VERBOSE)
 _HOST = re.compile(r"\s*+[\w.:/@-]++(?=\s)")
 _REST = re.compile(r"(?:\s++(?:[-|:](?=\s)|\[[^\[\]]*[-0][^\[\]]*\](?=\s)))*+\s*+")
 _PIPES = re.compile(r"(?:\|[^|\s]{0,60}+(?=\|))*+\|")

@@ -13,6 +13,7 @@ from sensorium.capabilities.logs.evidence import (
     LONG,
     Skeleton,
     Tokens,
+    body_at,
     constants,
     varies,
     words_in,
@@ -49,7 +50,8 @@ def _left_out(
 def _common(kept: Tokens, members: Sequence[Tokens], shape: Skeleton) -> Tokens | None:
     """The pattern of keys that share `kept` and differ in several places, if they have one."""
     places = words_in(shape)
-    shared = constants(kept, places)
+    body = body_at(shape)
+    shared = constants(kept, (at for at in places if at >= body))
     values = [set(column) for column in zip(*members, strict=True)]
     differing = [at for at in places if len(values[at]) > 1]
     # A word may be rare and yet the same in all of them.

@@ -85,6 +85,9 @@ _QUANTITY = re.compile(
     rf"(?:[<>~]{SEAM})?{WILDCARD}[ {SEAM}]?(?:{_UNIT})"
     rf"(?: \({SEAM}{WILDCARD}(?: (?:{_UNIT}))?{SEAM}\))?"
 )
+_LITERAL = re.compile(r"""(?<=.)[{\[]["'][^{}\[\]]*[}\]]""")
+_LOOSE = re.compile(rf"{SEAM}+(?=[ {SEAM}]|\Z)|(?<= ){SEAM}+")
+MAX_NESTING = 4
 _LIST = re.compile(rf"{WILDCARD}(?:{SEAM}[,;][ {SEAM}]{WILDCARD})+")
 
 
@@ -131,7 +134,7 @@ def _mask_piece(piece: str) -> str:
         if len(core) == len(piece):
             return WILDCARD
         lead, _, trail = piece.partition(core)
-        lead = lead.rstrip("+-/~\\")
+        lead = lead.rstrip("+-/~\\." if "/" in lead else "+-~\\")  # ../ belongs to the path
         trail = trail.lstrip("-/\\")
         return SEAM.join(filter(None, (lead, WILDCARD, trail)))
     word = piece.rstrip(_ENDS)
@@ -180,8 +183,19 @@ class Masker(dict[str, str]):
         return [key.strip(" ") for key in masked.split("\n")]
 
 
+def _without_literals(key: str) -> str:
+    """A key in which a dictionary or list, written out as in code behind words, is a value."""
+    for _ in range(MAX_NESTING):
+        key, count = _LITERAL.subn(f"{SEAM}{WILDCARD}{SEAM}", key)
+        if not count:
+            break
+    return _LOOSE.sub("", key)
+
+
 def generalise(key: str) -> str:
-    """A key with dates, quantities (number, unit, restatement) and lists as one wildcard each."""
+    """A key with dates, quantities (number, unit, restatement), lists and literals as wildcards."""
+    if "'" in key or '"' in key:
+        key = _without_literals(key)
     if _MONTH_MARK in key:
         key = _DATE.sub(WILDCARD, key).replace(_MONTH_MARK, "")
     if WILDCARD not in key:

@@ -14,7 +14,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from operator import itemgetter, sub
 
-from sensorium.capabilities.logs.evidence import MANY, Shapes, Skeleton, Tokens, varies, words_in
+from sensorium.capabilities.logs.evidence import (
+    MANY,
+    Shapes,
+    Skeleton,
+    Tokens,
+    first_word,
+    varies,
+    words_in,
+)
 from sensorium.capabilities.logs.joint import absorbed, merge_jointly, with_wildcards
 from sensorium.capabilities.logs.pacing import Check, paced
 
@@ -71,7 +79,8 @@ def _round(keys: list[Tokens], shape: Skeleton, places: Sequence[int], check: Ch
 
 def _merge_family(keys: list[Tokens], shape: Skeleton, check: Check) -> dict[Tokens, Tokens]:
     """Key -> pattern, for keys with the same punctuation."""
-    places = words_in(shape)[1:]
+    first = first_word(shape)
+    places = [at for at in words_in(shape) if at != first]
     pattern = dict(zip(keys, keys, strict=True))
     if len(keys) > MAX_FAMILY:
         pattern = _fold(keys, places, check)
@@ -97,7 +106,7 @@ def _merge_first_words(
     patterns: dict[Tokens, Tokens], shape: Skeleton, check: Check
 ) -> dict[Tokens, Tokens]:
     """Pattern -> pattern, where the first word varies."""
-    position = words_in(shape)[0]
+    position = first_word(shape)
     alike: dict[Tokens, list[Tokens]] = defaultdict(list)
     for pattern in paced(set(patterns.values()), check):
         alike[pattern[:position] + pattern[position + 1 :]].append(pattern)
@@ -121,8 +130,7 @@ def merge(keys: Iterable[Tokens], check: Check = _nothing) -> dict[Tokens, Token
     families: dict[Skeleton, dict[str, list[Tokens]]] = defaultdict(lambda: defaultdict(list))
     for key in paced(keys, check):
         shape = tuple(map(shapes.__getitem__, key))
-        first = next((word for word, mark in zip(key, shape, strict=True) if mark is None), "")
-        families[shape][first].append(key)
+        families[shape][key[first_word(shape)]].append(key)
     patterns: dict[Tokens, Tokens] = {}
     for shape, by_first in families.items():
         check()

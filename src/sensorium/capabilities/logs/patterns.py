@@ -69,16 +69,14 @@ def patterns_of(spelling: Mapping[Tokens, str], check: Check) -> dict[Tokens, Pa
         text = spelling[tokens] if tokens == pattern else fill(spelling[tokens], pattern)
         texts[pattern] = min(text, texts.get(pattern, text))
     shown: dict[Tokens, str] = {}
+    without: dict[Tokens, Tokens] = {}
     for pattern, text in paced(texts.items(), check):
         tokens, text = _without_credentials(pattern, text)
         shown[tokens] = min(text, shown.get(tokens, text))
-        texts[pattern] = pattern_id(tokens)
-    by_id = {
-        found.id: found
-        for found in (_pattern(tokens, text) for tokens, text in paced(shown.items(), check))
-    }
-    result = {tokens: by_id[texts[pattern]] for tokens, pattern in paced(merged.items(), check)}
-    release(check, merged, texts, shown, by_id)
+        without[pattern] = tokens
+    found = {tokens: _pattern(tokens, text) for tokens, text in paced(shown.items(), check)}
+    result = {tokens: found[without[pattern]] for tokens, pattern in paced(merged.items(), check)}
+    release(check, merged, texts, shown, without, found)
     return result
 
 

@@ -18,6 +18,9 @@ CHECK_EVERY = 50_000
 KIND_CHARS = 100
 """What a kind in a table costs besides its text."""
 
+_MASKER = Masker()
+"""One for all tables: words recur from call to call, and it is bounded."""
+
 LINE_CACHE_CHARS = 16_000_000
 """Lines are remembered as they came until they hold so many characters together."""
 HEADERS_ARE_RULE = 0.95
@@ -67,7 +70,6 @@ class LineTable:
         self._strip = strip_headers
         self._numbers: dict[Nature, dict[str, int]] = defaultdict(dict)
         self._lines: dict[str, int] = {}
-        self._masker = Masker()
 
     def add(self, lines: Sequence[str]) -> list[int]:
         """The number of each line's kind. Hand over at most a few thousand lines at a time."""
@@ -95,7 +97,7 @@ class LineTable:
             contents.append(content)
             natures.append(nature)
         result = []
-        for key, nature in zip(self._masker.mask_all(contents), natures, strict=True):
+        for key, nature in zip(_MASKER.mask_all(contents), natures, strict=True):
             numbers = self._numbers[nature]
             number = numbers.get(key)
             if number is None:

@@ -60,14 +60,21 @@ def read_points(series: Series, check: Check, *, first: int = 0) -> Points:
             f"The values of series {series.name!r} must lie within ±{MAX_MAGNITUDE:g}.",
             details={"series": series.name},
         )
+    check()
     times = _times(series, first, check)
+    check()
     order = _order(times, check)
+    check()
     if order is not None:
-        times, values = times[order], values[order]
+        values = values[order]
+        check()
+        times = times[order]
+        check()
     present = ~np.isnan(values)
     if order is None and present.all():
         return Points(times, values, np.arange(len(values)), len(values))
     index = np.flatnonzero(present) if order is None else order[present]
+    check()
     return Points(times[present], values[present], index, len(values))
 
 

@@ -77,6 +77,7 @@ class Tracker:
             InvalidInputError: as `read_points`.
         """
         points = read_points(series, check, first=self._received)
+        check()
         late = 0
         if self._newest is not None:
             late = int(np.searchsorted(points.times, self._newest, side="left"))
