@@ -247,6 +247,10 @@ def test_completion_is_installed_for_a_shell(tmp_path: Path) -> None:
     )
     offered = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
     assert offered.stdout.strip() == "--sensitivity"
+    (tmp_path / "web.log").touch()
+    ask = ask.replace("metrics detect-anomalies --sen", f"logs cluster {tmp_path}/we")
+    offered = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)
+    assert offered.stdout.strip() == f"{tmp_path}/web.log"
 
 
 def test_people_come_before_what_is_generated() -> None:

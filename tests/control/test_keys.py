@@ -1,9 +1,12 @@
 """Keys: made, found, revoked, kept hashed; and what a caller may do with one."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from sensorium.control.access import Access
 from sensorium.control.keys import FILE, KeyStore
@@ -33,7 +36,7 @@ def test_the_secret_is_nowhere_and_the_file_is_private(tmp_path: Path) -> None:
     assert text.rpartition("_")[2] not in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert [each.name for each in path.parent.iterdir()] == [FILE]
+    assert {each.name for each in path.parent.iterdir()} <= {FILE, f".{FILE}.lock"}
 
 
 def test_another_process_sees_new_and_revoked_keys(tmp_path: Path) -> None:
@@ -47,6 +50,28 @@ def test_another_process_sees_new_and_revoked_keys(tmp_path: Path) -> None:
     assert reader.find(text) is None
     assert not reader.any_valid()
     assert [each.revoked is None for each in reader.all()] == [False]
+
+
+def test_keys_made_by_many_processes_at_once_are_all_kept(tmp_path: Path) -> None:
+    command = "keys", "create", "--data-dir", str(tmp_path), "--name"
+    makers = [
+        subprocess.Popen([sys.executable, "-m", "sensorium", *command, f"maker {number}"])
+        for number in range(8)
+    ]
+    assert [maker.wait(60) for maker in makers] == [0] * len(makers)
+    names = {key.name for key in KeyStore(tmp_path).all()}
+    assert names == {f"maker {number}" for number in range(8)}
+
+
+def test_one_who_waits_for_another_process_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sensorium.control.keys.LOCK_S", 0.05)
+    with (
+        FileLock(tmp_path / f".{FILE}.lock"),
+        pytest.raises(UnavailableError, match="another process holds"),
+    ):
+        KeyStore(tmp_path).create("late")
 
 
 def test_what_cannot_be_revoked_or_read(tmp_path: Path) -> None:

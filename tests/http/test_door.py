@@ -216,6 +216,20 @@ def test_changes_are_audited(server: Server, http: httpx.Client) -> None:
     ]
 
 
+def test_changes_made_by_way_of_another_operation_are_audited(
+    server: Server, http: httpx.Client
+) -> None:
+    headers = {"x-request-id": "audit-nested", "idempotency-key": "nested"}
+    answer = http.post("/v1/testing/nested_change", json={"token": "x"}, headers=headers)
+    assert answer.status_code == 200
+    lines = (server.data_dir / "audit.jsonl").read_text().splitlines()
+    entries = [json.loads(line) for line in lines if "audit-nested" in line]
+    assert [(entry["operation"], entry["code"]) for entry in entries] == [
+        ("testing.change", "ok"),
+        ("testing.change", "ok"),
+    ]
+
+
 def test_the_founding_addresses_use_the_founding_methods(http: httpx.Client) -> None:
     series = [{"values": [1.0] * 20 + [9.0]}]
     assert http.post("/api/anomaly", json={"series": series}).json()["series"][0]["method"] == (

@@ -1,6 +1,7 @@
 """`sensorium logs cluster` and `logs compare`: log files in, what is in them out."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -42,7 +43,7 @@ Method = Annotated[
 
 def cluster(
     files: Annotated[
-        list[str],
+        list[Path],
         Parameter(
             allow_leading_hyphen=True,
             help="Log files, plain or .gz/.zst/.bz2/.xz; - is standard input.",
@@ -80,12 +81,13 @@ def cluster(
 
     In a pipe: count, share, severity, label, template and the examples, separated by tabs.
     """
-    check_sources(files)
+    paths = list(map(str, files))
+    check_sources(paths)
     with target.client() as client:
         if follow:
-            watch(client, output, files, field=field, learn=learn, window=window)
+            watch(client, output, paths, field=field, learn=learn, window=window)
             return
-        lines = read_lines(files, field)
+        lines = read_lines(paths, field)
         with progress("clustering") as report:
             answer = client.with_options(on_progress=report).logs.cluster(
                 lines=lines,
@@ -101,8 +103,8 @@ def cluster(
 
 
 def compare(
-    before: Annotated[str, Parameter(allow_leading_hyphen=True, help="The log before.")],
-    after: Annotated[str, Parameter(allow_leading_hyphen=True, help="The log after.")],
+    before: Annotated[Path, Parameter(allow_leading_hyphen=True, help="The log before.")],
+    after: Annotated[Path, Parameter(allow_leading_hyphen=True, help="The log after.")],
     /,
     *,
     field: Field = "",
@@ -127,8 +129,9 @@ def compare(
     In a pipe: what happened, count before, count after, severity, label, template and the
     examples, separated by tabs.
     """
-    check_sources([before, after])
-    lines = [read_lines([path], field) for path in (before, after)]
+    paths = [str(before), str(after)]
+    check_sources(paths)
+    lines = [read_lines([path], field) for path in paths]
     with target.client() as client, progress("comparing") as report:
         answer = client.with_options(on_progress=report).logs.compare(
             before=lines[0], after=lines[1], min_change=min_change, examples=examples

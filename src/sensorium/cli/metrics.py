@@ -89,7 +89,7 @@ class Source:
 
 
 File = Annotated[
-    str,
+    Path | None,
     Parameter(
         allow_leading_hyphen=True,
         show_default=False,
@@ -104,7 +104,7 @@ NOWHERE = Source()
 
 
 def anomalies(
-    file: File = "",
+    file: File = None,
     /,
     *,
     method: Annotated[
@@ -134,7 +134,7 @@ def anomalies(
     tabs.
     """
     _check_format(plot)
-    series = source.read(file)
+    series = source.read(str(file or ""))
     with target.client() as client, progress("judging") as report:
         answer = client.with_options(on_progress=report).metrics.detect_anomalies(
             series=series,
@@ -154,7 +154,7 @@ def anomalies(
 
 
 def forecast(
-    file: File = "",
+    file: File = None,
     /,
     *,
     horizon: Annotated[str, Parameter(help="How far ahead: 30m, 6h, 2d.")] = "1h",
@@ -187,7 +187,7 @@ def forecast(
     """
     _check_format(plot)
     horizon_s = _seconds("--horizon", horizon)
-    series = source.read(file)
+    series = source.read(str(file or ""))
     with target.client() as client, progress("forecasting") as report:
         answer = client.with_options(on_progress=report).metrics.forecast(
             series=series,

@@ -5,6 +5,8 @@ import hmac
 import os
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +15,11 @@ from msgspec import Meta, Struct
 
 from sensorium.core.dispatch import Principal
 from sensorium.core.errors import NotFoundError, UnavailableError
+from sensorium.core.loading import load
 
 FILE = "keys.json"
 MARK = "sns"
+LOCK_S = 10.0
 
 
 class Key(Struct, frozen=True, kw_only=True):
@@ -70,7 +74,6 @@ class KeyStore:
         self, name: str, operations: tuple[str, ...] = ("*",), rate_per_s: float | None = None
     ) -> tuple[Key, str]:
         """Make a key; returns it with its text, which is shown this once and kept nowhere."""
-        self._refresh()
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         key = Key(
             id=key_id,
@@ -80,7 +83,8 @@ class KeyStore:
             operations=operations,
             rate_per_s=rate_per_s,
         )
-        self._write({**self._keys, key_id: key})
+        with self._changing():
+            self._write({**self._keys, key_id: key})
         return key, f"{MARK}_{key_id}_{secret}"
 
     def revoke(self, key_id: str) -> Key:
@@ -89,13 +93,13 @@ class KeyStore:
         Raises:
             NotFoundError: there is no such key.
         """
-        self._refresh()
-        if key_id not in self._keys:
-            raise NotFoundError(
-                f"there is no key {key_id[:40]!r}; `sensorium keys list` shows them"
-            )
-        key = msgspec.structs.replace(self._keys[key_id], revoked=time.time())
-        self._write({**self._keys, key_id: key})
+        with self._changing():
+            if key_id not in self._keys:
+                raise NotFoundError(
+                    f"there is no key {key_id[:40]!r}; `sensorium keys list` shows them"
+                )
+            key = msgspec.structs.replace(self._keys[key_id], revoked=time.time())
+            self._write({**self._keys, key_id: key})
         return key
 
     def find(self, text: str) -> Key | None:
@@ -138,8 +142,25 @@ class KeyStore:
                 f"{FILE} in the data folder is damaged; restore it, or delete it and make new keys"
             ) from None
 
-    def _write(self, keys: dict[str, Key]) -> None:
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """The newest keys, which no other process changes until the block ends.
+
+        Raises:
+            UnavailableError: another process has been changing them for long.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = load("filelock:FileLock")(self._path.with_name(f".{FILE}.lock"), mode=0o600)
+        try:
+            with lock.acquire(timeout=LOCK_S):
+                self._refresh()
+                yield
+        except TimeoutError:
+            raise UnavailableError(
+                f"another process holds {lock.lock_file}; try again when it is done"
+            ) from None
+
+    def _write(self, keys: dict[str, Key]) -> None:
         draft = self._path.with_name(f".{FILE}.{os.getpid()}")
         content = msgspec.json.encode(KeyFile(keys=list(keys.values())))
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

@@ -122,9 +122,11 @@ class Pipeline:
             raise
         return operation
 
-    async def _change(self, operation: Operation, payload: Payload, caller: Caller) -> Answer:
+    async def _change(
+        self, operation: Operation, payload: Payload, caller: Caller, *, nested: bool = False
+    ) -> Answer:
         """Run what changes something; one that only waits for another's answer is timed too."""
-        run = partial(self._run, operation, payload, caller)
+        run = partial(self._run, operation, payload, caller, nested=nested)
         try:
             async with asyncio.timeout(self._limit_s(operation, caller)):
                 return await self._changes.make(operation, payload, caller, run)
@@ -213,8 +215,11 @@ class Pipeline:
     def _context(self, caller: Caller, deadline: float | None) -> CallContext:
         async def nested(name: str, request: Struct) -> Answer:
             left_s = None if deadline is None else max(0.001, deadline - time.monotonic())
-            inner = replace(caller, deadline_s=left_s, on_progress=None)
-            return await self._run(self._registry.get(name), request, inner, nested=True)
+            # The key names the whole call, in which this one may come several times.
+            inner = replace(caller, deadline_s=left_s, on_progress=None, idempotency_key=None)
+            operation = self._registry.get(name)
+            run = self._change if operation.changes else self._run
+            return await run(operation, request, inner, nested=True)
 
         return CallContext(deadline, nested, self.parts)
 

@@ -129,6 +129,13 @@ async def change(request: Token, context: Context) -> Item:
     return Item(index=len(_changes), token=request.token)
 
 
+@operation("testing.nested_change", execution=Execution.ASYNC, example=EXAMPLE)
+async def nested_change(request: Token, context: Context) -> Item:
+    """Changes something twice, by way of another operation."""
+    await context.call("testing.change", request, returns=Item)
+    return await context.call("testing.change", request, returns=Item)
+
+
 @operation(
     "testing.lines", execution=Execution.PROCESS, lines_field="lines", example=Lines(lines=["a"])
 )

@@ -1,14 +1,38 @@
 """uvicorn's HTTP/1.1 protocol, with limits on how long a request's head may take and be."""
 
 import asyncio
-from typing import Any
+import os
+from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from sensorium.core.errors import OverloadedError
+from sensorium.transports.http.exchange import Headers, Receive, Scope, Send
+from sensorium.transports.http.problems import MEDIA_TYPE, problem
 from sensorium.transports.http.unread import Unread
 
 MAX_HEAD = 64 << 10
 """The most bytes that a request line and its headers may have."""
+
+
+def refusal() -> tuple[int, Headers, bytes]:
+    """What a connection too many is answered."""
+    error = OverloadedError("the server has as many connections as it may", retry_after_s=1.0)
+    status, headers, body = problem(error, os.urandom(8).hex())
+    length = str(len(body)).encode()
+    headers += [
+        (b"content-type", MEDIA_TYPE),
+        (b"content-length", length),
+        (b"connection", b"close"),
+    ]
+    return status, headers, body
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """The application that answers a connection too many (ASGI)."""
+    status, headers, body = refusal()
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class GuardedProtocol(Unread, HttpToolsProtocol):
@@ -17,6 +41,9 @@ class GuardedProtocol(Unread, HttpToolsProtocol):
     Without it, a client that sends a byte now and then holds its connection for ever, and one
     whose headers do not end fills the memory.
     """
+
+    max_connections: ClassVar[int] = 1_000
+    """More than so many are refused what they ask for, WebSockets included."""
 
     _guard: asyncio.TimerHandle | None = None
     _head_pending = False
@@ -59,7 +86,19 @@ class GuardedProtocol(Unread, HttpToolsProtocol):
         """See httptools."""
         self._head_pending = False
         self._let_go()
+        if len(self.connections) > self.max_connections:
+            self.app = cast(Any, refuse)
         super().on_headers_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """See HttpToolsProtocol."""
+        if len(self.connections) <= self.max_connections:
+            super().handle_websocket_upgrade()
+            return
+        status, headers, body = refusal()
+        lines = [b"HTTP/1.1 %d \r\n" % status, *(b"%s: %s\r\n" % pair for pair in headers)]
+        self.transport.write(b"".join([*lines, b"\r\n", body]))
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio.Protocol."""

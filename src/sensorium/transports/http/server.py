@@ -59,6 +59,7 @@ async def serve(
         UnavailableError: the certificate or its key cannot be used.
     """
     Unread.timeout_s = settings.request_timeout_s
+    GuardedProtocol.max_connections = settings.max_connections
     config = uvicorn.Config(
         app,
         http=GuardedProtocol,
@@ -71,7 +72,6 @@ async def serve(
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
-        limit_concurrency=settings.max_connections,
         backlog=BACKLOG,
         ssl_certfile=settings.tls_certificate or None,
         ssl_keyfile=settings.tls_key or None,
