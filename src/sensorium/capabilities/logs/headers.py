@@ -101,9 +101,6 @@ NO_HEADER = Header(0, "", False)
 
 def _find_stamp(text: str) -> tuple[int, int] | None:
     """Where the first time stamp begins and ends, when only fields that are no words precede it."""
-    # Every shape of a time stamp holds one of these two, and most text holds neither.
-    if "0:0" not in text and "-0." not in text:
-        return None
     found = _STAMP.search(text)
     if found is None:
         return None
@@ -159,16 +156,22 @@ def _stamped(text: str, begin: int, end: int) -> Header:
 def split_header(flat: str) -> Header:
     """The header of one flattened line; `NO_HEADER` where there is none."""
     text = flat[:MAX_HEADER_CHARS]
-    span = _find_stamp(text)
-    if span is not None:
-        return _stamped(text, *span)
-    weak = _WEAK_STAMP.match(text) if text[:1] == "0" else None
-    if weak is not None:
-        behind, _ = _find_level(text, weak.end())
-        if behind >= 0:
+    # Every shape of a time stamp holds one of these two, and most text holds neither.
+    if "0:0" in text or "-0." in text:
+        span = _find_stamp(text)
+        if span is not None:
+            return _stamped(text, *span)
+    first = text[:1]
+    if first == "0":
+        weak = _WEAK_STAMP.match(text)
+        behind = _find_level(text, weak.end())[0] if weak is not None else -1
+        if weak is not None and behind >= 0:
             return _stamped(text, 0, weak.end())
-    leading = _LEADING_LEVEL.match(text) if text[:1] in _LEADING else None
-    return Header(leading.end(), leading[1], False) if leading else NO_HEADER
+    elif first in _LEADING:
+        leading = _LEADING_LEVEL.match(text)
+        if leading is not None:
+            return Header(leading.end(), leading[1], False)
+    return NO_HEADER
 
 
 def time_stamp(line: str) -> str | None:

@@ -89,10 +89,10 @@ class LineTable:
 
     def _read(self, lines: Mapping[str, str]) -> list[int]:
         """The numbers of lines that were not seen before, given as flattened -> as written."""
+        self._cached_chars += sum(map(len, lines)) + KIND_CHARS * len(lines)
         contents: list[str] = []
         natures: list[Nature] = []
         for flat, line in lines.items():
-            self._cached_chars += len(flat) + KIND_CHARS
             content, nature = self._split(flat, line)
             contents.append(content)
             natures.append(nature)
