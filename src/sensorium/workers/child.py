@@ -18,6 +18,8 @@ from typing import Any, Protocol
 from sensorium.core.loading import load
 from sensorium.workers.frames import CREDIT, HEADER, Frame, pack
 
+NICENESS = 10
+
 
 class _Cancellable(Protocol):
     def cancel(self) -> None:
@@ -166,9 +168,17 @@ class Child:
         self._wire.send(Frame.DONE, number)
 
 
+def _step_back() -> None:
+    """Where cores are scarce, let the server's event loop go first: it only passes calls on."""
+    with suppress(OSError, AttributeError):  # forbidden here, or no Unix
+        os.nice(NICENESS)
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def main(arguments: list[str]) -> None:
     """Serve until the server goes away."""
     descriptor, handler, slots = arguments
+    _step_back()
     with socket.socket(fileno=int(descriptor)) as sock, suppress(OSError):
         Child(sock, handler, int(slots)).run()
     # A call may still compute for a server that is gone; nobody will read its answer.

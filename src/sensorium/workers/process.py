@@ -134,7 +134,9 @@ class Worker(asyncio.Protocol):
             env=os.environ
             | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
             | dict(environment),
-            start_new_session=True,  # Ctrl-C is for the server, which stops its workers in order
+            # Ctrl-C is for the server, which stops its workers in order. A group suffices: in a
+            # session of its own, Linux would give each worker as much as all of the server.
+            process_group=0,
         )
         theirs.close()
         loop = asyncio.get_running_loop()
