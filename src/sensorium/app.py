@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import secrets
 import time
@@ -24,14 +25,17 @@ from sensorium.control.readiness import Readiness
 from sensorium.control.settings import ControlSettings
 from sensorium.control.threads import Threads
 from sensorium.core.dispatch import Caller
+from sensorium.core.errors import SensoriumError
 from sensorium.core.loading import load
 from sensorium.core.operation import Kind
 from sensorium.core.registry import Registry
 from sensorium.core.settings import Loaded
 from sensorium.core.settings import load as load_sections
 from sensorium.core.telemetry import LogSettings, Reading, Telemetry, as_environment
+from sensorium.transports.grpc.settings import GrpcSettings
 from sensorium.transports.http.settings import HttpSettings
 
+log = logging.getLogger("sensorium.app")
 MODULES = {
     "system": "sensorium.control.system",
     "logs": "sensorium.capabilities.logs.operations",
@@ -50,6 +54,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Everything that can be set, and where each value came from."""
 
     http: HttpSettings = HttpSettings()
+    grpc: GrpcSettings = GrpcSettings()
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
     account: list[Loaded] = []
@@ -65,6 +70,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, **sources: Any) -> Set
     """The settings from flags, environment and files; see `core.settings.load`."""
     sections: dict[str, type[Struct]] = {
         "http": HttpSettings,
+        "grpc": GrpcSettings,
         "control": ControlSettings,
         "log": LogSettings,
     }
@@ -206,18 +212,40 @@ def _readings(app: App) -> list[Reading]:
     ]
 
 
+async def open_grpc(app: App, opened: AsyncExitStack) -> None:
+    """Open the gRPC door, beside one that is open; it is closed when `opened` is."""
+    http, doors = app.settings.http, app.readiness.doors
+    doors["grpc"] = "starting"
+    try:
+        start = await asyncio.to_thread(load, "sensorium.transports.grpc.server:start")
+        certificate = (http.tls_certificate, http.tls_key)
+        server = await start(app.dispatcher, app.settings.grpc, http.host, certificate)
+    except SensoriumError as error:
+        doors["grpc"] = error.message
+        log.error("gRPC is not served: %s", error.message)
+        return
+    opened.push_async_callback(server.stop, http.drain_s)
+    doors["grpc"] = f"ready on port {server.port}"
+    log.info("gRPC is served on port %d", server.port)
+
+
 async def _end(task: "asyncio.Task[None]") -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
 async def serve(
-    settings: Settings, *, warm: bool, on_listening: Callable[[str, App], None]
+    settings: Settings,
+    *,
+    doors: frozenset[str] = frozenset(["http"]),
+    warm: bool,
+    on_listening: Callable[[str, App], None],
 ) -> None:
-    """Serve HTTP until a signal says to stop.
+    """Serve until a signal says to stop: HTTP, and the other `doors` once it listens.
 
     `on_listening` is told the address when calls can come in. The workers start a moment later,
-    so that they do not slow the start; with `warm`, they and what they load come before.
+    so that they do not slow the start; with `warm`, they and what they load come before. A door
+    that cannot be opened says so in `system.ready`, and the others serve.
 
     Raises:
         SensoriumError: it cannot be served like that; says what to change.
@@ -229,7 +257,7 @@ async def serve(
     with server.listen(http) as sock:
         websocket = load("sensorium.transports.websocket:WebSocketDoor")(app.dispatcher)
         door = build(app.dispatcher, http, app.telemetry, {"/v1/ws": websocket})
-        async with app.running():
+        async with app.running(), AsyncExitStack() as opened:
             if warm:
                 await app.warm()
             loop = asyncio.get_running_loop()
@@ -245,6 +273,9 @@ async def serve(
                 # What is there now stays: looking through it again and again for garbage would
                 # hold the loop for 10 ms each time.
                 gc.freeze()
+                if "grpc" in doors:
+                    opening = asyncio.create_task(open_grpc(app, opened))
+                    opened.push_async_callback(_end, opening)
 
             def draining() -> None:
                 app.readiness.draining = True

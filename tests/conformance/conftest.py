@@ -33,7 +33,7 @@ def all_doors(
     loop: BackgroundLoop, keys: doors.Keys, data_dir: Path
 ) -> Iterator[dict[str, Driver]]:
     environ = {"SENSORIUM_API_KEYS": FULL, "SENSORIUM_DATA_DIR": str(data_dir)}
-    with serving(environ=environ) as server:
+    with serving("--mode", "http,grpc", "--grpc-port", "0", environ=environ) as server:
         yield loop.enter(doors.opened(server, keys, data_dir))
         loop.leave()
 

@@ -10,7 +10,7 @@ from sensorium.control.keys import KeyStore
 from sensorium.core.dispatch import Principal
 from sensorium.core.operation import Operation
 from sensorium.core.registry import Registry
-from tests.conformance import checks, drivers
+from tests.conformance import checks, drivers, grpc_driver
 from tests.conformance.driver import FULL, Call, Driver
 from tests.servers import Server
 
@@ -22,6 +22,7 @@ NAMES = tuple(
         drivers.HttpDriver,
         drivers.EventsDriver,
         drivers.WebSocketDriver,
+        grpc_driver.GrpcDriver,
     )
 )
 REFERENCE = drivers.DispatcherDriver.name
@@ -77,10 +78,16 @@ async def opened(server: Server, keys: Keys, directory: Path) -> AsyncIterator[d
             app.registry.find_plugins()
             app.start_workers()
             found.append(kind(app, principals=None if isolated else keys.principals))
-        for door in (drivers.HttpDriver, drivers.EventsDriver, drivers.WebSocketDriver):
-            driver = door(server.url, server.process.pid)
+        at = (server.url, server.process.pid)
+        served = [
+            door(*at)
+            for door in (drivers.HttpDriver, drivers.EventsDriver, drivers.WebSocketDriver)
+        ]
+        port = await grpc_driver.port_of(served[0])
+        served.append(grpc_driver.GrpcDriver(*at, port, operations()))
+        for driver in served:
             stack.push_async_callback(driver.close)
-            found.append(driver)
+        found += served
         for each in found:
             await checks.until(lambda each=each: _ready(each), f"{each.name} is ready")
         yield {each.name: each for each in found}

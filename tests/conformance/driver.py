@@ -63,8 +63,9 @@ class Driver(ABC):
         del operation, bad
         return True
 
-    def carries_item(self, bad: BadRequest) -> bool:
+    def carries_item(self, operation: Operation, bad: BadRequest) -> bool:
         """Whether it can carry such a bad item to a listening operation."""
+        del operation
         return bad.kind != "unreadable"  # where a line or a message ends cannot be told then
 
     def carries_json(self, operation: Operation) -> bool:

@@ -222,7 +222,7 @@ class WebSocketDriver(_ServerDriver):
         except InvalidHandshake:
             return Outcome(code="unauthenticated")
 
-    def carries_item(self, bad: BadRequest) -> bool:
+    def carries_item(self, operation: Operation, bad: BadRequest) -> bool:
         # What cannot be read is no message of any call, and null is a sign of life.
         return bad.kind not in ("unreadable", "deep") and bad.body != b"null"
 

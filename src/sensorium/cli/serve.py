@@ -17,7 +17,7 @@ Usage: sensorium serve [OPTIONS]
 Serve every operation until Ctrl-C.
 
 Options:
-  --mode MODE        which doors to open: http (default)
+  --mode DOORS       which doors to open: http (default), http,grpc, or all that are installed
   --host ADDRESS     where to listen (127.0.0.1; a public address needs an API key)
   --port NUMBER      the port (8484; 0 takes a free one)
   --data-dir FOLDER  where keys and records are kept
@@ -27,9 +27,11 @@ Options:
 Examples:
   sensorium serve
   sensorium serve --port 9000 --warm
+  sensorium serve --mode http,grpc --grpc-port 50051
   SENSORIUM_API_KEYS=secret sensorium serve --host 0.0.0.0
 """
-MODES = ("http",)
+DOORS = {"http": "uvicorn", "grpc": "grpc"}
+"""The doors, and the library that each needs."""
 SWITCHES = ("warm", "allow_unauthenticated", "make_key")
 
 
@@ -40,20 +42,34 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         flags = parse(arguments)
-        mode = flags.pop("mode", MODES[0])
-        if mode not in MODES:
-            raise SensoriumError(f"there is no mode {mode!r}; there is: {', '.join(MODES)}")
+        doors = doors_of(str(flags.pop("mode", "http")))
         warm = str(flags.pop("warm", False)).lower() in ("true", "1")
         settings = load_settings(flags)
         set_up_logging(settings.log)
         run = load("uvloop:run") if find_spec("uvloop") else asyncio.run
-        run(serve(settings, warm=warm, on_listening=announce))
+        run(serve(settings, doors=doors, warm=warm, on_listening=announce))
     except SensoriumError as error:
         sys.stderr.write(f"sensorium: {error.message}\n")
         return 1
     # A thread may still compute for a client that is gone; the interpreter would wait for it.
     sys.stderr.flush()
     os._exit(0)
+
+
+def doors_of(mode: str) -> frozenset[str]:
+    """The doors that a mode opens.
+
+    Raises:
+        SensoriumError: it names one that there is not, or leaves out HTTP.
+    """
+    if mode == "all":
+        return frozenset(door for door, library in DOORS.items() if find_spec(library))
+    doors = frozenset(mode.split(","))
+    if unknown := sorted(doors - DOORS.keys()):
+        raise SensoriumError(f"there is no mode {unknown[0]!r}; there is: {', '.join(DOORS)}, all")
+    if "http" not in doors:
+        raise SensoriumError("the other doors come beside HTTP: --mode http," + ",".join(doors))
+    return doors
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:

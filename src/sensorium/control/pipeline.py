@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -216,7 +215,9 @@ class Pipeline:
         async def nested(name: str, request: Struct) -> Answer:
             left_s = None if deadline is None else max(0.001, deadline - time.monotonic())
             # The key names the whole call, in which this one may come several times.
-            inner = replace(caller, deadline_s=left_s, on_progress=None, idempotency_key=None)
+            inner = Caller(
+                caller.principal, caller.request_id, caller.door, left_s, caller.priority
+            )
             operation = self._registry.get(name)
             run = self._change if operation.changes else self._run
             return await run(operation, request, inner, nested=True)

@@ -56,7 +56,7 @@ class Processes:
         big = body.size > self._escalate_bytes
         lanes = [self.big_lane, self.lane] if big else [self.lane]
         timeout_s = deadline - time.monotonic()
-        header = self._header(operation, body.source, timeout_s)
+        header = self._header(operation, body.source, caller, timeout_s)
         async with self._running(
             self.pool, lanes, operation, header, caller, nested=nested
         ) as call:
@@ -76,7 +76,7 @@ class Processes:
         """Run a streaming operation, pinned to one worker for the length of its call."""
         self.stream_pool.start()  # the first stream brings their workers
         lanes = [self.stream_lane]
-        header = self._header(operation, body.source, None)
+        header = self._header(operation, body.source, caller, None)
         async with self._running(
             self.stream_pool, lanes, operation, header, caller, nested=False
         ) as call:
@@ -89,7 +89,9 @@ class Processes:
                 if feeder is not None:
                     await _finish(feeder)
 
-    def _header(self, operation: Operation, source: Encoded, timeout_s: float | None) -> bytes:
+    def _header(
+        self, operation: Operation, source: Encoded, caller: Caller, timeout_s: float | None
+    ) -> bytes:
         header = CallHeader(
             target=operation.target,
             timeout_s=timeout_s,
@@ -98,6 +100,7 @@ class Processes:
             content_encoding=source.content_encoding,
             fields=source.fields,
             request_id=request_id.get(),
+            answer_type=caller.answer_type,
         )
         return msgspec.json.encode(header)
 

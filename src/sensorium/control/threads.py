@@ -7,11 +7,11 @@ from contextvars import copy_context
 from typing import TypeVar
 
 from msgspec import Struct
-from msgspec.json import encode
 
 from sensorium.control.admission import Lane
 from sensorium.control.body import Body
 from sensorium.control.slots import Slots
+from sensorium.core.codec import encode_answer
 from sensorium.core.dispatch import Answer, Caller, Encoded, Payload
 from sensorium.core.errors import CancelledCallError
 from sensorium.core.execution import compute, compute_stream
@@ -53,7 +53,7 @@ class Threads:
         def run() -> Answer:
             if isinstance(payload, Body):
                 value = compute(operation, payload.whole(), work, self._max_bytes)
-                return Answer(encoded=encode(value))
+                return Answer(encoded=encode_answer(operation, value, caller.answer_type))
             return Answer(compute(operation, payload, work, self._max_bytes))
 
         future = loop.run_in_executor(self._executor, copy_context().run, run)
@@ -74,7 +74,7 @@ class Threads:
         work = Work(None, _reporter(loop, caller))
         items = None if incoming is None else _Blocking(incoming, loop)
         values = compute_stream(operation, payload, items, work, self._max_bytes)
-        as_json = isinstance(payload, Encoded)
+        wanted = caller.answer_type if isinstance(payload, Encoded) else None
         running: asyncio.Future[Struct | None] | None = None
         context = copy_context()  # the request's id, for what is logged there
         try:
@@ -83,7 +83,10 @@ class Threads:
                 value = await _or_cancel(running, work)
                 if value is None:
                     return
-                yield Answer(encoded=encode(value)) if as_json else Answer(value)
+                if wanted is None:
+                    yield Answer(value)
+                else:
+                    yield Answer(encoded=encode_answer(operation, value, wanted))
         finally:
             work.cancel()
             if items is not None:

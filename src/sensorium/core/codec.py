@@ -22,6 +22,7 @@ from sensorium.core.loading import load
 from sensorium.core.operation import Operation
 
 S = TypeVar("S", bound=Struct)
+PROTOBUF = "application/x-protobuf"
 LINES_FROM = "lines_from"
 """The query parameter that names the member of NDJSON objects that holds the line."""
 FORM = "application/x-www-form-urlencoded"
@@ -39,15 +40,23 @@ def decode_request(operation: Operation, payload: Encoded, max_bytes: int) -> St
         InvalidInputError: it is, but does not fit the operation's request.
         PayloadTooLargeError: it decompresses to more than `max_bytes`.
     """
-    request: Struct = _decode(operation.request, payload, max_bytes, operation.lines_field)
+    request: Struct = _decode_as(operation, operation.request, payload, max_bytes)
     return request
 
 
 def decode_item(operation: Operation, payload: Encoded, max_bytes: int) -> Struct:
     """One item for an operation that listens; errors as for `decode_request`."""
     assert operation.incoming is not None
-    item: Struct = _decode(operation.incoming, payload, max_bytes, operation.lines_field)
+    item: Struct = _decode_as(operation, operation.incoming, payload, max_bytes)
     return item
+
+
+def encode_answer(operation: Operation, value: Struct, media_type: str) -> bytes:
+    """What an operation returned, in a form that its caller asked for: JSON or `PROTOBUF`."""
+    if media_type != PROTOBUF:
+        return msgspec.json.encode(value)
+    encoded: bytes = load("sensorium.core.protobuf.codec:codec_of")(operation).to_bytes(value)
+    return encoded
 
 
 def validate(value: S) -> S:
@@ -120,6 +129,17 @@ def _decode(kind: type[Struct], payload: Encoded, max_bytes: int, lines_field: s
                 )
         return msgspec.convert({**coerce(kind, beside), **values}, kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raise _explained(error) from None
+
+
+def _decode_as(operation: Operation, kind: type[Struct], payload: Encoded, limit: int) -> Any:
+    if payload.media_type != PROTOBUF:
+        return _decode(kind, payload, limit, operation.lines_field)
+    codec = load("sensorium.core.protobuf.codec:codec_of")(operation)
+    values = codec.from_bytes(kind, bytes(payload.body))  # type: ignore[arg-type]
+    try:
+        return msgspec.convert(values, kind, builtin_types=(bytes,))
+    except (msgspec.MsgspecError, RecursionError, OverflowError) as error:
         raise _explained(error) from None
 
 

@@ -49,6 +49,8 @@ class Caller:
     trace_parent: str = ""
     """The W3C `traceparent` that it came with."""
     on_progress: Callable[[int, int | None, str], None] | None = None
+    answer_type: str = "application/json"
+    """In which form the door wants an answer that is encoded where the operation ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ Payload = Struct | Encoded
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an operation answered: as a Struct, or encoded as JSON where it ran."""
+    """What an operation answered: as a Struct, or encoded where it ran, as the caller wants it."""
 
     value: Struct | None = None
     encoded: bytes = b""
@@ -79,7 +81,7 @@ class Answer:
     """Kept from an earlier call with the same idempotency key."""
 
     def json(self) -> bytes:
-        """The answer as JSON."""
+        """The answer as JSON, for a caller that did not ask for another form."""
         return self.encoded if self.value is None else msgspec.json.encode(self.value)
 
     def read(self, returns: type[R]) -> R:

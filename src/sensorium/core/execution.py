@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
-from sensorium.core.codec import decode_item, decode_request, validate
-from sensorium.core.dispatch import Encoded, Payload
+from sensorium.core.codec import decode_item, decode_request, encode_answer, validate
+from sensorium.core.dispatch import Answer, Encoded, Payload
 from sensorium.core.errors import OverloadedError, SensoriumError
 from sensorium.core.operation import Operation, WorkContext
 
@@ -27,6 +27,13 @@ def read_item(operation: Operation, payload: Payload, max_bytes: int) -> Struct:
         return decode_item(operation, payload, max_bytes)
     assert operation.incoming is not None
     return validate(_expected(payload, operation.incoming, operation.name))
+
+
+def encoded_answer(operation: Operation, answer: Answer, media_type: str) -> bytes:
+    """An answer in the form that its caller asked for."""
+    if answer.value is None:
+        return answer.encoded
+    return encode_answer(operation, answer.value, media_type)
 
 
 def compute(operation: Operation, payload: Payload, context: WorkContext, max_bytes: int) -> Struct:

@@ -6,6 +6,10 @@ from typing import Any
 from sensorium.core.errors import UnavailableError
 
 EXTRAS = {
+    "google": "grpc",
+    "grpc": "grpc",
+    "grpc_health": "grpc",
+    "grpc_reflection": "grpc",
     "matplotlib": "plots",
     "opentelemetry": "otel",
 }

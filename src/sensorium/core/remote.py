@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from sensorium.core import settings
+from sensorium.core.codec import encode_answer
 from sensorium.core.dispatch import Encoded
 from sensorium.core.errors import SensoriumError
 from sensorium.core.execution import compute, compute_stream
@@ -34,6 +35,7 @@ class CallHeader(Struct, frozen=True, kw_only=True):
     content_encoding: str = ""
     fields: dict[str, str] = {}
     request_id: str = ""
+    answer_type: str = "application/json"
 
 
 class Channel(Protocol):
@@ -91,9 +93,10 @@ def serve(header: bytes, body: bytearray, channel: Channel) -> None:
     try:
         operation = operation_of(load(call.target))
         if operation.kind is Kind.UNARY:
-            channel.send(encode(compute(operation, payload, work, call.max_bytes)))
+            answer = compute(operation, payload, work, call.max_bytes)
+            channel.send(encode_answer(operation, answer, call.answer_type))
         else:
-            _serve_stream(operation, payload, channel, work, call.max_bytes)
+            _serve_stream(operation, payload, channel, work, call)
     except SensoriumError as error:
         channel.fail(encode(error.body()))
 
@@ -106,11 +109,11 @@ def _set_up_logging() -> None:
 
 
 def _serve_stream(
-    operation: Operation, payload: Encoded, channel: Channel, work: Work, max_bytes: int
+    operation: Operation, payload: Encoded, channel: Channel, work: Work, call: CallHeader
 ) -> None:
     incoming = None
     if operation.kind is Kind.DUPLEX:
         incoming = map(_unpack_item, channel.incoming())
-    for item in compute_stream(operation, payload, incoming, work, max_bytes):
-        channel.send(msgspec.json.encode(item))
+    for item in compute_stream(operation, payload, incoming, work, call.max_bytes):
+        channel.send(encode_answer(operation, item, call.answer_type))
         work.check()

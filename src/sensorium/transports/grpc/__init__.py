@@ -1,0 +1,1 @@
+"""gRPC: every operation as a method of its noun's service, from the Structs alone."""

@@ -1,0 +1,77 @@
+"""grpcio's server around the door: its port, TLS, health and reflection."""
+
+from pathlib import Path
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2_grpc
+
+from sensorium.core.dispatch import Dispatcher
+from sensorium.core.errors import UnavailableError
+from sensorium.transports.grpc.door import GrpcDoor
+from sensorium.transports.grpc.reflection import Reflection
+from sensorium.transports.grpc.settings import GrpcSettings
+
+
+class GrpcServer:
+    """A server that is up. `port` is the one that it has."""
+
+    def __init__(self, server: Any, port: int, health_of: Any) -> None:
+        self.port = port
+        self._server = server
+        self._health = health_of
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no more calls, and let those that run finish for so long."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+
+
+async def start(
+    dispatcher: Dispatcher, settings: GrpcSettings, host: str, certificate: tuple[str, str]
+) -> GrpcServer:
+    """Listen and serve. `certificate` are HTTP's PEM files, or two empty names.
+
+    Raises:
+        UnavailableError: the port is taken, or a PEM file cannot be used.
+    """
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),
+        ]
+    )
+    server.add_generic_rpc_handlers((GrpcDoor(dispatcher),))
+    health_of = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_of, server)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+        Reflection(dispatcher.registry), server
+    )
+    port = _listen(server, settings, host, certificate)
+    await server.start()
+    return GrpcServer(server, port, health_of)
+
+
+def _listen(server: Any, settings: GrpcSettings, host: str, certificate: tuple[str, str]) -> int:
+    name = f"[{host}]" if ":" in host else host
+    address = f"{name}:{settings.grpc_port}"
+    try:
+        if certificate[0]:
+            credentials = _credentials(certificate, settings)
+            return int(server.add_secure_port(address, credentials))
+        return int(server.add_insecure_port(address))
+    except RuntimeError:
+        raise UnavailableError(
+            f"gRPC cannot listen on {address}; choose another port with --grpc-port"
+        ) from None
+
+
+def _credentials(certificate: tuple[str, str], settings: GrpcSettings) -> Any:
+    try:
+        chain, key = (Path(name).read_bytes() for name in certificate)
+        root = Path(settings.grpc_client_ca).read_bytes() if settings.grpc_client_ca else None
+    except OSError as error:
+        raise UnavailableError(f"a PEM file cannot be read: {error.strerror}") from None
+    return grpc.ssl_server_credentials([(key, chain)], root, require_client_auth=root is not None)
