@@ -4,7 +4,7 @@ import asyncio
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Coroutine, Generator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
@@ -51,25 +51,32 @@ class Portal:
         Raises:
             UnavailableError: the portal was stopped.
         """
-        ended = threading.Event()
-
-        async def watched() -> T:
-            try:
-                return await work
-            finally:
-                ended.set()
-
         try:
             loop = self._loop()
         except UnavailableError:
             work.close()
             raise
-        future = asyncio.run_coroutine_threadsafe(watched(), loop)
+        outcome: Future[T] = Future()
+        begun: list[asyncio.Task[T]] = []
+
+        def begin() -> None:
+            begun.append(loop.create_task(work))
+            begun[0].add_done_callback(lambda task: _settle(outcome, task))
+
+        def stop() -> None:
+            if begun:
+                begun[0].cancel()
+            else:  # the interrupt came before the work was handed over
+                work.close()
+                outcome.cancel()
+
         try:
-            return future.result()
+            loop.call_soon_threadsafe(begin)
+            return outcome.result()
         except BaseException:
-            if not future.done() and future.cancel():
-                ended.wait(STOP_S)
+            if not outcome.done():
+                loop.call_soon_threadsafe(stop)
+                wait([outcome], STOP_S)
             raise
 
     def iterate(self, items: AsyncGenerator[S, None]) -> Generator[S, None, None]:
@@ -104,6 +111,16 @@ class Portal:
                 self._running = starting.result()
                 self._end = weakref.finalize(self, _stop, self._running, thread)
             return self._running.loop
+
+
+def _settle(outcome: "Future[T]", task: "asyncio.Task[T]") -> None:
+    """Have whoever waits see how a task ended."""
+    if task.cancelled():
+        outcome.cancel()
+    elif (error := task.exception()) is not None:
+        outcome.set_exception(error)
+    else:
+        outcome.set_result(task.result())
 
 
 async def _following(items: AsyncGenerator[S, None]) -> S | None:
