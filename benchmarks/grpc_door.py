@@ -27,6 +27,12 @@ MESSAGE = StringValue(value="x" * 1000).SerializeToString()
 """Also what `system.echo` takes: its text is field 1 too."""
 COUNT = Int64Value(value=ITEMS).SerializeToString()
 """What `testing.count` takes: how many is field 1."""
+OURS = "sensorium.v1.TestingService"
+STREAMS = {
+    ("bare.Echo", "Count"): "",
+    (OURS, "CountAsync"): "from the event loop",
+    (OURS, "Count"): "from a worker",
+}
 AUTHORISED = (("x-api-key", KEY),)
 
 Call = Callable[[bytes], bytes]
@@ -42,9 +48,9 @@ def seconds_of(call: Call) -> list[float]:
     return times
 
 
-def stream_per_s(channel: grpc.Channel, verb: str) -> float:
+def stream_per_s(channel: grpc.Channel, method: str) -> float:
     """Items a second of a stream of `ITEMS`."""
-    stream = channel.unary_stream(f"/sensorium.v1.TestingService/{verb}")
+    stream = channel.unary_stream(method)
     began = time.perf_counter()
     found = sum(1 for _ in stream(COUNT, metadata=AUTHORISED))
     assert found == ITEMS
@@ -74,9 +80,13 @@ def measure() -> list[Row]:
             for call in (our_echo, bare_echo):
                 seconds_of(call)
             rounds = [(seconds_of(our_echo), seconds_of(bare_echo)) for _ in range(ROUNDS)]
+            channels = {"bare.Echo": bare_channel}
             streams = {
-                verb: median(stream_per_s(our_channel, verb) for _ in range(3))
-                for verb in ("CountAsync", "Count")
+                (service, verb): median(
+                    stream_per_s(channels.get(service, our_channel), f"/{service}/{verb}")
+                    for _ in range(3)
+                )
+                for service, verb in STREAMS
             }
     return [*_unary_rows(rounds), *_stream_rows(streams)]
 
@@ -102,17 +112,20 @@ def _unary_rows(rounds: list[tuple[list[float], list[float]]]) -> list[Row]:
     ]
 
 
-def _stream_rows(streams: dict[str, float]) -> list[Row]:
-    where = {"CountAsync": "from the event loop", "Count": "from a worker"}
+def _stream_rows(streams: dict[tuple[str, str], float]) -> list[Row]:
+    bare = streams["bare.Echo", "Count"]
     return [
         Row(
-            f"gRPC stream {where[verb]}",
-            per_s,
+            f"gRPC stream {where}",
+            streams[stream],
             "messages/s",
             f">= {STREAM_PER_S:,}",
-            per_s >= STREAM_PER_S,
+            streams[stream] >= STREAM_PER_S,
+            f"a bare grpc.aio handler: {bare:,.0f}",
+            f"{streams[stream] / bare:.2f}x of the bare handler",
         )
-        for verb, per_s in streams.items()
+        for stream, where in STREAMS.items()
+        if stream[0] != "bare.Echo"
     ]
 
 

@@ -34,6 +34,7 @@ from sensorium.core.settings import load as load_sections
 from sensorium.core.telemetry import LogSettings, Reading, Telemetry, as_environment
 from sensorium.transports.grpc.settings import GrpcSettings
 from sensorium.transports.http.settings import HttpSettings
+from sensorium.transports.mcp.settings import McpSettings
 
 log = logging.getLogger("sensorium.app")
 MODULES = {
@@ -55,6 +56,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     http: HttpSettings = HttpSettings()
     grpc: GrpcSettings = GrpcSettings()
+    mcp: McpSettings = McpSettings()
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
     account: list[Loaded] = []
@@ -71,6 +73,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, **sources: Any) -> Set
     sections: dict[str, type[Struct]] = {
         "http": HttpSettings,
         "grpc": GrpcSettings,
+        "mcp": McpSettings,
         "control": ControlSettings,
         "log": LogSettings,
     }
@@ -212,6 +215,19 @@ def _readings(app: App) -> list[Reading]:
     ]
 
 
+def mounted(app: App, opened: AsyncExitStack) -> dict[str, Any]:
+    """The doors that share HTTP's port, by path; what they keep open is closed with `opened`."""
+    websocket = load("sensorium.transports.websocket:WebSocketDoor")
+    mcp = load("sensorium.transports.mcp.late:McpDoor")
+    settings = app.settings
+    most = settings.control.max_inline_bytes
+    tools = settings.mcp.mcp_operations
+    return {
+        "/v1/ws": websocket(app.dispatcher),
+        "/mcp": mcp(app.dispatcher, tools, most, opened),
+    }
+
+
 async def open_grpc(app: App, opened: AsyncExitStack) -> None:
     """Open the gRPC door, beside one that is open; it is closed when `opened` is."""
     http, doors = app.settings.http, app.readiness.doors
@@ -255,9 +271,8 @@ async def serve(
     server = import_module("sensorium.transports.http.server")
     build = load("sensorium.transports.http.wiring:build")
     with server.listen(http) as sock:
-        websocket = load("sensorium.transports.websocket:WebSocketDoor")(app.dispatcher)
-        door = build(app.dispatcher, http, app.telemetry, {"/v1/ws": websocket})
         async with app.running(), AsyncExitStack() as opened:
+            door = build(app.dispatcher, http, app.telemetry, mounted(app, opened))
             if warm:
                 await app.warm()
             loop = asyncio.get_running_loop()

@@ -22,7 +22,7 @@ PUBLIC = {
     *("/v1/health/ready", "/readyz", "/v2/health/ready"),
 }
 """They show what the software is and how it is, nothing that it holds."""
-PRIVATE = {"/metrics", "/api/clustering", "/api/anomaly", "/api/trend", "/v1/ws"}
+PRIVATE = {"/metrics", "/api/clustering", "/api/anomaly", "/api/trend", "/v1/ws", "/mcp"}
 PUBLIC_OPERATIONS = {"system.health", "system.ready"}
 
 

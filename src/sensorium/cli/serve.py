@@ -17,7 +17,8 @@ Usage: sensorium serve [OPTIONS]
 Serve every operation until Ctrl-C.
 
 Options:
-  --mode DOORS       which doors to open: http (default), http,grpc, or all that are installed
+  --mode DOORS       which doors to open: http (default), http,grpc, or all that are installed;
+                     or, on standard input and output, native or mcp alone
   --host ADDRESS     where to listen (127.0.0.1; a public address needs an API key)
   --port NUMBER      the port (8484; 0 takes a free one)
   --data-dir FOLDER  where keys and records are kept
@@ -42,10 +43,14 @@ def main(arguments: list[str]) -> int:
         return 0
     try:
         flags = parse(arguments)
-        doors = doors_of(str(flags.pop("mode", "http")))
+        mode = str(flags.pop("mode", "http"))
         warm = str(flags.pop("warm", False)).lower() in ("true", "1")
         settings = load_settings(flags)
         set_up_logging(settings.log)
+        if mode in ALONE:
+            load(ALONE[mode])(settings)
+            os._exit(0)
+        doors = doors_of(mode)
         run = load("uvloop:run") if find_spec("uvloop") else asyncio.run
         run(serve(settings, doors=doors, warm=warm, on_listening=announce))
     except SensoriumError as error:
@@ -54,6 +59,13 @@ def main(arguments: list[str]) -> int:
     # A thread may still compute for a client that is gone; the interpreter would wait for it.
     sys.stderr.flush()
     os._exit(0)
+
+
+ALONE = {
+    "mcp": "sensorium.cli.stdio:serve_mcp",
+    "native": "sensorium.cli.stdio:serve_native",
+}
+"""The doors that own standard input and output."""
 
 
 def doors_of(mode: str) -> frozenset[str]:

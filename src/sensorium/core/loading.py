@@ -11,6 +11,8 @@ EXTRAS = {
     "grpc_health": "grpc",
     "grpc_reflection": "grpc",
     "matplotlib": "plots",
+    "mcp": "mcp",
+    "mcp_types": "mcp",
     "opentelemetry": "otel",
 }
 """Which extra of the package brings which library."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from sensorium.core.dispatch import Dispatcher
+from sensorium.core.dispatch import ANONYMOUS, Caller, Dispatcher
 from sensorium.core.errors import NotFoundError, SensoriumError
 from sensorium.core.operation import Execution, Kind, Operation
 from sensorium.transports.http.exchange import JSON, Exchange, Receive, Scope, Send, stopping
@@ -18,6 +18,8 @@ from sensorium.transports.http.streams import answer_stream
 
 log = logging.getLogger("sensorium.http")
 PREFIX = "/v1/"
+CALLER = "sensorium.caller"
+"""Where in the scope a mounted door finds who calls."""
 _KNOWN_PATHS = 4096
 
 
@@ -79,9 +81,17 @@ class HttpDoor:
         elif (operation := self._operation_at(path)) is not None:
             await self._serve_operation(exchange, operation, {})
         elif (mounted := self.mounted.get(path)) is not None:
+            exchange.scope[CALLER] = self._caller_of_mounted(exchange)
             await mounted(exchange.scope, receive, send)
         else:
             await self._serve_route(exchange, path)
+
+    def _caller_of_mounted(self, exchange: Exchange) -> Caller:
+        """Who calls another door on this port; it has nothing for those who need a key."""
+        principal = self._dispatcher.identify(exchange.credential())
+        if principal is ANONYMOUS:
+            self._dispatcher.authorise(principal, "system.operations")
+        return exchange.caller(principal)
 
     async def _serve_alias(self, exchange: Exchange, alias: Alias) -> None:
         operation = self._dispatcher.registry.get(alias.operation)

@@ -1,0 +1,45 @@
+"""Serving the one program that started us, on standard input and output."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from sensorium.app import App, Settings, load_settings
+from sensorium.core.loading import load
+from sensorium.core.telemetry import set_up_logging
+
+
+def mcp() -> None:
+    """Serve operations as tools for an agent, over the Model Context Protocol.
+
+    For the configuration of an MCP host: the command is `sensorium`, its only argument `mcp`.
+    """
+    settings = load_settings()
+    set_up_logging(settings.log)
+    serve_mcp(settings)
+
+
+def serve_mcp(settings: Settings) -> None:
+    """Serve an agent until standard input ends."""
+    serve = load("sensorium.transports.mcp.stdio:serve")
+    run(settings, lambda app: serve(app.dispatcher, settings.mcp.mcp_operations))
+
+
+def serve_native(settings: Settings) -> None:
+    """Serve a browser's extension until standard input ends."""
+    module = "sensorium.transports.native"
+    door = load(f"{module}:NativeDoor")
+    incoming, outgoing = load(f"{module}:take_standard_streams")()
+    run(settings, lambda app: door(app.dispatcher, incoming, outgoing).serve())
+
+
+def run(settings: Settings, serve: Callable[[App], Awaitable[None]]) -> None:
+    """Have a server of our own for as long as `serve` lasts."""
+
+    async def live() -> None:
+        app = App(settings)
+        async with app.running():
+            app.start_workers()
+            await asyncio.to_thread(app.registry.find_plugins)
+            await serve(app)
+
+    asyncio.run(live())

@@ -1,0 +1,121 @@
+"""Native messaging: the envelope for a browser's extension, over standard input and output.
+
+A frame is its length, four bytes in the machine's order, and that much JSON, both ways (Chrome's
+and Firefox's native messaging). A browser takes at most a mebibyte from us at once, so a longer
+message goes in parts: `{"id": …, "part": "…", "more": true}`, where the texts of all parts together
+are the message.
+"""
+
+import asyncio
+import os
+import struct
+import sys
+from collections.abc import AsyncIterator
+from typing import IO
+
+import msgspec
+from msgspec import Raw, Struct
+
+from sensorium.core.dispatch import LOCAL, Dispatcher
+from sensorium.core.errors import PayloadTooLargeError
+from sensorium.transports.envelope import Conversation, Outgoing
+
+LENGTH = struct.Struct("=I")
+MAX_INCOMING = 64 << 20
+"""The most that a browser sends."""
+MAX_OUTGOING = 1 << 20
+PART_CHARS = 200_000
+"""A part of so many characters fits, however they are written."""
+READ_BYTES = 1 << 16
+
+
+class Part(Struct):
+    """A piece of a message that is too long for one frame."""
+
+    id: Raw
+    part: str
+    more: bool
+
+
+class _Id(Struct):
+    id: Raw
+
+
+def framed(message: bytes) -> list[bytes]:
+    """A message as the frames that carry it."""
+    if len(message) <= MAX_OUTGOING:
+        return [LENGTH.pack(len(message)) + message]
+    call = msgspec.json.decode(message, type=_Id).id
+    text = message.decode()
+    pieces = [text[start : start + PART_CHARS] for start in range(0, len(text), PART_CHARS)]
+    parts = [
+        msgspec.json.encode(Part(call, piece, number < len(pieces)))
+        for number, piece in enumerate(pieces, 1)
+    ]
+    return [LENGTH.pack(len(part)) + part for part in parts]
+
+
+async def messages(reader: asyncio.StreamReader) -> AsyncIterator[bytes | None]:
+    """The messages that come, until the other end closes; None for one that is too long.
+
+    A frame that ends in the middle is dropped: nobody is there to be told.
+    """
+    try:
+        while True:
+            (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+            if length <= MAX_INCOMING:
+                yield await reader.readexactly(length)
+                continue
+            while length:
+                length -= len(await reader.readexactly(min(length, READ_BYTES)))
+            yield None
+    except asyncio.IncompleteReadError:
+        return
+
+
+class NativeDoor:
+    """Serves the one program that holds the other ends of `incoming` and `outgoing`."""
+
+    def __init__(self, dispatcher: Dispatcher, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+        self._dispatcher = dispatcher
+        self._incoming = incoming
+        self._outgoing = outgoing
+
+    async def serve(self) -> None:
+        """Serve until the other end closes; what still runs then is stopped."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), self._incoming)
+        transport, protocol = await loop.connect_write_pipe(
+            asyncio.streams.FlowControlMixin, self._outgoing
+        )
+        writer = asyncio.StreamWriter(transport, protocol, None, loop)
+        lock = asyncio.Lock()
+
+        async def send(message: bytes) -> None:
+            async with lock:  # the parts of a message stand together
+                for frame in framed(message):
+                    writer.write(frame)
+                    await writer.drain()
+
+        conversation = Conversation(self._dispatcher, lambda: LOCAL, "native", send)
+        try:
+            async for message in messages(reader):
+                if message is None:
+                    error = PayloadTooLargeError(f"a message has at most {MAX_INCOMING} bytes")
+                    await send(msgspec.json.encode(Outgoing(None, error=error.body())))
+                else:
+                    await conversation.hear(message)
+        except (BrokenPipeError, ConnectionResetError):  # nobody reads any more
+            pass
+        finally:
+            await conversation.close()
+            writer.close()
+
+
+def take_standard_streams() -> tuple[IO[bytes], IO[bytes]]:
+    """Standard input and output for frames alone: what else is printed goes to standard error."""
+    sys.stdout.flush()
+    outgoing = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return os.fdopen(os.dup(0), "rb", buffering=0), outgoing
