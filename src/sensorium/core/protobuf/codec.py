@@ -3,22 +3,31 @@
 Made from the operations of one noun when the first of them is called, in whichever process that is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from msgspec import Struct
 
 from sensorium.core import types
+from sensorium.core.errors import MalformedInputError
 from sensorium.core.operation import Operation
 from sensorium.core.protobuf import lock as locks
 from sensorium.core.protobuf.layout import SHARED, message_name
-from sensorium.core.protobuf.lock import Lock, Numbers
-from sensorium.core.protobuf.messages import Messages
-from sensorium.core.protobuf.schema import PACKAGE, noun_file, shared_file, structs_of
+from sensorium.core.protobuf.lock import Lock
+from sensorium.core.protobuf.reading import Readers
+from sensorium.core.protobuf.schema import (
+    PACKAGE,
+    noun_file,
+    shared_file,
+    structs_of,
+    structs_of_operations,
+)
+from sensorium.core.protobuf.writing import Writers
 
 CORE = "sensorium.core"
 
@@ -31,39 +40,45 @@ class NounCodec:
     """
 
     def __init__(
-        self, noun: str, operations: Iterable[Operation], lock: Lock, shared: Lock
+        self, noun: str, operations: Sequence[Operation], lock: Lock, shared: Lock
     ) -> None:
         self._noun = noun
-        self._lock = lock
-        self._shared = shared
         self.files = [shared_file(shared_structs(), shared), noun_file(noun, operations, lock)]
         """What it is made of, each file after those that it needs."""
-        pool = DescriptorPool()
+        self._pool = DescriptorPool()
         for file in self.files:
-            pool.Add(file)
-        self._pool = pool
-        self._messages = Messages(self._numbers_of)
+            self._pool.Add(file)
+        numbers = {
+            kind: (shared if kind.__module__ == SHARED else lock).messages[message_name(noun, kind)]
+            for kind in structs_of_operations(operations)
+        }
+        self._writers = Writers(numbers)
+        self._readers = Readers(numbers)
 
     def to_bytes(self, value: Struct) -> bytes:
         """A Struct as its message."""
-        return self._messages.to_bytes(value, self._message(type(value)))
+        message = self._message(type(value))
+        self._writers.write(value, message)
+        data: bytes = message.SerializeToString()
+        return data
 
     def from_bytes(self, kind: type[Struct], data: bytes) -> dict[str, Any]:
         """The plain values of a Struct in a message, still to be validated.
 
         Raises:
-            InvalidInputError: see `Messages.from_bytes`.
+            MalformedInputError: the bytes are no such message.
+            InvalidInputError: a number is not finite, or JSON within is none.
         """
-        values: dict[str, Any] = self._messages.from_bytes(kind, data, self._message(kind))
-        return values
+        message = self._message(kind)
+        try:
+            message.ParseFromString(data)
+        except DecodeError:
+            raise MalformedInputError("the request is not a message of this operation") from None
+        return self._readers.read(kind, message)
 
     def _message(self, kind: type[Struct]) -> Any:
         name = f"{PACKAGE}.{message_name(self._noun, kind)}"
         return GetMessageClass(self._pool.FindMessageTypeByName(name))()
-
-    def _numbers_of(self, kind: type[Struct]) -> Numbers:
-        lock = self._shared if kind.__module__ == SHARED else self._lock
-        return lock.messages[message_name(self._noun, kind)]
 
 
 def codec_of(operation: Operation) -> NounCodec:
