@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from sensorium.app import App, Settings, load_settings
 from sensorium.cli.connect import Target
+from sensorium.cli.native import installed, problem_of
 from sensorium.cli.render import FAILED, Output
 from sensorium.client import Sensorium
 from sensorium.core.dispatch import Caller
@@ -71,6 +72,7 @@ def _findings(target: Target) -> Iterator[Finding]:
     yield _data_folder(settings)
     yield _port(settings)
     yield _worker(settings)
+    yield from _browsers()
     if target.server:
         yield from _server(target)
 
@@ -146,6 +148,14 @@ def _worker(settings: Settings) -> Finding:
     except (SensoriumError, OSError) as error:
         return Finding("worker process", "failed", str(error))
     return Finding("worker process", "ok", f"started and answered within {took_s:.1f} s")
+
+
+def _browsers() -> Iterator[Finding]:
+    """The browsers that may start us."""
+    for browser, manifest in installed().items():
+        problem = problem_of(manifest)
+        detail = f"{manifest}: {problem}; install it again" if problem else str(manifest)
+        yield Finding(f"native messaging, {browser}", "failed" if problem else "ok", detail)
 
 
 async def _try_worker(settings: Settings) -> float:

@@ -57,6 +57,13 @@ GROUPS = {
         "Settings and where each came from.",
         {"show": ("sensorium.cli.config:show", "Every setting, its value and its origin.")},
     ),
+    "native": (
+        "Browsers that may start Sensorium for their extensions.",
+        {
+            "install": ("sensorium.cli.native:install", "Let an extension start Sensorium."),
+            "uninstall": ("sensorium.cli.native:uninstall", "Take that back."),
+        },
+    ),
     "keys": (
         "API keys of a server on this machine.",
         {
