@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from platformdirs import user_data_path
 
 from sensorium.control.access import Access
@@ -228,21 +229,29 @@ def mounted(app: App, opened: AsyncExitStack) -> dict[str, Any]:
     }
 
 
-async def open_grpc(app: App, opened: AsyncExitStack) -> None:
-    """Open the gRPC door, beside one that is open; it is closed when `opened` is."""
-    http, doors = app.settings.http, app.readiness.doors
+async def serve_grpc(app: App, leaving: asyncio.Event) -> None:
+    """Serve gRPC beside another door until `leaving` is set; a server that fails is replaced."""
+    http, settings, doors = app.settings.http, app.settings.grpc, app.readiness.doors
     doors["grpc"] = "starting"
+    certificate = (http.tls_certificate, http.tls_key)
     try:
         start = await asyncio.to_thread(load, "sensorium.transports.grpc.server:start")
-        certificate = (http.tls_certificate, http.tls_key)
-        server = await start(app.dispatcher, app.settings.grpc, http.host, certificate)
+        while not leaving.is_set():
+            server = await start(app.dispatcher, settings, http.host, certificate)
+            doors["grpc"] = f"ready on port {server.port}"
+            log.info("gRPC is served on port %d", server.port)
+            if await server.serve(leaving, http.drain_s):
+                return
+            doors["grpc"] = "starting again"
+            settings = replace(settings, grpc_port=server.port)
     except SensoriumError as error:
         doors["grpc"] = error.message
         log.error("gRPC is not served: %s", error.message)
-        return
-    opened.push_async_callback(server.stop, http.drain_s)
-    doors["grpc"] = f"ready on port {server.port}"
-    log.info("gRPC is served on port %d", server.port)
+
+
+async def _left(leaving: asyncio.Event, serving: "asyncio.Task[None]") -> None:
+    leaving.set()
+    await asyncio.wait([serving])
 
 
 async def _end(task: "asyncio.Task[None]") -> None:
@@ -276,6 +285,7 @@ async def serve(
             if warm:
                 await app.warm()
             loop = asyncio.get_running_loop()
+            leaving = asyncio.Event()
 
             def listening() -> None:
                 app.readiness.doors["http"] = "ready"
@@ -289,10 +299,11 @@ async def serve(
                 # hold the loop for 10 ms each time.
                 gc.freeze()
                 if "grpc" in doors:
-                    opening = asyncio.create_task(open_grpc(app, opened))
-                    opened.push_async_callback(_end, opening)
+                    serving = asyncio.create_task(serve_grpc(app, leaving))
+                    opened.push_async_callback(_left, leaving, serving)
 
-            def draining() -> None:
+            def draining() -> None:  # called by a signal
                 app.readiness.draining = True
+                loop.call_soon_threadsafe(leaving.set)
 
             await server.serve(door, http, sock, on_listening=listening, on_draining=draining)

@@ -1,13 +1,14 @@
 """Plain code over an event loop: an interrupt, wherever it strikes, leaves nothing running."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
-from sensorium.client.portal import Portal
+from sensorium.client.portal import STOP_S, Portal
 
 
 async def endless(log: list[str]) -> AsyncGenerator[Any, None]:
@@ -32,8 +33,10 @@ def test_an_interrupt_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("sensorium.client.portal.Future", Struck)
     log: list[str] = []
+    struck = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         next(portal.iterate(endless(log)))
+    assert time.monotonic() - struck < STOP_S / 2
     assert log in (["began", "closed"], [])
     assert portal.run(asyncio.sleep(0, "alive")) == "alive"
     portal.stop()

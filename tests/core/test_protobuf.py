@@ -1,6 +1,7 @@
 """Structs as messages: whatever they hold comes back, and numbers are never given twice."""
 
 import math
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
+from sensorium.capabilities.metrics.operations import forecast
 from sensorium.core.codec import PROTOBUF, decode_request
 from sensorium.core.dispatch import Encoded
 from sensorium.core.errors import InvalidInputError, MalformedInputError, UnavailableError
@@ -119,6 +121,18 @@ def test_bounds_are_kept_in_the_words_of_json() -> None:
         decode_request(logs, Encoded(b'{"lines": ["a"], "max_clusters": -1}'), 1000)
     assert over_grpc.value.message == over_http.value.message
     assert over_grpc.value.details == over_http.value.details
+
+
+def test_too_many_items_are_refused_before_they_are_made() -> None:
+    forecasting = operation_of(forecast)
+    data = b"\x0a\x00" * 200_000  # empty series of two bytes each
+    tracemalloc.start()
+    with pytest.raises(InvalidInputError, match="length <= 100000") as refused:
+        decode_request(forecasting, Encoded(data, media_type=PROTOBUF), 1 << 20)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert refused.value.details["at"] == "$.series"
+    assert peak < 20 * len(data)
 
 
 def test_numbers_stay_and_those_that_went_are_reserved() -> None:

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +17,8 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.faults.observing import busy_worker, in_flight, until
 from tests.servers import PLUGIN, ROOT, Server, serving
@@ -192,3 +196,39 @@ def test_junk_is_refused_and_survived(server: Server, body: bytes) -> None:
 def test_a_page_from_elsewhere_may_not_call(server: Server) -> None:
     headers = {"origin": "http://evil.invalid"}
     assert httpx.post(f"{server.url}/mcp", json={}, headers=headers).status_code == 403
+
+
+def test_there_is_no_session_to_listen_to(server: Server) -> None:
+    for method in ("GET", "DELETE"):
+        answer = httpx.request(method, f"{server.url}/mcp", headers={"accept": "text/event-stream"})
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+def test_a_websocket_is_turned_away(server: Server) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        connect(server.ws_url.replace("/v1/ws", "/mcp"))
+    assert refused.value.response.status_code == 403
+
+
+def test_an_interrupt_ends_it_at_once() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sensorium", "mcp"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(PLUGIN)])},
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        hello = {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        }
+        ask = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}
+        process.stdin.write(json.dumps(ask).encode() + b"\n")
+        process.stdin.flush()
+        assert b"sensorium" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 130

@@ -1,7 +1,10 @@
 """Serving the one program that started us, on standard input and output."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from sensorium.app import App, Settings, load_settings
 from sensorium.core.loading import load
@@ -36,6 +39,11 @@ def run(settings: Settings, serve: Callable[[App], Awaitable[None]]) -> None:
     """Have a server of our own for as long as `serve` lasts."""
 
     async def live() -> None:
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            # A thread may wait for standard input for ever. The workers end with their sockets.
+            with suppress(NotImplementedError):
+                loop.add_signal_handler(each, os._exit, 128 + each)
         app = App(settings)
         async with app.running():
             app.start_workers()

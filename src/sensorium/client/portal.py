@@ -68,7 +68,7 @@ class Portal:
                 begun[0].cancel()
             else:  # the interrupt came before the work was handed over
                 work.close()
-                outcome.cancel()
+                _cancel(outcome)
 
         try:
             loop.call_soon_threadsafe(begin)
@@ -113,10 +113,15 @@ class Portal:
             return self._running.loop
 
 
+def _cancel(outcome: "Future[Any]") -> None:
+    outcome.cancel()
+    outcome.set_running_or_notify_cancel()  # or `wait` would not see it
+
+
 def _settle(outcome: "Future[T]", task: "asyncio.Task[T]") -> None:
     """Have whoever waits see how a task ended."""
     if task.cancelled():
-        outcome.cancel()
+        _cancel(outcome)
     elif (error := task.exception()) is not None:
         outcome.set_exception(error)
     else:

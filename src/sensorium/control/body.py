@@ -48,9 +48,9 @@ class Bodies:
             OverloadedError: with the bodies held already it would be too much.
         """
         if payload.size is not None:
-            _check(payload.size, limit)
+            check_size(payload.size, limit)
         if isinstance(payload.body, bytes | bytearray):
-            _check(len(payload.body), limit)
+            check_size(len(payload.body), limit)
             yield Body(payload, [payload.body], len(payload.body))
             return
         body = Body(payload, [], 0)
@@ -65,13 +65,14 @@ class Bodies:
                 body.pieces.append(piece)
                 body.size += len(piece)
                 self.pending += len(piece)
-                _check(body.size, limit)
+                check_size(body.size, limit)
             yield body
         finally:
             self.pending -= body.size
 
 
-def _check(size: int, limit: int) -> None:
+def check_size(size: int, limit: int) -> None:
+    """Raise `PayloadTooLargeError` for a body over the limit."""
     if size > limit:
         raise PayloadTooLargeError(
             f"a body may have at most {limit} bytes here", details={"limit": limit}

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from sensorium.control.body import Bodies
+from sensorium.control.body import Bodies, check_size
 from sensorium.core.dispatch import Answer, Caller, Encoded, Payload
 from sensorium.core.execution import only_our_errors, read_item, read_request
 from sensorium.core.operation import Context, Execution, Operation, Work
@@ -24,6 +24,7 @@ class OnLoop:
 
     def inline(self, operation: Operation, payload: Payload) -> Answer:
         """Run an `INLINE` operation whose body is here already, without giving up control."""
+        self._check(payload)
         with only_our_errors(operation.name):
             request = read_request(operation, payload, self._max_bytes)
             value: Struct = operation.function(request, Work())
@@ -62,9 +63,15 @@ class OnLoop:
     async def whole(self, payload: Payload) -> Payload:
         """The payload with its body here and in one piece."""
         if not isinstance(payload, Encoded) or isinstance(payload.body, bytes | bytearray):
+            self._check(payload)
             return payload
         async with self._bodies.gather(payload, self._max_bytes) as body:
             return body.whole()
+
+    def _check(self, payload: Payload) -> None:
+        """Refuse what is too large to be decoded here."""
+        if isinstance(payload, Encoded) and isinstance(payload.body, bytes | bytearray):
+            check_size(len(payload.body), self._max_bytes)
 
     async def _read_items(
         self, operation: Operation, incoming: AsyncIterator[Payload]

@@ -59,6 +59,26 @@ def test_several_statements(clustered: Clusterer, lines: list[str]) -> None:
     assert len(clustered(lines).clusters) == len(lines)
 
 
+@pytest.mark.parametrize("tail", ["}", ") -", "(,", "] (:", "", "- -"])
+def test_brackets_with_nothing_behind_them(clustered: Clusterer, tail: str) -> None:
+    names = [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+    ]
+    lines = [f"[{name} x] {tail}" for name in names] + [f"({name}) {tail}" for name in names]
+    assert sum(each.count for each in clustered(lines).clusters) == len(lines)
+
+
 def test_a_large_family_is_folded(clustered: Clusterer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merging, "MAX_FAMILY", 50)
     names = [f"{a}{b}" for a in "wxyz" for b in "aeiouklmnp"]

@@ -18,6 +18,11 @@ from sensorium.capabilities.logs.redaction import passes_luhn, presentable, reda
             "at 2024-05-01 12:00:00.123 by card 4111111111111111",
             "at 2024-05-01 12:00:00.123 by card <card>",
         ),
+        ("bob@x.co and bob@x.com", "<email> and <email>"),
+        (
+            "old ghp_abcdefghijklmnop1234 new ghp_abcdefghijklmnop1234SECRETTAIL99",
+            "old <secret> new <secret>",
+        ),
         ("mail a.b@c.example and d@e.example.", "mail <email> and <email>."),
         ("order 4111111111111112 kept", "order 4111111111111112 kept"),
         ('{"api_key": "abc", "n": 1}', '{"api_key": "<secret>", "n": 1}'),

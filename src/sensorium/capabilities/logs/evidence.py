@@ -67,7 +67,7 @@ def body_at(shape: Skeleton) -> int:
             break
         if depth == 0:
             body = at + 1
-    return body if body < len(shape) else 0
+    return body if None in shape[body:] else 0
 
 
 @lru_cache(maxsize=4_096)

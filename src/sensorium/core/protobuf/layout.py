@@ -67,9 +67,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Items:
-    """A list."""
+    """A list of at most so many."""
 
     item: "Shape"
+    most: int | None = None
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,8 @@ def _shape(info: mi.Type) -> Shape:
             return Message(cls)
         case mi.UnionType(types):
             return _choice(types)
-        case mi.CollectionType(item_type=item):
-            return Items(_item(item))
+        case mi.CollectionType(item_type=item, max_length=most):
+            return Items(_item(item), most)
         case mi.DictType(value_type=value):
             plain = isinstance(_bare(value), mi.AnyType)
             return Scalar("bytes", json="plain") if plain else Mapping(_item(value))

@@ -86,14 +86,8 @@ class Readers:
     def _getter(self, shape: Shape, name: str, words: dict[int, str]) -> Callable[[Any, str], Any]:
         """What gets the value of a field out of its message."""
         match shape:
-            case Items(item):
-                if isinstance(item, Scalar) and item.kind not in ("double",) and not item.json:
-                    return lambda message, path: list(getattr(message, name))
-                one = self._one(item, words)
-                inside = "[...]"
-                return lambda message, path: [
-                    one(value, path + inside) for value in getattr(message, name)
-                ]
+            case Items(item, most):
+                return self._items_getter(item, most, name, words)
             case Mapping(value):
                 one = self._one(value, words)
                 return lambda message, path: {
@@ -101,6 +95,23 @@ class Readers:
                 }
         one = self._one(shape, words)
         return lambda message, path: one(getattr(message, name), path)
+
+    def _items_getter(
+        self, item: Shape, most: int | None, name: str, words: dict[int, str]
+    ) -> Callable[[Any, str], Any]:
+        plain = isinstance(item, Scalar) and item.kind != "double" and not item.json
+        one = self._one(item, words)
+
+        def get(message: Any, path: str) -> list[Any]:
+            found = getattr(message, name)
+            # An item may take two bytes there and hundreds here, so they are counted first.
+            if most is not None and len(found) > most:
+                raise InvalidInputError(
+                    f"Expected `array` of length <= {most}", details={"at": path}
+                )
+            return list(found) if plain else [one(each, f"{path}[...]") for each in found]
+
+        return get
 
     def _one(self, shape: Shape, words: dict[int, str]) -> Callable[[Any, str], Any]:
         """What turns one value of a message into plain values."""

@@ -4,8 +4,10 @@ No message is decoded here: requests travel as bytes to where the operation runs
 back as bytes from there.
 """
 
+import asyncio
 import logging
 import os
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -13,15 +15,17 @@ from typing import Any
 import grpc
 
 from sensorium.core.codec import PROTOBUF
-from sensorium.core.dispatch import Answer, Caller, Dispatcher, Encoded, Priority
+from sensorium.core.dispatch import ANONYMOUS, Answer, Caller, Dispatcher, Encoded, Priority
 from sensorium.core.errors import (
+    DeadlineExceededError,
     InvalidInputError,
     NotFoundError,
     SensoriumError,
 )
 from sensorium.core.execution import encoded_answer
 from sensorium.core.operation import Kind, Operation
-from sensorium.core.protobuf.schema import PACKAGE
+from sensorium.core.protobuf.layout import title
+from sensorium.core.protobuf.schema import PACKAGE, service_name
 from sensorium.transports.grpc.errors import status_of, trailers_of
 from sensorium.transports.grpc.listening import Incoming
 
@@ -30,6 +34,7 @@ Context = Any  # grpc.aio.ServicerContext; grpcio ships no types
 PREFIX = f"/{PACKAGE}."
 SERVICE = "Service"
 REQUEST_ID = "x-request-id"
+_REQUEST_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
 class GrpcDoor(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -91,8 +96,10 @@ class GrpcDoor(grpc.GenericRpcHandler):  # type: ignore[misc]
             incoming = Incoming(messages)
             try:
                 caller = self._caller(context)
+                if caller.principal is ANONYMOUS and not operation.public:
+                    self._dispatcher.authorise(caller.principal, operation.name)
                 parts = incoming.parts()
-                payload = await anext(parts)
+                payload = await _first(parts, operation.deadline_s)
                 items = self._dispatcher.stream(operation.name, payload, caller, parts)
                 async for item in _written(operation, items):
                     yield item
@@ -115,7 +122,8 @@ class GrpcDoor(grpc.GenericRpcHandler):  # type: ignore[misc]
             key: value if isinstance(value, str) else value.decode("latin-1")
             for key, value in context.invocation_metadata() or ()
         }
-        request_id = metadata.get(REQUEST_ID, "")[:128] or os.urandom(8).hex()
+        given = metadata.get(REQUEST_ID, "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         caller = Caller(
             self._dispatcher.identify(_credential(metadata)),
@@ -140,9 +148,11 @@ def operation_name(method: str) -> str:
         NotFoundError: no operation can have that method.
     """
     service, _, verb = method.removeprefix(PREFIX).partition("/")
-    if not service.endswith(SERVICE) or not verb.isidentifier():
-        raise NotFoundError("there is no such service")
-    return f"{_snake(service.removesuffix(SERVICE))}.{_snake(verb)}"
+    noun, verb = _snake(service.removesuffix(SERVICE)), _snake(verb)
+    # Other spellings of one name are others.
+    if method != f"{PREFIX}{service_name(noun)}/{title(verb)}":
+        raise NotFoundError("there is no such method; reflection lists those there are")
+    return f"{noun}.{verb}"
 
 
 def _snake(name: str) -> str:
@@ -162,6 +172,14 @@ async def _written(
     async with aclosing(items):
         async for item in items:
             yield encoded_answer(operation, item, PROTOBUF)
+
+
+async def _first(parts: AsyncGenerator[Encoded, None], within_s: float) -> Encoded:
+    try:
+        async with asyncio.timeout(within_s):
+            return await anext(parts)
+    except TimeoutError:
+        raise DeadlineExceededError("the first message did not come in time") from None
 
 
 def _refusing(error: SensoriumError) -> Any:

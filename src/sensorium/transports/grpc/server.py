@@ -1,5 +1,7 @@
 """grpcio's server around the door: its port, TLS, health and reflection."""
 
+import asyncio
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,40 @@ from sensorium.transports.grpc.door import GrpcDoor
 from sensorium.transports.grpc.reflection import Reflection
 from sensorium.transports.grpc.settings import GrpcSettings
 
+log = logging.getLogger("sensorium.grpc")
+STREAMS_PER_CONNECTION = 128
+KEEP_ALIVE_S = 30
+
 
 class GrpcServer:
     """A server that is up. `port` is the one that it has."""
+
+    port: int
 
     def __init__(self, server: Any, port: int, health_of: Any) -> None:
         self.port = port
         self._server = server
         self._health = health_of
 
-    async def stop(self, grace_s: float) -> None:
-        """Take no more calls, and let those that run finish for so long."""
-        await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace_s)
+    async def serve(self, leaving: asyncio.Event, grace_s: float) -> bool:
+        """Serve until `leaving` is set, and let what runs then finish for so long.
+
+        Returns False where it ended of its own accord: grpcio's server stops altogether at a
+        method whose name is not UTF-8.
+        """
+        ended = asyncio.ensure_future(self._server.wait_for_termination())
+        left = asyncio.ensure_future(leaving.wait())
+        try:
+            await asyncio.wait({ended, left}, return_when=asyncio.FIRST_COMPLETED)
+            if not left.done():
+                log.error("the gRPC server failed", exc_info=ended.exception())
+                return False
+            await self._health.enter_graceful_shutdown()
+            await self._server.stop(grace_s)
+            return True
+        finally:
+            for each in (ended, left):
+                each.cancel()
 
 
 async def start(
@@ -41,7 +64,11 @@ async def start(
             ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
             ("grpc.max_send_message_length", -1),
             ("grpc.so_reuseport", 0),
-        ]
+            ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
+            ("grpc.keepalive_time_ms", 1000 * KEEP_ALIVE_S),
+            ("grpc.keepalive_timeout_ms", 1000 * KEEP_ALIVE_S),
+        ],
+        maximum_concurrent_rpcs=settings.grpc_max_calls,
     )
     server.add_generic_rpc_handlers((GrpcDoor(dispatcher),))
     health_of = health.aio.HealthServicer()
@@ -55,6 +82,8 @@ async def start(
 
 
 def _listen(server: Any, settings: GrpcSettings, host: str, certificate: tuple[str, str]) -> int:
+    if settings.grpc_client_ca and not certificate[0]:
+        raise UnavailableError("grpc_client_ca needs tls_certificate and tls_key: set them too")
     name = f"[{host}]" if ":" in host else host
     address = f"{name}:{settings.grpc_port}"
     try:

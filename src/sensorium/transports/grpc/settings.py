@@ -17,4 +17,7 @@ class GrpcSettings(Struct, frozen=True, kw_only=True):
     ] = ""
     grpc_max_message_bytes: Annotated[
         int, Meta(ge=1024, le=2**31 - 1, description="The largest message that is taken.")
-    ] = 64 << 20
+    ] = 16 << 20
+    grpc_max_calls: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Calls at once; more are refused.")
+    ] = 512

@@ -82,7 +82,7 @@ class HttpDoor:
             await self._serve_operation(exchange, operation, {})
         elif (mounted := self.mounted.get(path)) is not None:
             exchange.scope[CALLER] = self._caller_of_mounted(exchange)
-            await mounted(exchange.scope, receive, send)
+            await mounted(exchange.scope, receive, exchange.forward)
         else:
             await self._serve_route(exchange, path)
 

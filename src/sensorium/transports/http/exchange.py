@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl
 
+from sensorium.core.codec import PROTOBUF
 from sensorium.core.dispatch import Caller, Encoded, Principal, Priority
 from sensorium.core.errors import (
     CancelledCallError,
     DeadlineExceededError,
     InvalidInputError,
     MalformedInputError,
+    NotSupportedError,
     SensoriumError,
     UnavailableError,
 )
@@ -114,6 +116,8 @@ class Exchange:
 
     async def payload(self) -> Encoded:
         """The body, whole where it is small, in pieces still to come where it is not."""
+        if self.header(b"content-type").partition(";")[0].strip() == PROTOBUF:
+            raise NotSupportedError("messages of protocol buffers go over gRPC; HTTP takes JSON")
         size = self._announced_size()
         body: bytes | AsyncIterator[bytes] = b""
         if size == 0:
@@ -180,6 +184,11 @@ class Exchange:
             raise ClientGoneError if gone else stopping() from None
         finally:
             watcher.cancel()
+
+    async def forward(self, message: Message) -> None:
+        """Send a message of another application that answers in our place."""
+        self.started = self.started or message["type"] == "http.response.start"
+        await self._send(message)
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status line and headers."""

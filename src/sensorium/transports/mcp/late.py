@@ -40,6 +40,15 @@ class McpDoor:
         Raises:
             UnavailableError: the SDK is not installed; says how to get it.
         """
+        if scope["type"] != "http":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["method"] != "POST":  # there is no session, so nothing to listen to or to end
+            headers = [(b"allow", b"POST"), (b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": 405, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
         if self._serve is None:
             async with self._opening:
                 if self._serve is None:

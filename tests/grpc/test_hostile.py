@@ -1,0 +1,134 @@
+"""What no gRPC library sends: the door answers, and goes on serving."""
+
+import socket
+import struct
+import time
+from collections.abc import Iterator, Sequence
+
+import grpc
+import pytest
+
+from tests.faults.observing import until
+from tests.grpc.running import door, port_of, serving_grpc
+from tests.servers import Server, serving
+
+HEADERS, DATA, SETTINGS = 1, 0, 4
+END_HEADERS, END_STREAM, ACK = 4, 1, 1
+HEALTH = "/sensorium.v1.SystemService/Health"
+KEY = "key-of-the-hostile-tests"
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """A frame of HTTP/2."""
+    length = struct.pack(">I", len(payload))[1:]
+    return length + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def header(name: bytes, value: bytes) -> bytes:
+    """A header field, written out without any table."""
+    assert max(len(name), len(value)) < 127
+    return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+
+def send_call(port: int, path: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
+    """Make a call by hand; returns what comes within a second."""
+    with socket.create_connection(("127.0.0.1", port), timeout=1) as raw:
+        fields = [
+            *((b":method", b"POST"), (b":scheme", b"http"), (b":path", path)),
+            *((b":authority", b"x"), (b"te", b"trailers"), (b"content-type", b"application/grpc")),
+            *more,
+        ]
+        head = b"".join(header(*field) for field in fields)
+        raw.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, b""))
+        raw.sendall(frame(HEADERS, END_HEADERS, 1, head) + frame(DATA, END_STREAM, 1, bytes(5)))
+        heard = b""
+        try:
+            while piece := raw.recv(65536):
+                heard += piece
+        except TimeoutError:
+            pass
+        return heard
+
+
+def healthy(port: int) -> bool:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            return bool(channel.unary_unary(HEALTH)(b"", timeout=5, wait_for_ready=True))
+        except grpc.RpcError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Server]:
+    with serving_grpc() as (server, _):
+        yield server
+
+
+def test_a_method_that_is_not_text_does_not_end_the_door(own: Server) -> None:
+    port = port_of(own)
+    send_call(port, b"/sensorium.v1.SystemService/\xff\xfe")
+    until(lambda: healthy(port), 10, "gRPC serves again")
+    assert port_of(own) == port
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"a\x01b", b"\xc3\xa9", b"x" * 120 + b" "])
+def test_an_odd_request_id_is_replaced(own: Server, value: bytes) -> None:
+    heard = send_call(port_of(own), HEALTH.encode(), [(b"x-request-id", value)])
+    assert b"live" in heard or b"0.1" in heard
+    assert healthy(port_of(own))
+
+
+@pytest.mark.parametrize("path", ["___SystemService/Health", "SystemService/health", "System/X"])
+def test_a_method_has_one_spelling(own: Server, path: str) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{port_of(own)}") as channel:
+        with pytest.raises(grpc.RpcError) as refused:
+            channel.unary_unary(f"/sensorium.v1.{path}")(b"")
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_what_is_decoded_on_the_event_loop_is_small(own: Server) -> None:
+    unlimited = [("grpc.max_send_message_length", -1)]
+    with grpc.insecure_channel(f"127.0.0.1:{port_of(own)}", unlimited) as channel:
+        with pytest.raises(grpc.RpcError) as refused:
+            channel.unary_unary(HEALTH)(b"\xf8\x01\x01" * 1_000_000)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_listening_call_without_a_key_is_refused_before_it_says_anything() -> None:
+    with serving_grpc(SENSORIUM_API_KEYS=KEY) as (_, channel):
+        silent = channel.stream_stream("/sensorium.v1.LogsService/Watch")
+        began = time.monotonic()
+        with pytest.raises(grpc.RpcError) as refused:
+            next(silent(_nothing()))
+        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert time.monotonic() - began < 5
+
+
+def _nothing() -> Iterator[bytes]:
+    time.sleep(6)
+    yield from ()
+
+
+def test_a_wish_for_client_certificates_without_tls_is_not_passed_over() -> None:
+    flags = ("--mode", "http,grpc", "--grpc-port", "0", "--grpc-client-ca", "/nowhere.pem")
+    with serving(*flags) as server:
+        until(lambda: "tls_certificate" in door(server), 20, "it says what is missing")
+
+
+def test_a_stopping_server_takes_no_new_calls_and_stops_in_time() -> None:
+    with serving_grpc("--drain-s", "3") as (server, channel):
+        watch = channel.stream_stream("/sensorium.v1.LogsService/Watch")
+        events = watch(_open())
+        with server.client() as http:
+            assert http.get("/v1/health").status_code == 200
+        began = time.monotonic()
+        server.process.terminate()
+        assert server.process.wait(20) == 0
+        assert time.monotonic() - began < 6
+        with pytest.raises(grpc.RpcError):
+            list(events)
+
+
+def _open() -> Iterator[bytes]:
+    yield b"\x0a\x00"
+    time.sleep(10)
