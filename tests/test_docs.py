@@ -15,7 +15,10 @@ import pytest
 
 from tests.servers import ROOT, Server
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
+DOCUMENTS = [
+    *(ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples/extension/README.md"),
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
 BLOCK = re.compile(
     r"(?:<!-- not run here: (?P<reason>.+?) -->\n)?^```(?P<kind>\w*)\n(?P<code>.*?)^```$",
     re.DOTALL | re.MULTILINE,

@@ -10,7 +10,7 @@ from sensorium.control.keys import KeyStore
 from sensorium.core.dispatch import Principal
 from sensorium.core.operation import Operation
 from sensorium.core.registry import Registry
-from tests.conformance import checks, drivers, grpc_driver
+from tests.conformance import checks, drivers, grpc_driver, native_driver
 from tests.conformance.driver import FULL, Call, Driver
 from tests.servers import Server
 
@@ -23,6 +23,7 @@ NAMES = tuple(
         drivers.EventsDriver,
         drivers.WebSocketDriver,
         grpc_driver.GrpcDriver,
+        native_driver.NativeDriver,
     )
 )
 REFERENCE = drivers.DispatcherDriver.name
@@ -88,6 +89,7 @@ async def opened(server: Server, keys: Keys, directory: Path) -> AsyncIterator[d
         for driver in served:
             stack.push_async_callback(driver.close)
         found += served
+        found.append(await stack.enter_async_context(native_driver.started()))
         for each in found:
             await checks.until(lambda each=each: _ready(each), f"{each.name} is ready")
         yield {each.name: each for each in found}

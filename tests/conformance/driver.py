@@ -42,6 +42,8 @@ class Driver(ABC):
     """A door, open."""
 
     name: ClassVar[str]
+    keyless: ClassVar[bool] = False
+    """Whether whoever reaches it may call everything, with a key or without."""
     kills: bool = True
     """Whether what never looks whether it is wanted is stopped too."""
 

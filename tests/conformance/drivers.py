@@ -5,12 +5,12 @@ import itertools
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import httpx
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from sensorium.app import App
@@ -238,10 +238,20 @@ class WebSocketDriver(_ServerDriver):
         return self._connections[key]
 
 
+class Socket(Protocol):
+    """What carries messages both ways."""
+
+    async def send(self, message: bytes | str) -> None: ...
+
+    def __aiter__(self) -> AsyncIterator[Any]: ...
+
+    async def close(self) -> None: ...
+
+
 class _Connection:
     """One connection; hands each message to the call with its id."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: Socket) -> None:
         self._socket = socket
         self._calls: dict[int | None, asyncio.Queue[dict[str, msgspec.Raw] | None]] = {}
         self._reader = asyncio.create_task(self._read())

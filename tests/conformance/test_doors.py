@@ -78,6 +78,7 @@ def test_an_unknown_operation_is_not_found(loop: BackgroundLoop, driver: Driver,
 def test_a_call_needs_a_key_that_counts(
     loop: BackgroundLoop, driver: Driver, operation: Operation, keys: doors.Keys
 ) -> None:
+    _needs_keys(driver)
     for key in (None, "wrong", "sns_0_0", keys.revoked, keys.narrow + "x"):
         loop.run(checks.refuses_without_key(driver, operation, key))
 
@@ -86,6 +87,7 @@ def test_a_call_needs_a_key_that_counts(
 def test_a_key_covers_its_operations_only(
     loop: BackgroundLoop, driver: Driver, operation: Operation, keys: doors.Keys
 ) -> None:
+    _needs_keys(driver)
     loop.run(checks.refuses_what_the_key_does_not_cover(driver, operation, keys.narrow))
 
 
@@ -93,6 +95,7 @@ def test_a_key_covers_its_operations_only(
 def test_a_key_has_its_rate(
     loop: BackgroundLoop, driver: Driver, operation: Operation, keys: doors.Keys
 ) -> None:
+    _needs_keys(driver)
     key = keys.slow[driver.name]
     loop.run(checks.refuses_more_than_the_keys_rate(driver, operation, key))
 
@@ -141,3 +144,8 @@ def test_a_failure_has_its_code(loop: BackgroundLoop, driver: Driver, operation:
 def _needs_to_stop(driver: Driver, operation: Operation) -> None:
     if operation.name in doors.NEVER_LOOKS and not driver.kills:
         pytest.skip("a thread cannot be killed; that is what worker processes are for")
+
+
+def _needs_keys(driver: Driver) -> None:
+    if driver.keyless:
+        pytest.skip("who holds its pipes may call everything")
