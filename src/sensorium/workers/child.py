@@ -18,8 +18,6 @@ from typing import Any, Protocol
 from sensorium.core.loading import load
 from sensorium.workers.frames import CREDIT, HEADER, Frame, pack
 
-NICENESS = 10
-
 
 class _Cancellable(Protocol):
     def cancel(self) -> None:
@@ -169,9 +167,8 @@ class Child:
 
 
 def _step_back() -> None:
-    """Where cores are scarce, let the server's event loop go first: it only passes calls on."""
-    with suppress(OSError, AttributeError):  # forbidden here, or no Unix
-        os.nice(NICENESS)
+    """Be batch work: wake nobody from a core, and give way to an event loop that wakes up."""
+    with suppress(OSError, AttributeError):  # forbidden here, or no Linux
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
