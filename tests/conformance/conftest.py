@@ -43,6 +43,12 @@ def driver(request: pytest.FixtureRequest, all_doors: dict[str, Driver]) -> Driv
     return all_doors[request.param]
 
 
+@pytest.fixture(params=doors.KEYED)
+def keyed(request: pytest.FixtureRequest, all_doors: dict[str, Driver]) -> Driver:
+    """A door that asks for keys."""
+    return all_doors[request.param]
+
+
 @pytest.fixture(scope="package")
 def reference(all_doors: dict[str, Driver]) -> Driver:
     return all_doors[doors.REFERENCE]

@@ -14,18 +14,17 @@ from tests.conformance import checks, drivers, grpc_driver, native_driver
 from tests.conformance.driver import FULL, Call, Driver
 from tests.servers import Server
 
-NAMES = tuple(
-    kind.name
-    for kind in (
-        drivers.DispatcherDriver,
-        drivers.IsolatedDriver,
-        drivers.HttpDriver,
-        drivers.EventsDriver,
-        drivers.WebSocketDriver,
-        grpc_driver.GrpcDriver,
-        native_driver.NativeDriver,
-    )
+KINDS: tuple[type[Driver], ...] = (
+    drivers.DispatcherDriver,
+    drivers.IsolatedDriver,
+    drivers.HttpDriver,
+    drivers.EventsDriver,
+    drivers.WebSocketDriver,
+    grpc_driver.GrpcDriver,
+    native_driver.NativeDriver,
 )
+NAMES = tuple(kind.name for kind in KINDS)
+KEYED = tuple(kind.name for kind in KINDS if not kind.keyless)
 REFERENCE = drivers.DispatcherDriver.name
 """The door whose answers all others must give."""
 FAILING = {"testing.fail": "internal", "testing.refuse": "invalid_input"}

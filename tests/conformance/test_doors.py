@@ -76,28 +76,25 @@ def test_an_unknown_operation_is_not_found(loop: BackgroundLoop, driver: Driver,
 
 @each_of(WORKING)
 def test_a_call_needs_a_key_that_counts(
-    loop: BackgroundLoop, driver: Driver, operation: Operation, keys: doors.Keys
+    loop: BackgroundLoop, keyed: Driver, operation: Operation, keys: doors.Keys
 ) -> None:
-    _needs_keys(driver)
     for key in (None, "wrong", "sns_0_0", keys.revoked, keys.narrow + "x"):
-        loop.run(checks.refuses_without_key(driver, operation, key))
+        loop.run(checks.refuses_without_key(keyed, operation, key))
 
 
 @each_of(WORKING)
 def test_a_key_covers_its_operations_only(
-    loop: BackgroundLoop, driver: Driver, operation: Operation, keys: doors.Keys
+    loop: BackgroundLoop, keyed: Driver, operation: Operation, keys: doors.Keys
 ) -> None:
-    _needs_keys(driver)
-    loop.run(checks.refuses_what_the_key_does_not_cover(driver, operation, keys.narrow))
+    loop.run(checks.refuses_what_the_key_does_not_cover(keyed, operation, keys.narrow))
 
 
 @each_of(WORKING)
 def test_a_key_has_its_rate(
-    loop: BackgroundLoop, driver: Driver, operation: Operation, keys: doors.Keys
+    loop: BackgroundLoop, keyed: Driver, operation: Operation, keys: doors.Keys
 ) -> None:
-    _needs_keys(driver)
-    key = keys.slow[driver.name]
-    loop.run(checks.refuses_more_than_the_keys_rate(driver, operation, key))
+    key = keys.slow[keyed.name]
+    loop.run(checks.refuses_more_than_the_keys_rate(keyed, operation, key))
 
 
 @each_of([each for each in SLOW if each.kind is Kind.UNARY])
@@ -144,8 +141,3 @@ def test_a_failure_has_its_code(loop: BackgroundLoop, driver: Driver, operation:
 def _needs_to_stop(driver: Driver, operation: Operation) -> None:
     if operation.name in doors.NEVER_LOOKS and not driver.kills:
         pytest.skip("a thread cannot be killed; that is what worker processes are for")
-
-
-def _needs_keys(driver: Driver) -> None:
-    if driver.keyless:
-        pytest.skip("who holds its pipes may call everything")
