@@ -37,8 +37,8 @@ soak: $(VENV)/.dev ## the long drills: minutes of load with kills
 	@$(BIN)/pytest -m soak $(ARGS)
 
 audit: $(VENV)/.dev ## known vulnerabilities and licences of what we depend on
-	@$(BIN)/pip-audit --strict --require-hashes -r requirements/base.lock
 	@$(BIN)/python scripts/licences.py requirements/base.lock
+	@$(BIN)/pip-audit --strict --require-hashes -r requirements/base.lock
 
 lock: ## the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
