@@ -100,7 +100,7 @@ def main() -> None:
     records = list(read_python(raw, layout) if layout else read_java(raw))[:MOST_LINES]
     host = re.compile(rf"(?<![\w/]){re.escape(socket.gethostname())}(?![\w:])")
     folders = re.compile(f"{re.escape(str(raw.parent.resolve()))}|{tempfile.gettempdir()}(?=/)")
-    lines = [host.sub("shop-1", folders.sub("/srv/work", line)) for _, line in records]
+    lines = [host.sub("shop-1", folders.sub("/srv/recorded", line)) for _, line in records]
     bare = re.compile(f"(?:{header})(.*?)(?:{footer})")
     labels = number([statement for statement, _ in records], [bare.sub(r"\1", x) for x in lines])
     for ending, content in (("log", lines), ("labels", labels)):
