@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from sensorium.app import load_settings, serve
+from sensorium.app import load_settings
+from sensorium.serving import serve
 from sensorium.transports.http.door import HttpDoor
 from tests.conformance import doors
 from tests.conformance.driver import FULL

@@ -6,10 +6,11 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
-from sensorium.app import App, load_settings, serve
+from sensorium.app import App, load_settings
 from sensorium.core.errors import SensoriumError
 from sensorium.core.loading import load
 from sensorium.core.telemetry import set_up_logging
+from sensorium.serving import serve
 
 HELP = """\
 Usage: sensorium serve [OPTIONS]
