@@ -17,6 +17,9 @@ from sensorium.transports.http.unread import Unread
 
 BACKLOG = 2048
 ENDING_S = 1.0
+KEEP_ALIVE_S = 75
+"""Longer than clients and load balancers keep an idle connection: it is theirs to close. Closed by
+us in the moment in which it is used again, the call on it would be lost."""
 MAX_MESSAGE = 4 << 20
 """A WebSocket message is decoded on the event loop; what is larger goes over HTTP."""
 
@@ -71,6 +74,7 @@ async def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
         backlog=BACKLOG,
         ssl_certfile=settings.tls_certificate or None,
