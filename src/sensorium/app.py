@@ -31,11 +31,15 @@ from sensorium.core.telemetry import LogSettings, Reading, Telemetry, as_environ
 from sensorium.transports.grpc.settings import GrpcSettings
 from sensorium.transports.http.settings import HttpSettings
 from sensorium.transports.mcp.settings import McpSettings
+from sensorium.transports.webrtc.rooms import Rooms
+from sensorium.transports.webrtc.sessions import Sessions
+from sensorium.transports.webrtc.settings import WebRtcSettings
 
 MODULES = {
     "system": "sensorium.control.system",
     "logs": "sensorium.capabilities.logs.operations",
     "metrics": "sensorium.capabilities.metrics.operations",
+    "webrtc": "sensorium.transports.webrtc.operations",
 }
 """Which module declares the operations of a noun; each is imported when first asked for."""
 LAG_S = 0.1
@@ -49,6 +53,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     grpc: GrpcSettings = GrpcSettings()
     mcp: McpSettings = McpSettings()
+    webrtc: WebRtcSettings = WebRtcSettings()
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
     account: list[Loaded] = []
@@ -66,6 +71,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, **sources: Any) -> Set
         "http": HttpSettings,
         "grpc": GrpcSettings,
         "mcp": McpSettings,
+        "webrtc": WebRtcSettings,
         "control": ControlSettings,
         "log": LogSettings,
     }
@@ -102,8 +108,14 @@ class App:
             self.threads,
             self.processes,
         )
+        self.webrtc = Sessions(self.dispatcher, settings.webrtc)
         self.telemetry.readings += _readings(self)
-        self.dispatcher.parts = {Readiness: self.readiness, Registry: self.registry}
+        self.dispatcher.parts = {
+            Readiness: self.readiness,
+            Registry: self.registry,
+            Sessions: self.webrtc,
+            Rooms: Rooms(),
+        }
 
     def new_key(self) -> str | None:
         """The text of a key made now, where one is needed, none exists and one may be made."""
@@ -135,6 +147,7 @@ class App:
                 for watcher in (self._watch_lag(), self.readiness.probe(self.dispatcher)):
                     task = asyncio.create_task(watcher)
                     stack.push_async_callback(_end, task)
+            stack.push_async_callback(self.webrtc.close)
             yield self
 
     def start_workers(self) -> None:
@@ -197,6 +210,12 @@ def _readings(app: App) -> list[Reading]:
             "Worker processes that died and were replaced.",
             "counter",
             lambda: {name: pool.restarts for name, pool in pools.items()},
+        ),
+        Reading(
+            "sensorium_webrtc_sessions",
+            "WebRTC connections.",
+            "gauge",
+            lambda: {"open": len(app.webrtc)},
         ),
         Reading(
             "sensorium_event_loop_lag_seconds",

@@ -43,6 +43,8 @@ async def serve(
     with server.listen(http) as sock:
         async with app.running(), AsyncExitStack() as opened:
             door = build(app.dispatcher, http, app.telemetry, mounted(app, opened))
+            if "webrtc" in doors:
+                serve_webrtc(app)
             if warm:
                 await app.warm()
             loop = asyncio.get_running_loop()
@@ -101,6 +103,16 @@ async def serve_grpc(app: App, leaving: asyncio.Event) -> None:
     except SensoriumError as error:
         doors["grpc"] = error.message
         log.error("gRPC is not served: %s", error.message)
+
+
+def serve_webrtc(app: App) -> None:
+    """Take offers, which come in through the other doors."""
+    try:
+        app.webrtc.serve()
+        app.readiness.doors["webrtc"] = "ready"
+    except SensoriumError as error:
+        app.readiness.doors["webrtc"] = error.message
+        log.error("WebRTC is not served: %s", error.message)
 
 
 async def _left(leaving: asyncio.Event, serving: "asyncio.Task[None]") -> None:

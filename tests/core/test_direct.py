@@ -11,7 +11,7 @@ from sensorium.core.direct import DirectDispatcher
 from sensorium.core.dispatch import LOCAL, Caller, Encoded
 from sensorium.core.errors import InvalidInputError, NotFoundError, SensoriumError
 from sensorium.core.registry import Registry
-from sensorium.transports.envelope import Conversation
+from sensorium.transports.conversation import Conversation
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ Examples:
   sensorium serve --mode http,grpc --grpc-port 50051
   SENSORIUM_API_KEYS=secret sensorium serve --host 0.0.0.0
 """
-DOORS = {"http": "uvicorn", "grpc": "grpc"}
+DOORS = {"http": "uvicorn", "grpc": "grpc", "webrtc": "aiortc"}
 """The doors, and the library that each needs."""
 SWITCHES = ("warm", "allow_unauthenticated", "make_key")
 

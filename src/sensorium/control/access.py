@@ -8,6 +8,8 @@ from sensorium.control.keys import KeyStore
 from sensorium.core.dispatch import ANONYMOUS, LOCAL, Principal
 from sensorium.core.errors import ForbiddenError, RateLimitedError, UnauthenticatedError
 
+GIVEN = "given-"
+"""What the ids of keys from the settings begin with; those of others are hexadecimal."""
 _TRACKED = 10_000
 
 
@@ -51,10 +53,23 @@ class Access:
         encoded = credential.encode("utf-8", "replace")
         for index, known in enumerate(self._given):
             if hmac.compare_digest(encoded, known):
-                return Principal(f"given-{index}")
+                return Principal(f"{GIVEN}{index}")
         key = self._store.find(credential) if self._store is not None else None
         if key is None:
             raise UnauthenticatedError("this API key is not known here, or was revoked")
+        return key.principal()
+
+    def renew(self, principal: Principal) -> Principal:
+        """Somebody identified earlier, as their key is now.
+
+        Raises:
+            UnauthenticatedError: it was revoked since.
+        """
+        if self._store is None or principal in (ANONYMOUS, LOCAL) or principal.id.startswith(GIVEN):
+            return principal
+        key = self._store.valid(principal.id)
+        if key is None:
+            raise UnauthenticatedError("this API key was revoked")
         return key.principal()
 
     def authorise(self, principal: Principal, name: str, *, public: bool) -> None:

@@ -112,6 +112,12 @@ class KeyStore:
         same = hmac.compare_digest(_digest(secret), expected or _digest(""))
         return key if key and same and mark == MARK and key.revoked is None else None
 
+    def valid(self, key_id: str) -> Key | None:
+        """The key of that id, unless it was revoked."""
+        self._refresh_each_second()
+        key = self._keys.get(key_id)
+        return key if key and key.revoked is None else None
+
     def _refresh_each_second(self) -> None:
         now = time.monotonic()
         if now - self._checked >= 1.0:

@@ -63,6 +63,10 @@ class Pipeline:
         """See `Dispatcher.identify`."""
         return self._access.identify(credential)
 
+    def renew(self, principal: Principal) -> Principal:
+        """See `Dispatcher.renew`."""
+        return self._access.renew(principal)
+
     def authorise(self, principal: Principal, name: str) -> None:
         """See `Dispatcher.authorise`."""
         self._access.authorise(principal, name, public=False)
@@ -222,7 +226,7 @@ class Pipeline:
             run = self._change if operation.changes else self._run
             return await run(operation, request, inner, nested=True)
 
-        return CallContext(deadline, nested, self.parts)
+        return CallContext(deadline, nested, {**self.parts, Caller: caller})
 
 
 def _arriving(payload: Payload) -> bool:

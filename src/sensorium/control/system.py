@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 from msgspec.structs import astuple
 
+from sensorium.control.measuring import measure as measure
 from sensorium.control.readiness import Readiness
 from sensorium.core.operation import Context, Execution, Operation, WorkContext, operation
 from sensorium.core.registry import Registry

@@ -74,7 +74,7 @@ class Threads:
         work = Work(None, _reporter(loop, caller))
         items = None if incoming is None else _Blocking(incoming, loop)
         values = compute_stream(operation, payload, items, work, self._max_bytes)
-        wanted = caller.answer_type if isinstance(payload, Encoded) else None
+        wanted = caller.answer_type if isinstance(payload, Encoded) else ""
         running: asyncio.Future[Struct | None] | None = None
         context = copy_context()  # the request's id, for what is logged there
         try:
@@ -83,10 +83,10 @@ class Threads:
                 value = await _or_cancel(running, work)
                 if value is None:
                     return
-                if wanted is None:
-                    yield Answer(value)
-                else:
+                if wanted:
                     yield Answer(encoded=encode_answer(operation, value, wanted))
+                else:
+                    yield Answer(value)
         finally:
             work.cancel()
             if items is not None:

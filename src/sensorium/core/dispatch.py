@@ -50,7 +50,8 @@ class Caller:
     """The W3C `traceparent` that it came with."""
     on_progress: Callable[[int, int | None, str], None] | None = None
     answer_type: str = "application/json"
-    """In which form the door wants an answer that is encoded where the operation ran."""
+    """In which form the door wants an answer that is encoded where the operation ran; empty for
+    none, if it ran in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,13 @@ class Dispatcher(Protocol):
 
         Raises:
             UnauthenticatedError: nobody's.
+        """
+
+    def renew(self, principal: Principal) -> Principal:
+        """Somebody identified earlier, with what their key may do by now.
+
+        Raises:
+            UnauthenticatedError: it was revoked since.
         """
 
     def authorise(self, principal: Principal, name: str) -> None:

@@ -6,6 +6,9 @@ from typing import Any
 from sensorium.core.errors import UnavailableError
 
 EXTRAS = {
+    "aioice": "webrtc",
+    "aiortc": "webrtc",
+    "av": "webrtc",
     "google": "grpc",
     "grpc": "grpc",
     "grpc_health": "grpc",

@@ -73,7 +73,7 @@ class Context(Protocol):
         """
 
     def get(self, part: type[R]) -> R:
-        """The server's one instance of a part, by its type."""
+        """The server's one instance of a part, by its type; for `Caller`, whose call this is."""
 
 
 class Work:

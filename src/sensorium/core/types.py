@@ -1,6 +1,6 @@
 """The types that several capabilities and doors share."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -31,3 +31,56 @@ class Series(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     values: Annotated[
         list[float | None], Meta(description="The values, oldest first; null where missing.")
     ]
+
+
+Pixels = Annotated[int, Meta(ge=1, le=16_384)]
+At = Annotated[
+    Annotated[float, Meta(ge=-1e12, le=1e12)] | None,
+    Meta(description="Seconds since its stream began; null where it is of none."),
+]
+
+
+class Image(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A picture: rows of pixels from the top, each of `rgb24` (3 bytes) or `gray8` (1 byte).
+
+    Raises:
+        ValueError: `data` has not `width * height` pixels.
+    """
+
+    width: Annotated[Pixels, Meta(description="Pixels in a row.")]
+    height: Annotated[Pixels, Meta(description="Rows.")]
+    format: Annotated[
+        Literal["rgb24", "gray8"], Meta(description="Red, green, blue; or brightness alone.")
+    ] = "rgb24"
+    data: Annotated[bytes, Meta(description="The pixels, with nothing between the rows.")]
+    at_s: At = None
+
+    def __post_init__(self) -> None:
+        size = self.width * self.height * (3 if self.format == "rgb24" else 1)
+        if len(self.data) != size:
+            raise ValueError(
+                f"a picture of {self.width} x {self.height} {self.format} has {size} bytes, "
+                f"not {len(self.data)}"
+            )
+
+
+class Audio(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A piece of sound: signed 16-bit samples, little-endian, the channels' side by side.
+
+    Raises:
+        ValueError: `data` ends in the middle of a sample.
+    """
+
+    rate_hz: Annotated[int, Meta(ge=1000, le=384_000, description="Samples in a second.")]
+    channels: Annotated[int, Meta(ge=1, le=8, description="Samples side by side.")] = 1
+    data: Annotated[bytes, Meta(description="The samples.")]
+    at_s: At = None
+
+    def __post_init__(self) -> None:
+        if len(self.data) % (2 * self.channels):
+            raise ValueError("the sound ends in the middle of a sample")
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.data) / (2 * self.channels * self.rate_hz)

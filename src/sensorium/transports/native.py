@@ -2,8 +2,7 @@
 
 A frame is its length, four bytes in the machine's order, and that much JSON, both ways (Chrome's
 and Firefox's native messaging). A browser takes at most a mebibyte from us at once, so a longer
-message goes in parts: `{"id": …, "part": "…", "more": true}`, where the texts of all parts together
-are the message.
+message goes in parts (`parts.py`).
 """
 
 import asyncio
@@ -14,45 +13,23 @@ from collections.abc import AsyncIterator
 from typing import IO
 
 import msgspec
-from msgspec import Raw, Struct
 
 from sensorium.core.dispatch import LOCAL, Dispatcher
 from sensorium.core.errors import PayloadTooLargeError
-from sensorium.transports.envelope import Conversation, Outgoing
+from sensorium.transports.conversation import Conversation
+from sensorium.transports.envelope import Outgoing
+from sensorium.transports.parts import parts_of
 
 LENGTH = struct.Struct("=I")
 MAX_INCOMING = 64 << 20
 """The most that a browser sends."""
 MAX_OUTGOING = 1 << 20
-PART_CHARS = 200_000
-"""A part of so many characters fits, however they are written."""
 READ_BYTES = 1 << 16
-
-
-class Part(Struct):
-    """A piece of a message that is too long for one frame."""
-
-    id: Raw
-    part: str
-    more: bool
-
-
-class _Id(Struct):
-    id: Raw
 
 
 def framed(message: bytes) -> list[bytes]:
     """A message as the frames that carry it."""
-    if len(message) <= MAX_OUTGOING:
-        return [LENGTH.pack(len(message)) + message]
-    call = msgspec.json.decode(message, type=_Id).id
-    text = message.decode()
-    pieces = [text[start : start + PART_CHARS] for start in range(0, len(text), PART_CHARS)]
-    parts = [
-        msgspec.json.encode(Part(call, piece, number < len(pieces)))
-        for number, piece in enumerate(pieces, 1)
-    ]
-    return [LENGTH.pack(len(part)) + part for part in parts]
+    return [LENGTH.pack(len(part)) + part for part in parts_of(message, MAX_OUTGOING)]
 
 
 async def messages(reader: asyncio.StreamReader) -> AsyncIterator[bytes | None]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sensorium.core.dispatch import Dispatcher, Principal
 from sensorium.core.errors import SensoriumError, UnavailableError
-from sensorium.transports.envelope import Conversation
+from sensorium.transports.conversation import Conversation
 
 DRAIN = "websocket.drain"
 """Beside ASGI's own messages: begin nothing new, and close when what runs has ended."""

@@ -16,7 +16,8 @@ from sensorium.core.operation import Kind, Operation
 from sensorium.core.schema import schema_of
 from sensorium.core.version import VERSION
 
-OWN_NOUN = "system"
+OWN = ("system.", "webrtc.")
+"""What begins the names of operations that concern the server itself."""
 INSTRUCTIONS = "Reads logs, watches metrics and forecasts them. Lines and values go as they are."
 MakeCaller = Callable[[Any], Caller]
 """Who calls, by the SDK's request context."""
@@ -35,7 +36,7 @@ def exposed(operations: Iterable[Operation], patterns: Sequence[str]) -> list[Op
     unary = [each for each in operations if each.kind is Kind.UNARY]
     if patterns:
         return [each for each in unary if any(fnmatchcase(each.name, one) for one in patterns)]
-    return [each for each in unary if not each.changes and not each.name.startswith(OWN_NOUN + ".")]
+    return [each for each in unary if not each.changes and not each.name.startswith(OWN)]
 
 
 def make_server(dispatcher: Dispatcher, patterns: Sequence[str], caller_of: MakeCaller) -> Any:

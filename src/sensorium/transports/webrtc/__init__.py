@@ -1,0 +1,1 @@
+"""WebRTC: the envelope over a data channel, and pictures and sound beside it."""
