@@ -66,7 +66,8 @@ def answers(
 
 @contextmanager
 def ours(*flags: str, environ: Mapping[str, str] | None = None) -> Iterator[Running]:
-    """Our server as a user starts it, with the operations of the tests beside its own."""
+    """Our server, HTTP alone unless told otherwise, with the operations of the tests too."""
+    mode = [] if "--mode" in flags else ["--mode", "http"]
     plugins = [ROOT / "tests" / "plugin", ROOT / "benchmarks" / "plugin"]
     with tempfile.TemporaryDirectory() as folder:
         settings = {
@@ -74,9 +75,8 @@ def ours(*flags: str, environ: Mapping[str, str] | None = None) -> Iterator[Runn
             "PYTHONPATH": os.pathsep.join(map(str, [ROOT / "src", *plugins])),
             **(environ or {}),
         }
-        with _running([sys.executable, "-m", "sensorium", "serve", *flags], "--port", settings) as (
-            running
-        ):
+        command = [sys.executable, "-m", "sensorium", "serve", *mode, *flags]
+        with _running(command, "--port", settings) as running:
             yield running
 
 

@@ -68,10 +68,14 @@ class Server:
 def serving(
     *flags: str, environ: dict[str, str] | None = None, ready: bool = True
 ) -> Iterator[Server]:
-    """A server on a free port, with a data folder of its own; stopped at the end."""
+    """A server on a free port, with a data folder of its own; stopped at the end.
+
+    It has HTTP alone, unless the flags say otherwise.
+    """
+    mode = [] if "--mode" in flags else ["--mode", "http"]
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sensorium", "serve", "--port", "0", *flags],
+            [sys.executable, "-m", "sensorium", "serve", "--port", "0", *mode, *flags],
             stderr=subprocess.PIPE,
             text=True,
             cwd=folder,

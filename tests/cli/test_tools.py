@@ -119,7 +119,16 @@ def test_a_healthy_installation(server: Server, tmp_path: Path) -> None:
     assert not folder.exists()
     assert found["worker process"][1].startswith("started and answered")
     assert VERSION in found["server"][1]
-    assert {"extra plots", "extra otel", "python", "platform", "server's key"} <= found.keys()
+    assert {
+        "extra plots",
+        "extra otel",
+        "door grpc",
+        "door webrtc",
+        "door mcp",
+        "python",
+        "platform",
+        "server's key",
+    } <= found.keys()
 
 
 def test_a_missing_extra_comes_with_its_command(tmp_path: Path) -> None:
@@ -140,11 +149,11 @@ def test_a_port_in_use(server: Server) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         status, found = doctor(SENSORIUM_PORT=port)
-    assert (status, found["port"][0]) == (1, "failed")
-    assert "choose another with --port" in found["port"][1]
+    assert (status, found["door http"][0]) == (1, "failed")
+    assert "choose another with --port" in found["door http"][1]
     status, found = doctor(SENSORIUM_PORT=server.url.rpartition(":")[2])
-    assert (status, found["port"][0]) == (0, "ok")
-    assert "runs at" in found["port"][1]
+    assert (status, found["door http"][0]) == (0, "ok")
+    assert "runs at" in found["door http"][1]
 
 
 def test_what_cannot_work_is_said(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def started() -> Iterator[Started]:
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="sensorium-demo-") as folder:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sensorium", "serve", "--port", "0", "--warm"],
+            [sys.executable, "-m", "sensorium", "serve", "--mode", "http", "--port", "0", "--warm"],
             stderr=subprocess.PIPE,
             text=True,
             cwd=folder,

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import platform
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -11,33 +10,21 @@ from importlib.metadata import PackageNotFoundError, packages_distributions
 from importlib.metadata import version as version_of
 from importlib.util import find_spec
 from tempfile import TemporaryFile
-from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
 from sensorium.app import App, Settings, load_settings
 from sensorium.cli.connect import Target
-from sensorium.cli.native import installed, problem_of
+from sensorium.cli.doors import Finding, doors
 from sensorium.cli.render import FAILED, Output
-from sensorium.client import Sensorium
 from sensorium.core.dispatch import Caller
 from sensorium.core.errors import SensoriumError
 from sensorium.core.loading import EXTRAS, how_to_install
 from sensorium.core.version import VERSION
 
-State = Literal["ok", "missing", "failed"]
 STYLES = {"ok": "", "missing": "yellow", "failed": "red"}
 OLDEST = (3, 11)
-PROBE_S = 1.0
 WORKER_S = 30.0
-
-
-class Finding(NamedTuple):
-    """What was looked at, how it is, and what to do if it is not well."""
-
-    check: str
-    state: State
-    detail: str
 
 
 def doctor(
@@ -45,7 +32,7 @@ def doctor(
     target: Target = Target(),  # noqa: B008 - frozen
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> int:
-    """Check what a server needs: Python, libraries, data folder, port, workers.
+    """Check what a server needs: Python, libraries, data folder, doors, workers.
 
     With --server, check also that it answers, and that it takes the key. The exit status is 1
     where something failed; a missing extra is no failure.
@@ -70,9 +57,8 @@ def _findings(target: Target) -> Iterator[Finding]:
         return
     yield Finding("settings", "ok", _origins(settings))
     yield _data_folder(settings)
-    yield _port(settings)
+    yield from doors(settings)
     yield _worker(settings)
-    yield from _browsers()
     if target.server:
         yield from _server(target)
 
@@ -117,45 +103,12 @@ def _data_folder(settings: Settings) -> Finding:
     return Finding("data folder", "ok", detail)
 
 
-def _port(settings: Settings) -> Finding:
-    host, port = settings.http.host, settings.http.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as error:
-        return _who_listens(settings, error.strerror or str(error))
-    return Finding("port", "ok", f"{host} port {port} is free")
-
-
-def _who_listens(settings: Settings, why: str) -> Finding:
-    """A Sensorium that runs already is no failure."""
-    scheme = "https" if settings.http.tls_certificate else "http"
-    url = f"{scheme}://127.0.0.1:{settings.http.port}"
-    try:
-        with Sensorium(url, retries=0, timeout_s=PROBE_S) as client:
-            found = client.system.health()
-    except SensoriumError:
-        detail = (
-            f"{settings.http.host} port {settings.http.port}: {why}; choose another with --port"
-        )
-        return Finding("port", "failed", detail)
-    return Finding("port", "ok", f"Sensorium {found.version} runs at {url} already")
-
-
 def _worker(settings: Settings) -> Finding:
     try:
         took_s = asyncio.run(_try_worker(settings))
     except (SensoriumError, OSError) as error:
         return Finding("worker process", "failed", str(error))
     return Finding("worker process", "ok", f"started and answered within {took_s:.1f} s")
-
-
-def _browsers() -> Iterator[Finding]:
-    """The browsers that may start us."""
-    for browser, manifest in installed().items():
-        problem = problem_of(manifest)
-        detail = f"{manifest}: {problem}; install it again" if problem else str(manifest)
-        yield Finding(f"native messaging, {browser}", "failed" if problem else "ok", detail)
 
 
 async def _try_worker(settings: Settings) -> float:

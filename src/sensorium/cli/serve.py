@@ -10,7 +10,7 @@ from sensorium.app import App, load_settings
 from sensorium.core.errors import SensoriumError
 from sensorium.core.loading import load
 from sensorium.core.telemetry import set_up_logging
-from sensorium.serving import serve
+from sensorium.serving.server import serve
 
 HELP = """\
 Usage: sensorium serve [OPTIONS]
@@ -18,10 +18,12 @@ Usage: sensorium serve [OPTIONS]
 Serve every operation until Ctrl-C.
 
 Options:
-  --mode DOORS       which doors to open: http (default), http,grpc, or all that are installed;
-                     or, on standard input and output, native or mcp alone
+  --mode DOORS       which doors to open, joined by commas: http, grpc, webrtc, web (http and
+                     webrtc), native (standard input and output), or all (the default) of what is
+                     installed; or mcp, alone on standard input and output
   --host ADDRESS     where to listen (127.0.0.1; a public address needs an API key)
   --port NUMBER      the port (8484; 0 takes a free one)
+  --replace          take over from the server that runs at that port; no call is refused
   --data-dir FOLDER  where keys and records are kept
   --warm             load everything before the first call
   --ANY-SETTING V    any other setting; `sensorium config show` lists them
@@ -30,11 +32,15 @@ Examples:
   sensorium serve
   sensorium serve --port 9000 --warm
   sensorium serve --mode http,grpc --grpc-port 50051
+  sensorium serve --replace
   SENSORIUM_API_KEYS=secret sensorium serve --host 0.0.0.0
 """
 DOORS = {"http": "uvicorn", "grpc": "grpc", "webrtc": "aiortc"}
-"""The doors, and the library that each needs."""
-SWITCHES = ("warm", "allow_unauthenticated", "make_key")
+"""The doors that `all` opens, and the library that each needs."""
+GROUPS = {"web": ("http", "webrtc"), "webrtc": ("http", "webrtc")}
+"""Modes that are several doors: offers for WebRTC come in over HTTP."""
+SWITCHES = ("warm", "replace", "allow_unauthenticated", "make_key")
+BROWSERS = ("chrome-extension://", "moz-extension://")
 
 
 def main(arguments: list[str]) -> int:
@@ -43,17 +49,17 @@ def main(arguments: list[str]) -> int:
         sys.stdout.write(HELP)
         return 0
     try:
+        arguments, browser = without_marks(arguments)
         flags = parse(arguments)
-        mode = str(flags.pop("mode", "http"))
-        warm = str(flags.pop("warm", False)).lower() in ("true", "1")
+        doors = doors_of(str(flags.pop("mode", "all")), browser=browser)
+        warm, take_over = (_switch(flags, name) for name in ("warm", "replace"))
         settings = load_settings(flags)
         set_up_logging(settings.log)
-        if mode in ALONE:
-            load(ALONE[mode])(settings)
+        if "mcp" in doors:
+            load("sensorium.cli.stdio:serve_mcp")(settings)
             os._exit(0)
-        doors = doors_of(mode)
         run = load("uvloop:run") if find_spec("uvloop") else asyncio.run
-        run(serve(settings, doors=doors, warm=warm, on_listening=announce))
+        run(serve(settings, doors=doors, warm=warm, take_over=take_over, on_listening=announce))
     except SensoriumError as error:
         sys.stderr.write(f"sensorium: {error.message}\n")
         return 1
@@ -62,27 +68,40 @@ def main(arguments: list[str]) -> int:
     os._exit(0)
 
 
-ALONE = {
-    "mcp": "sensorium.cli.stdio:serve_mcp",
-    "native": "sensorium.cli.stdio:serve_native",
-}
-"""The doors that own standard input and output."""
+def without_marks(arguments: list[str]) -> tuple[list[str], bool]:
+    """The arguments without those that a browser adds, and whether it did.
+
+    Chrome and its kin add the extension's address (and on Windows `--parent-window`), Firefox the
+    path of our manifest and the extension's id.
+    """
+    if any(each.startswith(BROWSERS) for each in arguments):
+        ours = [e for e in arguments if not e.startswith((*BROWSERS, "--parent-window"))]
+        return ours, True
+    if len(arguments) >= 2 and arguments[-2].endswith("sensorium.json"):
+        return arguments[:-2], True
+    return arguments, False
 
 
-def doors_of(mode: str) -> frozenset[str]:
-    """The doors that a mode opens.
+def doors_of(mode: str, *, browser: bool = False) -> frozenset[str]:
+    """The doors that a mode opens; `all` has native messaging where a browser started us.
 
     Raises:
-        SensoriumError: it names one that there is not, or leaves out HTTP.
+        SensoriumError: it names one that there is not, or two that want standard output.
     """
     if mode == "all":
-        return frozenset(door for door, library in DOORS.items() if find_spec(library))
-    doors = frozenset(mode.split(","))
-    if unknown := sorted(doors - DOORS.keys()):
-        raise SensoriumError(f"there is no mode {unknown[0]!r}; there is: {', '.join(DOORS)}, all")
-    if "http" not in doors:
-        raise SensoriumError("the other doors come beside HTTP: --mode http," + ",".join(doors))
-    return doors
+        found = {door for door, library in DOORS.items() if find_spec(library)}
+        return frozenset(found | {"native"} if browser else found)
+    named = mode.split(",")
+    known = (*DOORS, *GROUPS, "native", "mcp")
+    if unknown := sorted(set(named) - set(known)):
+        raise SensoriumError(
+            f"there is no mode {unknown[0]!r}; there is: {', '.join(dict.fromkeys(known))}, all"
+        )
+    if "mcp" in named and len(named) > 1:
+        raise SensoriumError(
+            "mcp has standard output for itself (--mode mcp); http serves it too, at /mcp"
+        )
+    return frozenset(door for each in named for door in GROUPS.get(each, (each,)))
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:
@@ -109,14 +128,20 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     return flags
 
 
-def announce(address: str, app: App) -> None:
+def _switch(flags: dict[str, Any], name: str) -> bool:
+    return str(flags.pop(name, False)).lower() in ("true", "1")
+
+
+def announce(address: str | None, app: App) -> None:
     """Say where the server is, and with which key it can be called if that is news."""
-    lines = [
-        f"Sensorium is at {address}",
-        f"  page        {address}/",
-        f"  operations  {address}/api-doc/",
-        f"  metrics     {address}/metrics",
-    ]
+    lines = ["Sensorium is here"]
+    if address is not None:
+        lines = [
+            f"Sensorium is at {address}",
+            f"  page        {address}/",
+            f"  operations  {address}/api-doc/",
+            f"  metrics     {address}/metrics",
+        ]
     key = app.new_key()
     if key is not None:
         lines += ["", f"  API key     {key}", "  It is shown this once: keep it.", ""]

@@ -1,9 +1,8 @@
-"""Serving the one program that started us, on standard input and output."""
+"""MCP for the one program that started us, on standard input and output."""
 
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from sensorium.app import App, Settings, load_settings
@@ -24,19 +23,6 @@ def mcp() -> None:
 def serve_mcp(settings: Settings) -> None:
     """Serve an agent until standard input ends."""
     serve = load("sensorium.transports.mcp.stdio:serve")
-    run(settings, lambda app: serve(app.dispatcher, settings.mcp.mcp_operations))
-
-
-def serve_native(settings: Settings) -> None:
-    """Serve a browser's extension until standard input ends."""
-    module = "sensorium.transports.native"
-    door = load(f"{module}:NativeDoor")
-    incoming, outgoing = load(f"{module}:take_standard_streams")()
-    run(settings, lambda app: door(app.dispatcher, incoming, outgoing).serve())
-
-
-def run(settings: Settings, serve: Callable[[App], Awaitable[None]]) -> None:
-    """Have a server of our own for as long as `serve` lasts."""
 
     async def live() -> None:
         loop = asyncio.get_running_loop()
@@ -48,6 +34,6 @@ def run(settings: Settings, serve: Callable[[App], Awaitable[None]]) -> None:
         async with app.running():
             app.start_workers()
             await asyncio.to_thread(app.registry.find_plugins)
-            await serve(app)
+            await serve(app.dispatcher, settings.mcp.mcp_operations)
 
     asyncio.run(live())

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,16 @@ class GrpcServer:
 
 
 async def start(
-    dispatcher: Dispatcher, settings: GrpcSettings, host: str, certificate: tuple[str, str]
+    dispatcher: Dispatcher,
+    settings: GrpcSettings,
+    host: str,
+    certificate: tuple[str, str],
+    *,
+    shared: bool = False,
 ) -> GrpcServer:
     """Listen and serve. `certificate` are HTTP's PEM files, or two empty names.
+
+    With `shared`, another server may be at the port: the one that this one replaces.
 
     Raises:
         UnavailableError: the port is taken, or a PEM file cannot be used.
@@ -63,7 +71,7 @@ async def start(
         options=[
             ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
             ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", 1),  # for a server that takes over from this one
             ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
             ("grpc.keepalive_time_ms", 1000 * KEEP_ALIVE_S),
             ("grpc.keepalive_timeout_ms", 1000 * KEEP_ALIVE_S),
@@ -76,9 +84,26 @@ async def start(
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
         Reflection(dispatcher.registry), server
     )
+    if not shared:
+        _check_free(host, settings.grpc_port)
     port = _listen(server, settings, host, certificate)
     await server.start()
     return GrpcServer(server, port, health_of)
+
+
+def _check_free(host: str, port: int) -> None:
+    """grpcio would share the port with whoever lets it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError:
+        raise _taken(host, port) from None
+
+
+def _taken(host: str, port: int) -> UnavailableError:
+    return UnavailableError(
+        f"gRPC cannot listen on {host} port {port}; choose another with --grpc-port"
+    )
 
 
 def _listen(server: Any, settings: GrpcSettings, host: str, certificate: tuple[str, str]) -> int:
@@ -92,9 +117,7 @@ def _listen(server: Any, settings: GrpcSettings, host: str, certificate: tuple[s
             return int(server.add_secure_port(address, credentials))
         return int(server.add_insecure_port(address))
     except RuntimeError:
-        raise UnavailableError(
-            f"gRPC cannot listen on {address}; choose another port with --grpc-port"
-        ) from None
+        raise _taken(host, settings.grpc_port) from None
 
 
 def _credentials(certificate: tuple[str, str], settings: GrpcSettings) -> Any:

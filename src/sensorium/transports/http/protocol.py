@@ -45,7 +45,12 @@ class GuardedProtocol(Unread, HttpToolsProtocol):
     max_connections: ClassVar[int] = 1_000
     """More than so many are refused what they ask for, WebSockets included."""
 
+    linger_s: ClassVar[float] = 0.0
+    """How long an idle connection may still be used when the server leaves: where another takes
+    over, a request that is on its way is answered, and its connection closed after that."""
+
     _guard: asyncio.TimerHandle | None = None
+    _lingering = False
     _head_pending = False
     _head_size = 0
     _unparsed = 0
@@ -89,6 +94,16 @@ class GuardedProtocol(Unread, HttpToolsProtocol):
         if len(self.connections) > self.max_connections:
             self.app = cast(Any, refuse)
         super().on_headers_complete()
+        if self._lingering and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """See HttpToolsProtocol."""
+        if not self.linger_s or not self._idle():
+            super().shutdown()
+            return
+        self._lingering = True
+        self.loop.call_later(self.linger_s, self._close_if_idle)
 
     def handle_websocket_upgrade(self) -> None:
         """See HttpToolsProtocol."""
@@ -104,6 +119,13 @@ class GuardedProtocol(Unread, HttpToolsProtocol):
         """See asyncio.Protocol."""
         self._let_go()
         super().connection_lost(exc)
+
+    def _idle(self) -> bool:
+        return not self._head_pending and (self.cycle is None or self.cycle.response_complete)
+
+    def _close_if_idle(self) -> None:
+        if self._idle():
+            self.transport.close()
 
     def _grow(self, size: int) -> None:
         self._head_size += size

@@ -1,7 +1,6 @@
 """uvicorn around the door: sockets, TLS, time limits, and a stop that drains."""
 
 import asyncio
-import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from sensorium.transports.http.unread import Unread
 
 BACKLOG = 2048
 ENDING_S = 1.0
+LINGER_S = 0.5
 KEEP_ALIVE_S = 75
 """Longer than clients and load balancers keep an idle connection: it is theirs to close. Closed by
 us in the moment in which it is used again, the call on it would be lost."""
@@ -40,6 +40,11 @@ def listen(settings: HttpSettings) -> socket.socket:
         ) from None
 
 
+def linger() -> None:
+    """From now on, leave idle connections a moment in which they can be used once more."""
+    GuardedProtocol.linger_s = LINGER_S
+
+
 def address(settings: HttpSettings, sock: socket.socket) -> str:
     """The address to type into a browser."""
     host, port = sock.getsockname()[:2]
@@ -54,9 +59,10 @@ async def serve(
     sock: socket.socket,
     *,
     on_listening: Callable[[], None],
-    on_draining: Callable[[], None],
+    leaving: asyncio.Event,
+    hurry: asyncio.Event,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then let what runs finish, up to `drain_s`.
+    """Serve until `leaving` is set, then let what runs finish, up to `drain_s` or to `hurry`.
 
     Raises:
         UnavailableError: the certificate or its key cannot be used.
@@ -85,8 +91,11 @@ async def serve(
     except OSError as error:
         raise UnavailableError(f"the TLS certificate cannot be used: {error}") from None
     server = _Server(config, on_listening)
-    with _stopped_by_signals(server, on_draining):
+    stopping = asyncio.create_task(_stop(server, leaving, hurry))
+    try:
         await server.serve(sockets=[sock])
+    finally:
+        stopping.cancel()
 
 
 class _Server(uvicorn.Server):
@@ -117,21 +126,11 @@ class _Server(uvicorn.Server):
             await asyncio.wait(self.server_state.tasks, timeout=ENDING_S)
 
 
-@contextmanager
-def _stopped_by_signals(server: _Server, on_draining: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM or Ctrl-C drains; a second Ctrl-C does not wait."""
-
-    def stop(*_: object) -> None:
-        server.force_exit = server.should_exit
-        server.should_exit = True
-        on_draining()
-
-    before = {each: signal.signal(each, stop) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+async def _stop(server: _Server, leaving: asyncio.Event, hurry: asyncio.Event) -> None:
+    await leaving.wait()
+    server.should_exit = True
+    await hurry.wait()
+    server.force_exit = True
 
 
 def _late_websocket(**arguments: Any) -> asyncio.Protocol:

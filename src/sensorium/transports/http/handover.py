@@ -1,0 +1,129 @@
+"""Handing a listening socket to the server that replaces this one, so that no call is refused.
+
+Both run on one machine for one user. They meet at a Unix socket in the data folder, over which the
+descriptor goes (SCM_RIGHTS). What waits to be accepted belongs to the listening socket, so that it
+is the new server's; what was accepted stays with the old one, which lets it finish.
+"""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sensorium.core.errors import UnavailableError
+
+HELLO, GO, DONE = b"hello", b"go", b"done"
+PATIENCE_S = 60.0
+"""How long the old server waits for the new one to be ready."""
+
+
+class Offer:
+    """Lets one server have the socket; `on_taken` is called, on a thread, when it is ready.
+
+    Raises:
+        OSError: the folder cannot be written to, or its path is too long for a socket.
+    """
+
+    def __init__(self, path: Path, sock: socket.socket, on_taken: Callable[[], None]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._path = path
+        self._sock = sock
+        self._on_taken = on_taken
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._closing = threading.Lock()
+        try:
+            path.unlink(missing_ok=True)  # of a server that was killed: the port is ours now
+            self._listener.bind(str(path))
+            self._listener.listen(1)
+        except OSError:
+            self._listener.close()
+            raise
+        threading.Thread(target=self._wait, name="handover", daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    def _wait(self) -> None:
+        while True:
+            try:
+                other, _ = self._listener.accept()
+            except OSError:  # closed
+                return
+            with other, contextlib.suppress(OSError):
+                other.settimeout(PATIENCE_S)
+                socket.send_fds(other, [HELLO], [self._sock.fileno()])
+                if other.recv(len(GO)) == GO:
+                    self._close()
+                    other.sendall(DONE)
+                    self._on_taken()
+                    return
+
+    def _close(self) -> None:
+        if not self._closing.acquire(blocking=False):  # once: the next server's is at that path
+            return
+        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
+        self._listener.close()
+
+
+class Taken:
+    """The socket of a running server, and the way to tell it that it may go."""
+
+    def __init__(self, sock: socket.socket, other: socket.socket) -> None:
+        self.sock = sock
+        self._other = other
+
+    def __enter__(self) -> socket.socket:
+        return self.sock
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.sock.close()
+        self._other.close()
+
+    def release(self) -> None:
+        """Have the other server leave: it accepts nothing more, and finishes what it runs."""
+        with contextlib.suppress(OSError):  # it is gone already
+            self._other.sendall(GO)
+            self._other.recv(len(DONE))
+        self._other.close()
+
+
+def take(path: Path) -> Taken | None:
+    """The socket of the server that offers one at `path`; None where none does.
+
+    Raises:
+        UnavailableError: this platform cannot hand over a socket.
+    """
+    if not hasattr(socket, "AF_UNIX"):
+        raise UnavailableError(
+            "this platform cannot hand over a socket; deploy/replace.ps1 stops and starts instead"
+        )
+    other = socket.socket(socket.AF_UNIX)
+    other.settimeout(PATIENCE_S)
+    try:
+        other.connect(str(path))
+        hello, descriptors, _, _ = socket.recv_fds(other, len(HELLO), 1)
+    except OSError:  # nobody is there
+        other.close()
+        return None
+    if hello != HELLO or not descriptors:
+        other.close()
+        return None
+    return Taken(socket.socket(fileno=descriptors[0]), other)
