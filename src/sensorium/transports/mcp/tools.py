@@ -61,27 +61,26 @@ class _Tools:
         self._patterns = patterns
         self._caller_of = caller_of
 
-    def _known(self, caller: Caller) -> dict[str, Operation]:
-        """The tools of somebody: a key's list of operations holds here too."""
-        found = exposed(self._dispatcher.registry, self._patterns)
-        mine = caller.principal.operations
-        return {
-            tool_name(each): each
-            for each in found
-            if each.public or any(fnmatchcase(each.name, pattern) for pattern in mine)
-        }
+    def _exposed(self) -> list[Operation]:
+        return exposed(self._dispatcher.registry, self._patterns)
 
     async def list(self, context: Any, params: Any) -> Any:
-        """Every tool, with the schemas of what it takes and gives."""
+        """Every tool that its key covers, with the schemas of what it takes and gives."""
         del params
-        known = self._known(self._caller_of(context))
-        return types.ListToolsResult(tools=[_tool(each) for each in known.values()])
+        mine = self._caller_of(context).principal.operations
+        covered = [
+            each
+            for each in self._exposed()
+            if each.public or any(fnmatchcase(each.name, pattern) for pattern in mine)
+        ]
+        return types.ListToolsResult(tools=[_tool(each) for each in covered])
 
     async def call(self, context: Any, params: Any) -> Any:
         """Call an operation; what goes wrong with it is the agent's to read."""
         try:
             caller = self._caller_of(context)
-            operation = self._known(caller).get(params.name)
+            known = {tool_name(each): each for each in self._exposed()}
+            operation = known.get(params.name)
             if operation is None:
                 raise NotFoundError(f"there is no tool {params.name[:80]!r}")
             caller.on_progress = _reporter(context)
