@@ -91,7 +91,7 @@ async def knows_no_such_operation(driver: Driver, name: str) -> None:
 
 async def refuses_without_key(driver: Driver, operation: Operation, key: str | None) -> None:
     """No key, or one that is not known here: `unauthenticated`, unless it is public."""
-    if key is None and operation.public:
+    if key is None and operation.public and driver.lets_strangers_in:
         ended_well(await made(driver, operation, example_body(operation), key=key))
         return
     outcome = await made(driver, operation, example_body(operation), key=key)

@@ -8,9 +8,9 @@ from pathlib import Path
 from sensorium.app import MODULES, App, load_settings
 from sensorium.control.keys import KeyStore
 from sensorium.core.dispatch import Principal
-from sensorium.core.operation import Operation
+from sensorium.core.operation import Kind, Operation
 from sensorium.core.registry import Registry
-from tests.conformance import checks, drivers, grpc_driver, native_driver
+from tests.conformance import checks, drivers, grpc_driver, mcp_driver, native_driver
 from tests.conformance.driver import FULL, Call, Driver
 from tests.servers import Server
 
@@ -22,15 +22,22 @@ KINDS: tuple[type[Driver], ...] = (
     drivers.WebSocketDriver,
     grpc_driver.GrpcDriver,
     native_driver.NativeDriver,
+    mcp_driver.McpDriver,
 )
 NAMES = tuple(kind.name for kind in KINDS)
 KEYED = tuple(kind.name for kind in KINDS if not kind.keyless)
+TIMED = tuple(kind.name for kind in KINDS if kind.has_deadlines)
 REFERENCE = drivers.DispatcherDriver.name
 """The door whose answers all others must give."""
 FAILING = {"testing.fail": "internal", "testing.refuse": "invalid_input"}
 """Operations that are there to fail, and how; they alone have no example."""
 NEVER_LOOKS = ("testing.stuck",)
 """Operations that never look whether they are still wanted."""
+
+
+def carries(name: str, kind: Kind) -> bool:
+    """Whether the door of that name carries operations of that kind."""
+    return any(each.name == name and kind in each.kinds for each in KINDS)
 
 
 def operations() -> list[Operation]:
@@ -81,7 +88,10 @@ async def opened(server: Server, keys: Keys, directory: Path) -> AsyncIterator[d
         at = (server.url, server.process.pid)
         served = [
             door(*at)
-            for door in (drivers.HttpDriver, drivers.EventsDriver, drivers.WebSocketDriver)
+            for door in (
+                *(drivers.HttpDriver, drivers.EventsDriver, drivers.WebSocketDriver),
+                mcp_driver.McpDriver,
+            )
         ]
         port = await grpc_driver.port_of(served[0])
         served.append(grpc_driver.GrpcDriver(*at, port, operations()))

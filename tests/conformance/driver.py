@@ -5,7 +5,7 @@ from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from sensorium.core.operation import Operation
+from sensorium.core.operation import Kind, Operation
 from tests.conformance.samples import BadRequest
 
 FULL = "full-key-of-the-tests"
@@ -44,6 +44,12 @@ class Driver(ABC):
     name: ClassVar[str]
     keyless: ClassVar[bool] = False
     """Whether whoever reaches it may call everything, with a key or without."""
+    kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
+    """What it carries at all: `docs/structure.md` has the table."""
+    has_deadlines: ClassVar[bool] = True
+    """Whether a caller can say how long a call may take."""
+    lets_strangers_in: ClassVar[bool] = True
+    """Whether what is public can be had without a key."""
     kills: bool = True
     """Whether what never looks whether it is wanted is stopped too."""
 

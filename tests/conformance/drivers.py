@@ -152,13 +152,7 @@ class HttpDriver(_ServerDriver):
             assert media_type == "application/json", media_type
             outcome.items, outcome.ended = [body], True
             return
-        assert media_type == "application/problem+json", (response.status_code, body[:200])
-        problem = msgspec.json.decode(body)
-        assert problem["status"] == response.status_code
-        outcome.code, outcome.message = problem["code"], problem["detail"]
-        outcome.details = problem["details"]
-        after = response.headers.get("retry-after")
-        outcome.retry_after_s = None if after is None else float(after)
+        _read_problem(outcome, response, body)
 
     def _hear_line(self, line: str, call: Call, outcome: Outcome) -> None:
         if line.strip():
@@ -336,6 +330,18 @@ def _read_error(outcome: Outcome, error: Any) -> None:
     outcome.code, outcome.message = error.code, error.message
     outcome.details = {k: v for k, v in error.details.items() if k != "malformed"}
     outcome.retry_after_s = error.retry_after_s
+
+
+def _read_problem(outcome: Outcome, response: httpx.Response, body: bytes) -> None:
+    """Take up HTTP's form of an error."""
+    media_type = response.headers.get("content-type")
+    assert media_type == "application/problem+json", (response.status_code, body[:200])
+    problem = msgspec.json.decode(body)
+    assert problem["status"] == response.status_code
+    outcome.code, outcome.message = problem["code"], problem["detail"]
+    outcome.details = problem["details"]
+    after = response.headers.get("retry-after")
+    outcome.retry_after_s = None if after is None else float(after)
 
 
 def _hear(outcome: Outcome, call: Call, item: bytes) -> None:
