@@ -1,24 +1,14 @@
-"""Doors and operations that are broken on purpose, for the suite to find out."""
+"""Dispatchers that are broken on purpose, for the suite to find out."""
 
 import asyncio
-import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
-import uvicorn
 
+from sensorium.core.codec import PROTOBUF
 from sensorium.core.dispatch import Answer, Caller, Dispatcher, Payload, Principal
 from sensorium.core.errors import ConflictError, SensoriumError
 from sensorium.core.registry import Registry
-from sensorium.core.telemetry import Telemetry
-from sensorium.transports.http.settings import HttpSettings
-from sensorium.transports.http.wiring import build
-from sensorium.transports.websocket import WebSocketDoor
-
-Message = MutableMapping[str, Any]
-Asgi = Callable[..., Awaitable[None]]
 
 
 class Faithful:
@@ -60,6 +50,8 @@ class DropsAField(Faithful):
 
     async def call(self, name: str, payload: Payload, caller: Caller) -> Answer:
         answer = await super().call(name, payload, caller)
+        if caller.answer_type == PROTOBUF:
+            return Answer()  # a message without fields
         fields = msgspec.json.decode(answer.json(), type=dict[str, msgspec.Raw])
         fields.popitem()
         return Answer(encoded=msgspec.json.encode(fields))
@@ -116,113 +108,3 @@ class SaysAnotherCode(Faithful):
             return await super().call(name, payload, caller)
         except SensoriumError as error:
             raise ConflictError(error.message, details=error.details) from None
-
-
-class BrokenDoor:
-    """An ASGI application in which the messages of a good one are changed on their way."""
-
-    def __init__(self, inner: Asgi) -> None:
-        self._inner = inner
-
-    async def __call__(self, scope: Message, receive: Asgi, send: Asgi) -> None:
-        async def hear() -> Message:
-            while True:
-                message: Message = await receive()
-                if self.hears(message):
-                    return message
-                if message["type"] == "http.disconnect":
-                    await asyncio.Event().wait()  # it would come again and again
-
-        async def say(message: Message) -> None:
-            kind = message["type"]
-            if kind == "http.response.body":
-                message["body"] = self.says(message["body"])
-            elif kind == "websocket.send":
-                message["text"] = self.says(message["text"].encode()).decode()
-                if not message["text"]:
-                    return
-            await send(message)
-
-        await self._inner(scope, hear, say)
-
-    def hears(self, message: Message) -> bool:
-        """Whether a message from the client is heard at all."""
-        del message
-        return True
-
-    def says(self, body: bytes) -> bytes:
-        """What becomes of something that the client is sent."""
-        return body
-
-
-class RenamesAField(BrokenDoor):
-    """Loses `token` on the way, and keeps its value under a name that nobody knows."""
-
-    def says(self, body: bytes) -> bytes:
-        return body.replace(b'"token"', b'"tokem"')
-
-
-class SwapsIds(BrokenDoor):
-    """Answers each call under the id of the one before it."""
-
-    def says(self, body: bytes) -> bytes:
-        message = msgspec.json.decode(body)
-        if isinstance(message, dict) and message.get("id") and "data" in message:
-            return msgspec.json.encode({**message, "id": message["id"] ^ 1})
-        return body
-
-
-class DeafDoor(BrokenDoor):
-    """Hears neither a cancellation nor that the client is gone."""
-
-    def hears(self, message: Message) -> bool:
-        left = message["type"] == "http.disconnect"
-        cancelled = b'"cancel"' in (message.get("bytes") or (message.get("text") or "").encode())
-        return not (left or cancelled)
-
-
-class SwallowsTheEnd(BrokenDoor):
-    """Ends a stream without saying so."""
-
-    def says(self, body: bytes) -> bytes:
-        if b'"id"' in body and b'"end":{}' in body:
-            return b""
-        return body.replace(b'{"end":{}}\n', b"\n" * 11)
-
-
-class MisspellsCodes(BrokenDoor):
-    """Has another word for bad input."""
-
-    def says(self, body: bytes) -> bytes:
-        return body.replace(b'"invalid_input"', b'"unclear_input"')
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listening = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listening.set()
-
-
-@asynccontextmanager
-async def serving_here(
-    dispatcher: Dispatcher, telemetry: Telemetry, breaks: type[BrokenDoor]
-) -> AsyncIterator[str]:
-    """HTTP and WebSocket over a dispatcher, from this very loop; gives the address."""
-    mounted = {"/v1/ws": WebSocketDoor(dispatcher)}
-    door = breaks(build(dispatcher, HttpSettings(), telemetry, mounted))
-    config = uvicorn.Config(
-        door, port=0, lifespan="off", log_config=None, ws="websockets-sansio", access_log=False
-    )
-    server = _Server(config)
-    task = asyncio.create_task(server.serve())
-    await server.listening.wait()
-    try:
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = server.force_exit = True
-        await task

@@ -183,7 +183,10 @@ async def _messages(
 
 def _json(codec: NounCodec, operation: Operation, answer: bytes) -> bytes:
     values = codec.from_bytes(operation.response, answer)
-    return msgspec.json.encode(msgspec.convert(values, operation.response))
+    try:
+        return msgspec.json.encode(msgspec.convert(values, operation.response))
+    except msgspec.ValidationError as error:
+        raise AssertionError(f"{operation.name} answered {values}: {error}") from None
 
 
 def _read_error(outcome: Outcome, error: grpc.aio.AioRpcError) -> None:

@@ -33,6 +33,15 @@ class BackgroundLoop:
     def close(self) -> None:
         """End the loop."""
         self.leave()
+        self.run(_cancel_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+
+async def _cancel_others() -> None:
+    """End what a library leaves running for as long as its loop lasts."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

@@ -25,12 +25,9 @@ OWN = "system.activity"
 class Pipe:
     """The browser's side of the pipes, as a connection that carries messages."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._process = process
-        self._outgoing = process.stdin
-        self._incoming = process.stdout
+    def __init__(self, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
 
     async def send(self, message: bytes | str) -> None:
         body = message.encode() if isinstance(message, str) else message
@@ -53,7 +50,6 @@ class Pipe:
 
     async def close(self) -> None:
         self._outgoing.close()
-        await self._process.wait()
 
 
 class NativeDriver(Driver):
@@ -111,8 +107,11 @@ async def started() -> AsyncIterator[NativeDriver]:
                 "SENSORIUM_WORKERS": "2",
             },
         )
-        driver = NativeDriver(Pipe(process), process.pid)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        driver = NativeDriver(Pipe(process.stdout, process.stdin), process.pid)
         try:
             yield driver
         finally:
             await driver.close()
+            await process.wait()
