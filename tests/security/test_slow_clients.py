@@ -73,6 +73,7 @@ def test_many_of_them_keep_nobody_out(strict: Server, http: httpx.Client) -> Non
         ("/v1/testing/process", 14),
         ("/v1/testing/process", 10_000_000),
         ("/v1/logs/cluster", 10_000_000),
+        ("/mcp", 100),
     ],
 )
 def test_a_body_that_stops_is_a_typed_error(strict: Server, path: str, size: int) -> None:

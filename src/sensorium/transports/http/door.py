@@ -60,7 +60,7 @@ class HttpDoor:
         if scope["type"] == "http":
             exchange = Exchange(scope, receive, send, self._timeout_s)
             try:
-                await self._serve(exchange, receive, send)
+                await self._serve(exchange)
             except SensoriumError as error:
                 await exchange.fail(error)
             except asyncio.CancelledError:  # only a stop that can wait no longer cancels a request
@@ -71,7 +71,7 @@ class HttpDoor:
         elif scope["type"] == "websocket":
             await self._serve_websocket(scope, receive, send)
 
-    async def _serve(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+    async def _serve(self, exchange: Exchange) -> None:
         path: str = exchange.scope["path"]
         alias = self.aliases.get(path)
         if alias is None or not alias.health:
@@ -82,7 +82,7 @@ class HttpDoor:
             await self._serve_operation(exchange, operation, {})
         elif (mounted := self.mounted.get(path)) is not None:
             exchange.scope[CALLER] = self._caller_of_mounted(exchange)
-            await mounted(exchange.scope, receive, exchange.forward)
+            await mounted(exchange.scope, exchange.receive, exchange.forward)
         else:
             await self._serve_route(exchange, path)
 

@@ -135,24 +135,29 @@ class Exchange:
         )
 
     async def pieces(self) -> AsyncIterator[bytes]:
-        """The body, piece by piece.
+        """The body, piece by piece; errors as for `receive`."""
+        while not self._body_read.is_set():
+            yield (await self.receive()).get("body", b"")
+
+    async def receive(self) -> Message:
+        """The next message (ASGI), also for another application that answers in our place.
 
         Raises:
-            ClientGoneError: the client left in the middle.
-            DeadlineExceededError: the next bytes did not come in time.
+            ClientGoneError: the client left in the middle of the body.
+            DeadlineExceededError: the body's next bytes did not come in time.
         """
-        more = True
-        while more:
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    message = await self._receive()
-            except TimeoutError:
-                raise DeadlineExceededError("the request's body did not come in time") from None
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            yield message.get("body", b"")
-            more = message.get("more_body", False)
-        self._body_read.set()
+        if self._body_read.is_set():
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                message = await self._receive()
+        except TimeoutError:
+            raise DeadlineExceededError("the request's body did not come in time") from None
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        if not message.get("more_body", False):
+            self._body_read.set()
+        return message
 
     @asynccontextmanager
     async def while_connected(self) -> AsyncIterator[None]:
