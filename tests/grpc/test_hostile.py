@@ -1,7 +1,6 @@
 """What no gRPC library sends: the door answers, and goes on serving."""
 
 import socket
-import struct
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -10,38 +9,18 @@ import grpc
 import pytest
 
 from tests.faults.observing import until
+from tests.grpc.raw import OPENING, call
 from tests.grpc.running import door, port_of, serving_grpc
 from tests.servers import Server, serving
 
-HEADERS, DATA, SETTINGS = 1, 0, 4
-END_HEADERS, END_STREAM, ACK = 4, 1, 1
 HEALTH = "/sensorium.v1.SystemService/Health"
 KEY = "key-of-the-hostile-tests"
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    """A frame of HTTP/2."""
-    length = struct.pack(">I", len(payload))[1:]
-    return length + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def header(name: bytes, value: bytes) -> bytes:
-    """A header field, written out without any table."""
-    assert max(len(name), len(value)) < 127
-    return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
 
 
 def send_call(port: int, path: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
     """Make a call by hand; returns what comes within a second."""
     with socket.create_connection(("127.0.0.1", port), timeout=1) as raw:
-        fields = [
-            *((b":method", b"POST"), (b":scheme", b"http"), (b":path", path)),
-            *((b":authority", b"x"), (b"te", b"trailers"), (b"content-type", b"application/grpc")),
-            *more,
-        ]
-        head = b"".join(header(*field) for field in fields)
-        raw.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, b""))
-        raw.sendall(frame(HEADERS, END_HEADERS, 1, head) + frame(DATA, END_STREAM, 1, bytes(5)))
+        raw.sendall(OPENING + call(path, b"", more))
         heard = b""
         try:
             while piece := raw.recv(65536):

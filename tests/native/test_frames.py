@@ -1,93 +1,14 @@
 """Native messaging: frames in, frames out, whatever comes; and nothing else on standard output."""
 
 import json
-import os
-import signal
-import struct
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import psutil
 import pytest
 
-from sensorium.transports.native import MAX_OUTGOING, framed
+from sensorium.transports.native import framed
 from tests.faults.observing import until
-from tests.servers import PLUGIN, ROOT
-
-LENGTH = struct.Struct("=I")
-
-
-class Host:
-    """The process that a browser would start, and the browser's side of its pipes."""
-
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self.process = process
-        self._stdin = process.stdin
-        self._stdout = process.stdout
-
-    def send(self, message: Any) -> None:
-        self.send_bytes(json.dumps(message).encode())
-
-    def send_bytes(self, body: bytes, length: int | None = None) -> None:
-        self._stdin.write(LENGTH.pack(len(body) if length is None else length) + body)
-        self._stdin.flush()
-
-    def frame(self) -> bytes:
-        head = self._stdout.read(LENGTH.size)
-        assert len(head) == LENGTH.size, "it closed its end"
-        (length,) = LENGTH.unpack(head)
-        assert length <= MAX_OUTGOING
-        return self._stdout.read(length)
-
-    def receive(self) -> Any:
-        """The next message, put together where it came in parts."""
-        message = json.loads(self.frame())
-        if "part" not in message:
-            return message
-        text = message["part"]
-        while message["more"]:
-            message = json.loads(self.frame())
-            text += message["part"]
-        return json.loads(text)
-
-    def call(self, operation: str, data: Any, number: Any = 1) -> Any:
-        self.send({"id": number, "op": operation, "data": data})
-        return self.receive()
-
-    def leave(self) -> int:
-        self._stdin.close()
-        return self.process.wait(10)
-
-
-@contextmanager
-def started() -> Iterator[Host]:
-    with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sensorium", "serve", "--mode", "native"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(PLUGIN)]),
-                "SENSORIUM_DATA_DIR": folder,
-            },
-        )
-        host = Host(process)
-        try:
-            yield host
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-            process.wait(10)
-            host._stdin.close() if not host._stdin.closed else None
-            host._stdout.close()
+from tests.native.running import LENGTH, Host, started
 
 
 @pytest.fixture(scope="module")
