@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
 from tests.servers import Server
@@ -59,6 +61,21 @@ def test_what_is_wrong_is_answered_and_the_connection_goes_on(
     assert (error["error"]["code"], error["id"]) == (code, known)
     say(socket, id=6, op="system.echo", data={"text": "still here"})
     assert hear(socket)["data"]["text"] == "still here"
+
+
+def test_text_that_is_not_utf8_closes_the_connection_and_is_no_error_of_the_server(
+    server: Server, socket: ClientConnection
+) -> None:
+    before = len(server.log)
+    socket.send(b'{"id": 5, "\xff"}', text=True)
+    with pytest.raises(ConnectionClosed) as closed:
+        socket.recv(20)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == CloseCode.INVALID_DATA
+    with connect(server.ws_url) as another:
+        say(another, id=1, op="system.echo", data={})
+        hear(another)
+    assert not [line for line in server.log[before:] if "UTF-8" in line]
 
 
 def test_a_call_ends_once_however_much_is_sent_after_it(socket: ClientConnection) -> None:

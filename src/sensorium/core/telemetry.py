@@ -172,5 +172,6 @@ def set_up_logging(settings: LogSettings) -> None:
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # we announce ourselves
+    logging.getLogger("mcp.server").setLevel(logging.WARNING)  # it tells of each request
     # It warns of each bad form, which the caller is told of; a log is not the caller's to fill.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
