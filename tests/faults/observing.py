@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import httpx
 import psutil
 
+from tests.native.running import Host
 from tests.servers import Server
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ def until(condition: Callable[[], T], within_s: float, what: str = "") -> T:
     return found
 
 
-def workers_of(server: Server) -> list[psutil.Process]:
+def workers_of(server: Server | Host) -> list[psutil.Process]:
     """The server's worker processes."""
     found = []
     for child in psutil.Process(server.process.pid).children():
@@ -50,7 +51,9 @@ def cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def busy_worker(server: Server, within_s: float = 20, burnt_s: float = 0.3) -> psutil.Process:
+def busy_worker(
+    server: Server | Host, within_s: float = 20, burnt_s: float = 0.3
+) -> psutil.Process:
     """The worker that computes: the first to burn `burnt_s` of CPU from now on."""
     before = {process.pid: cpu_s(process) for process in workers_of(server)}
 

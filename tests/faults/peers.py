@@ -43,8 +43,10 @@ class Peer(ABC):
     """A door of a server, and how to speak to it by hand."""
 
     name: ClassVar[str]
-    opening: ClassVar[bytes] = b""
+    opening: bytes = b""
     """What a connection begins with."""
+    awaited: bytes = b""
+    """How what is heard then ends, before which nothing more may be sent."""
     largest_byte: ClassVar[int] = 255
     """The largest that may stand anywhere in it."""
 
@@ -65,6 +67,10 @@ class Peer(ABC):
         line.settimeout(PATIENCE_S)
         try:
             line.connect(("127.0.0.1", self.port))
+            line.sendall(self.opening)
+            heard = b""
+            while not heard.endswith(self.awaited):
+                heard += line.recv(1)
         except OSError:
             line.close()
             raise
@@ -77,11 +83,11 @@ class Peer(ABC):
 
     @abstractmethod
     def framed(self, verb: str, content: bytes) -> bytes:
-        """What is sent to call `testing.VERB`, after the opening."""
+        """What is sent to call `testing.VERB`."""
 
     def begin(self, verb: str, values: dict[str, Any]) -> bytes:
-        """All that is sent on a new connection to make a call."""
-        return self.opening + self.framed(verb, self.content(verb, values))
+        """What is sent to make a call."""
+        return self.framed(verb, self.content(verb, values))
 
     def oversized(self) -> list[bytes]:
         """Beginnings that announce more than anybody may send."""
@@ -113,6 +119,7 @@ class Http(Peer):
 class WebSocket(Peer):
     name = "websocket"
     opening = UPGRADE
+    awaited = b"\r\n\r\n"
 
     def content(self, verb: str, values: dict[str, Any]) -> bytes:
         return json.dumps({"id": 1, "op": f"testing.{verb}", "data": values}).encode()
@@ -122,7 +129,7 @@ class WebSocket(Peer):
         return _text_frame(len(content)) + content
 
     def oversized(self) -> list[bytes]:
-        return [UPGRADE + _text_frame(size) + b"{" * 100 for size in (5 << 20, 2**62)]
+        return [_text_frame(size) + b"{" * 100 for size in (5 << 20, 2**62)]
 
     def echo(self, token: str) -> str:
         with connect(self.server.ws_url, open_timeout=PATIENCE_S) as socket:
@@ -157,7 +164,7 @@ class Grpc(Peer):
         call = self.framed("inline", b"abcd")
         long_message = call[:-8] + b"\xff\xff\xff\xff" + call[-4:]
         long_frame = b"\xff\xff\xff\x00\x00\x00\x00\x00\x01"
-        return [self.opening + long_message, self.opening + long_frame]
+        return [long_message, long_frame]
 
     def echo(self, token: str) -> str:
         operation = self._operations["testing.inline"]

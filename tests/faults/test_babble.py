@@ -75,7 +75,7 @@ def test_through_a_socket(own: Server, kind: type[Peer]) -> None:
     @bounded
     @given(contents | babble(framed, peer.largest_byte))
     def said(sent: bytes) -> None:
-        say(peer.opening + sent)
+        say(sent)
 
     for number in range(16):
         assert peer.echo(f"before {number}") == f"before {number}"

@@ -4,14 +4,19 @@ import json
 import select
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import psutil
+import pytest
 from websockets.sync.client import connect
 
 from tests.faults.observing import answer_of, figure, in_flight, posted, until
+from tests.faults.peers import Grpc, served, vanish
+from tests.grpc import raw as http2
+from tests.native.running import Host, started
 from tests.servers import Server, serving
 
 GROWTH_MIB = 48
@@ -19,13 +24,19 @@ ITEMS = 2_000_000
 FLOOD = json.dumps({"count": ITEMS}).encode()
 
 
-def memory_mib(server: Server) -> float:
+@pytest.fixture(scope="module")
+def every_door() -> Iterator[Server]:
+    with served("--workers", "2") as server:
+        yield server
+
+
+def memory_mib(server: Server | Host) -> float:
     """Resident memory of the server and its workers."""
     main = psutil.Process(server.process.pid)
     return float(sum(each.memory_info().rss for each in [main, *main.children()])) / 2**20
 
 
-def steady(server: Server) -> float:
+def steady(server: Server | Host) -> float:
     """Its memory once a stream that nobody reads stands still: a second without growth."""
     seen = [memory_mib(server)]
     since = time.monotonic()
@@ -72,6 +83,44 @@ def test_over_a_websocket() -> None:
             _assert_others_are_served(http)
             raw.shutdown(socket.SHUT_RDWR)
         until(lambda: in_flight(http, "testing.count") == 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("verb", "opening"),
+    [("count", http2.OPENING), ("count", http2.WIDE), ("count_async", http2.WIDE)],
+    ids=["narrow", "wide", "wide, from the loop"],
+)
+def test_over_grpc(every_door: Server, verb: str, opening: bytes) -> None:
+    """Whatever the client says that it would take: it takes nothing."""
+    peer = Grpc(every_door)
+    peer.opening = opening
+    with every_door.client() as http:
+        http.post(f"/v1/testing/{verb}", json={"count": 10})
+        before = memory_mib(every_door)
+        with peer.line(reads=False) as line:
+            line.sendall(peer.begin(verb, {"count": ITEMS}))
+            until(lambda: in_flight(http, f"testing.{verb}") == 1, 5)
+            assert steady(every_door) - before < GROWTH_MIB
+            assert in_flight(http, f"testing.{verb}") == 1
+            _assert_others_are_served(http)
+            assert peer.echo("grpc too") == "grpc too"
+            vanish(line)
+        until(lambda: in_flight(http, f"testing.{verb}") == 0, 2)
+
+
+@pytest.mark.parametrize("verb", ["count", "count_async"])
+def test_over_native_messaging(verb: str) -> None:
+    """There are no others, but the one there is may come to its senses, or close."""
+    with started(SENSORIUM_WORKERS="2") as host:
+        until(host.all_alive, 10)
+        host.send({"id": 0, "op": f"testing.{verb}", "data": {"count": 0}})
+        assert host.receive() == {"id": 0, "end": {}}
+        before = memory_mib(host)
+        host.send({"id": 1, "op": f"testing.{verb}", "data": {"count": ITEMS}})
+        assert steady(host) - before < GROWTH_MIB
+        heard = [host.receive()["chunk"]["index"] for _ in range(10_000)]
+        assert heard == list(range(10_000))
+        assert host.leave() == 0
 
 
 def test_items_for_a_call_that_is_slow_to_take_them_wait_with_their_sender() -> None:

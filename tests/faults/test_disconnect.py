@@ -13,6 +13,7 @@ from tests.faults.observing import (
     answer_of,
     busy_worker,
     cpu_at,
+    cpu_s,
     figure,
     in_flight,
     log_body,
@@ -21,7 +22,9 @@ from tests.faults.observing import (
     until,
     wait_until_all_alive,
 )
-from tests.servers import Server, serving
+from tests.faults.peers import ON_SOCKETS, Peer, served, vanish
+from tests.native.running import started
+from tests.servers import Server
 
 STOPPED_S = 0.25
 NOISE_S = 0.02
@@ -30,7 +33,7 @@ NOISE_S = 0.02
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Server]:
-    with serving("--workers", "2") as server:
+    with served("--workers", "2") as server:
         yield server
 
 
@@ -48,6 +51,40 @@ def assert_stopped(worker: psutil.Process, left: float, http: httpx.Client, name
     assert in_flight(http, name) == 0
     late = cpu_at(worker, left + 1.0)
     assert late == early or late - early <= NOISE_S
+
+
+@pytest.mark.parametrize("verb", ["process", "stuck"])
+@pytest.mark.parametrize("kind", ON_SOCKETS, ids=lambda each: each.name)
+def test_reset(own: Server, http: httpx.Client, kind: type[Peer], verb: str) -> None:
+    peer = kind(own)
+    line = peer.line()
+    line.sendall(peer.begin(verb, {"token": "t", "seconds": 60}))
+    worker = busy_worker(own)
+    vanish(line)
+    assert_stopped(worker, time.monotonic(), http, f"testing.{verb}")
+    assert peer.echo("next") == "next"
+
+
+@pytest.mark.parametrize("verb", ["process", "stuck"])
+def test_a_browser_is_killed(verb: str) -> None:
+    """With the pipes goes everything, so that here no slot is left to be freed."""
+    with started(SENSORIUM_WORKERS="1") as host:
+        until(host.all_alive, 10)
+        host.send({"id": 1, "op": f"testing.{verb}", "data": {"token": "t", "seconds": 60}})
+        worker = busy_worker(host)
+        host.vanish()
+        left = time.monotonic()
+        burnt = [cpu_at(worker, left + STOPPED_S)]
+
+        def ended() -> bool:
+            burnt.append(cpu_s(worker))
+            return host.process.poll() is not None
+
+        until(ended, left + 1.0 - time.monotonic(), "the process has ended")
+        while_alive = [each for each in burnt if each < float("inf")]
+        assert not while_alive or while_alive[-1] - while_alive[0] <= NOISE_S
+        assert not worker.is_running()
+        assert host.process.returncode == 0
 
 
 @pytest.mark.parametrize("verb", ["process", "stuck"])

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Sequence
 
-HEADERS, DATA, SETTINGS = 1, 0, 4
+HEADERS, DATA, SETTINGS, WINDOW_UPDATE = 1, 0, 4, 8
 END_HEADERS, END_STREAM = 4, 1
 
 
@@ -21,6 +21,13 @@ def header(name: bytes, value: bytes) -> bytes:
 
 OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, 0, 0, b"")
 """What a client begins a connection with."""
+MOST = 2**31 - 1
+WIDE = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, MOST))
+    + frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", MOST - 65535))
+)
+"""What one begins it with that lets the server send two gigabytes ahead."""
 
 
 def call(path: bytes, message: bytes, more: Sequence[tuple[bytes, bytes]] = ()) -> bytes:

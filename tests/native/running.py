@@ -63,6 +63,11 @@ class Host:
         self.send({"id": number, "op": operation, "data": data})
         return self.receive()
 
+    def all_alive(self) -> bool:
+        """Whether every worker is up."""
+        workers = self.call("system.ready", {})["data"]["workers"]
+        return bool(workers["alive"] == workers["wanted"])
+
     def leave(self) -> int:
         self._stdin.close()
         return self.process.wait(10)
