@@ -27,6 +27,19 @@ def test_a_plugin_brings_its_noun_and_takes_none() -> None:
     assert Registry({"testing": "sensorium.control.system"}).find_plugins() == []
 
 
+def test_what_a_plugin_may_still_bring_is_not_there_yet() -> None:
+    registry = Registry({"logs": "sensorium.capabilities.logs.operations"})
+    registry.awaits_plugins = True
+    assert registry.get("logs.cluster").name == "logs.cluster"
+    with pytest.raises(UnavailableError) as early:
+        registry.get("testing.inline")
+    assert early.value.retry_after_s
+    registry.find_plugins()
+    assert registry.get("testing.inline").function is testing.inline
+    with pytest.raises(NotFoundError):
+        registry.get("testing.nothing")
+
+
 @pytest.mark.parametrize("name", ["nothing.here", "testing.nothing", "x", "", "a.b.c", "A.b"])
 def test_what_is_not_there_is_not_found(name: str) -> None:
     with pytest.raises(NotFoundError):

@@ -6,7 +6,7 @@ from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 
-from sensorium.core.errors import NotFoundError, UnavailableError
+from sensorium.core.errors import NotFoundError, SensoriumError, UnavailableError
 from sensorium.core.loading import load
 from sensorium.core.operation import NAME, Operation
 
@@ -23,6 +23,8 @@ class Registry:
     """
 
     def __init__(self, modules: Mapping[str, str]) -> None:
+        self.awaits_plugins = False
+        """Somebody will look for plugins in a moment: what is not there may come yet."""
         self._modules = dict(modules)
         self._operations: dict[str, Operation] = {}
         self._loaded: set[str] = set()
@@ -32,6 +34,7 @@ class Registry:
 
         Raises:
             NotFoundError: there is none.
+            UnavailableError: there is none yet.
         """
         found = self._operations.get(name)
         if found is None:
@@ -41,10 +44,18 @@ class Registry:
                 found = self._operations.get(name)
             if found is None:
                 shown = name if NAME.fullmatch(name) and len(name) < 80 else "of that name"
-                raise NotFoundError(
+                raise self.nothing(
                     f"there is no operation {shown}; system.operations lists those there are"
                 )
         return found
+
+    def nothing(self, message: str) -> SensoriumError:
+        """The error for something that is not there; while plugins are awaited, only not yet."""
+        if self.awaits_plugins:
+            return UnavailableError(
+                "the server is still looking for plugins; try again in a moment", retry_after_s=1.0
+            )
+        return NotFoundError(message)
 
     def __iter__(self) -> Iterator[Operation]:
         """Every operation, by name; imports every module that is not imported yet."""
@@ -75,9 +86,12 @@ class Registry:
 
         An entry point's name is the noun, its value the module.
         """
-        installed = load("importlib.metadata:entry_points")(group=PLUGINS)
-        found = [point for point in installed if point.name not in self._modules]
-        self._modules.update((point.name, point.module) for point in found)
+        try:
+            installed = load("importlib.metadata:entry_points")(group=PLUGINS)
+            found = [point for point in installed if point.name not in self._modules]
+            self._modules.update((point.name, point.module) for point in found)
+        finally:
+            self.awaits_plugins = False
         return [point.name for point in found]
 
     @property

@@ -61,6 +61,7 @@ class Serving:
 
     def __init__(self, app: App, doors: frozenset[str], held: ExitStack) -> None:
         self.app = app
+        app.registry.awaits_plugins = True
         self.stop = Stop()
         self._doors = doors
         self._held = held

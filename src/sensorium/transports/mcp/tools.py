@@ -11,7 +11,7 @@ import msgspec
 from mcp.server.lowlevel import Server
 
 from sensorium.core.dispatch import Caller, Dispatcher, Encoded
-from sensorium.core.errors import NotFoundError, SensoriumError
+from sensorium.core.errors import SensoriumError
 from sensorium.core.operation import Kind, Operation
 from sensorium.core.schema import schema_of
 from sensorium.core.version import VERSION
@@ -82,7 +82,7 @@ class _Tools:
             known = {tool_name(each): each for each in self._exposed()}
             operation = known.get(params.name)
             if operation is None:
-                raise NotFoundError(f"there is no tool {params.name[:80]!r}")
+                raise self._dispatcher.registry.nothing(f"there is no tool {params.name[:80]!r}")
             caller.on_progress = _reporter(context)
             body = json.dumps(params.arguments or {}).encode()
             answer = await self._dispatcher.call(operation.name, Encoded(body, len(body)), caller)
