@@ -6,7 +6,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.security.raw import request, status, talk
+from tests.faults.peers import UPGRADE, Mcp
+from tests.security.raw import connected, request, status, talk
 from tests.servers import Server, serving
 
 PAGE = "https://page.example"
@@ -108,6 +109,46 @@ def test_a_web_socket_of_another_origin_is_refused(server: Server, origin: str) 
     with pytest.raises(InvalidStatus) as refused, connect(server.ws_url, origin=origin):
         pass
     assert refused.value.response.status_code == 403
+
+
+REBOUND = ["evil.example", "127.0.0.1.evil.example:8484", "[::2]", ""]
+"""Names under which a page can have its browser send to us."""
+
+
+@pytest.mark.parametrize("host", REBOUND)
+def test_a_web_socket_under_another_name_is_refused(server: Server, host: str) -> None:
+    """Also where the page's origin is that very name, as it is after DNS rebinding."""
+    asked = UPGRADE.replace(b"host: 127.0.0.1\r\n", f"host: {host}\r\n".encode())
+    for origin in (b"", f"origin: http://{host}\r\n".encode()):
+        assert status(talk(server, asked.replace(b"\r\n\r\n", b"\r\n" + origin + b"\r\n"))) == 403
+    with connected(server) as line:
+        line.sendall(UPGRADE)
+        assert status(line.recv(1024)) == 101
+
+
+@pytest.mark.parametrize("host", REBOUND)
+def test_neither_is_a_tool_called_under_another_name(server: Server, host: str) -> None:
+    peer = Mcp(server)
+    asked = peer.begin("inline", {"token": "a"})
+    for origin in (b"", f"origin: http://{host}\r\n".encode()):
+        sent = asked.replace(b"host: 127.0.0.1\r\n", f"host: {host}\r\n".encode() + origin)
+        answer = talk(server, sent)
+        assert status(answer) == 403
+        assert b"jsonrpc" not in answer
+    assert b"jsonrpc" in talk(server, asked)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1", "file://"])
+@pytest.mark.parametrize("media_type", ["application/json", "text/plain"])
+def test_a_page_of_another_origin_calls_no_tool(
+    server: Server, origin: str, media_type: str
+) -> None:
+    """Whatever it says that it sends: as text it needs no leave from its browser."""
+    head, _, body = Mcp(server).begin("inline", {"token": "a"}).partition(b"\r\n\r\n")
+    head = head.replace(b"application/json\r\nconn", f"{media_type}\r\nconn".encode())
+    answer = talk(server, head + f"\r\norigin: {origin}\r\n\r\n".encode() + body)
+    assert status(answer) == 403
+    assert b"jsonrpc" not in answer
 
 
 def test_a_web_socket_of_our_own_page_is_welcome(server: Server) -> None:
