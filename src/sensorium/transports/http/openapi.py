@@ -73,6 +73,8 @@ def _path(each: Operation, refs: dict[Any, Any], suffix: str = "") -> dict[str, 
     found = {
         "post": {**common, "operationId": f"{noun}_{verb}{tail}", "requestBody": _body(each, refs)}
     }
+    if each.kind is Kind.DUPLEX:
+        found["post"]["parameters"] = [_query(each, refs)]
     if each.takes_nothing:
         found["get"] = {**common, "operationId": f"{noun}_{verb}{tail}_get"}
     return found
@@ -92,6 +94,17 @@ def _success(each: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
             "application/x-ndjson": {"schema": line},
             "text/event-stream": {"schema": schema},
         },
+    }
+
+
+def _query(each: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
+    """The request of an operation whose body is its items: each field a part of the query."""
+    return {
+        "name": "request",
+        "in": "query",
+        "style": "form",
+        "explode": True,
+        "schema": refs[each.request],
     }
 
 
