@@ -11,6 +11,7 @@ from schemathesis.checks import CHECKS
 from schemathesis.core.control import SkipTest
 from schemathesis.core.result import Ok
 
+from sensorium.transports.http.protocol import MAX_HEAD
 from tests.servers import Server, serving
 
 EXAMPLES = 12
@@ -59,6 +60,8 @@ def test_every_described_operation_answers_as_described(own: Server, mode: Gener
         @given(case=operation.as_strategy(generation_mode=mode))
         def answers(case) -> None:  # type: ignore[no-untyped-def]
             response = case.call(timeout=20)
+            if len(response.request.url) > MAX_HEAD // 2:
+                return  # refused with its head, before it is known what it asks for
             late = response.status_code == 504 and "/testing/" in case.path
             assert response.status_code < 500 or late, response.text
             case.validate_response(response, checks=_checks())
