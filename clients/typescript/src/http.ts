@@ -28,6 +28,9 @@ interface Problem {
   request_id?: string;
 }
 
+/** What a call came to, if not to an error: all of it, or the beginning of a stream. */
+type Reply = { answer: object } | { body: Body };
+
 /**
  * Call an operation; the server's answer says whether it comes at once or as a stream.
  *
@@ -53,14 +56,14 @@ export async function call(
   let streams = false;
   try {
     const url = `${server.url}/v1/${name.replace(".", "/")}`;
-    const answer = await withRetries(
+    const reply = await withRetries(
       () => attempt(server, url, asked, limit.signal),
       server.retries,
       limit.signal,
     );
-    if (!(answer instanceof Response)) return answer;
+    if ("answer" in reply) return reply.answer;
     streams = true;
-    return itemsOf(answer.body as Body, limit, waitMs);
+    return itemsOf(reply.body, limit, waitMs);
   } finally {
     if (!streams) limit.end();
   }
@@ -71,14 +74,16 @@ async function attempt(
   url: string,
   asked: RequestInit,
   signal: AbortSignal,
-): Promise<object | Response> {
+): Promise<Reply> {
   let response: Response;
   let text: string;
   try {
     signal.throwIfAborted();
     response = await server.fetch(url, asked);
     const type = response.headers.get("content-type") ?? "";
-    if (response.status === 200 && type.startsWith("application/x-ndjson")) return response;
+    if (response.status === 200 && type.startsWith("application/x-ndjson")) {
+      return { body: response.body as Body };
+    }
     text = await response.text();
   } catch (failure) {
     signal.throwIfAborted();
@@ -88,7 +93,7 @@ async function attempt(
   }
   if (response.status !== 200) throw refusal(response, text);
   try {
-    return JSON.parse(text) as object;
+    return { answer: JSON.parse(text) as object };
   } catch {
     throw foreign(response.status);
   }
