@@ -3,11 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo test check format bench soak audit lock clean
+.PHONY: help setup run demo test check format bench soak audit lock typescript clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 setup: $(VENV)/.base ## .venv with everything that running needs
 
@@ -46,8 +46,13 @@ lock: ## the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  pyproject.toml --all-extras --group build --group dev -o requirements/dev.lock
 
+typescript: $(VENV)/.base ## the types of the TypeScript client anew (needs npm)
+	@cd clients/typescript && npm ci --silent --no-audit --no-fund && \
+	  ../../$(BIN)/python ../../scripts/openapi.py | npm run --silent generate
+
 clean: ## remove what set-up and tests made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist \
+	  $(addprefix clients/typescript/,node_modules build dist)
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
