@@ -54,12 +54,8 @@ class Client<P> {
     const [request = {}, options = {}] = given as [object?, Options<N, P>?];
     const fallback = (options.fallback ?? this.#fallbacks[name]) as AnyFallback | undefined;
     const answer = withFallback(() => call(this.#server, name, request, options), fallback, request);
-    const iterable = {
-      [Symbol.asyncIterator]() {
-        answer.catch(() => undefined); // the iteration throws it
-        return later(answer as Promise<AsyncIterable<object>>);
-      },
-    };
+    const items = answer as Promise<AsyncIterable<object>>;
+    const iterable = { [Symbol.asyncIterator]: () => later(items) };
     return Object.assign(answer, iterable) as unknown as Outcome<N, P>;
   }
 }

@@ -78,7 +78,6 @@ async function attempt(
   let response: Response;
   let text: string;
   try {
-    signal.throwIfAborted();
     response = await server.fetch(url, asked);
     const type = response.headers.get("content-type") ?? "";
     if (response.status === 200 && type.startsWith("application/x-ndjson")) {

@@ -127,6 +127,30 @@ test("what its source of items throws ends the call", async () => {
   });
 });
 
+test("leaving the loop closes the source of items", async () => {
+  await connected(async (connection) => {
+    let close = (): void => undefined;
+    const closed = new Promise<void>((resolve) => {
+      close = resolve;
+    });
+    async function* endless(): AsyncGenerator<{ token: string }> {
+      try {
+        for (;;) {
+          yield { token: "a" };
+          await new Promise(setImmediate);
+        }
+      } finally {
+        close();
+      }
+    }
+    for await (const { index } of connection.stream("testing.mirror", {}, { items: endless() })) {
+      if (index === 2) break;
+    }
+    await closed;
+    await inFlight("testing.mirror", 0);
+  });
+});
+
 test("an abort, and leaving the loop, end the computing", async () => {
   await connected(async (connection) => {
     const stop = new AbortController();
@@ -178,6 +202,8 @@ test("a channel that closes ends what is pending, after what had come", async ()
   await assert.rejects(call, new ServerAwayError("the cable was cut"));
   await streamed;
   assert.deepEqual(seen, [0]);
+  await assert.rejects(connection.call("system.health"), new ServerAwayError("the cable was cut"));
+  assert.equal(ends.sent.length, 2);
 });
 
 test("what is said of a call is sent with it", async () => {
@@ -201,10 +227,21 @@ test("parts are put together, and an error of no call ends them all", async () =
   const ends = new Ends();
   const connection = new Connection<Paths>(ends);
   const [answered, lost] = [connection.call("system.echo"), connection.call("system.health")];
-  const text = JSON.stringify({ id: 1, data: { text: 'a "quoted" 👋' } });
-  const cuts = [text.slice(0, 9), text.slice(9, 30), text.slice(30)];
-  cuts.forEach((part, at) => ends.onMessage({ id: 1, part, more: at < 2 }));
+  const seen: object[] = [];
+  const streamed = (async () => {
+    for await (const item of connection.stream("testing.count")) seen.push(item);
+  })();
+  const inParts = (message: { id: number; [part: string]: unknown }): void => {
+    const text = JSON.stringify(message);
+    const cuts = [text.slice(0, 9), text.slice(9, 14), text.slice(14)];
+    cuts.forEach((part, at) => ends.onMessage({ id: message.id, part, more: at < 2 }));
+  };
+  inParts({ id: 3, chunk: { index: 0 } });
+  inParts({ id: 1, data: { text: 'a "quoted" 👋' } });
+  inParts({ id: 3, end: {} });
   assert.deepEqual(await answered, { text: 'a "quoted" 👋' });
+  await streamed;
+  assert.deepEqual(seen, [{ index: 0 }]);
   ends.onMessage({ id: null, part: "no JSON", more: false });
   await assert.rejects(lost, SensoriumError);
   assert.ok(ends.closed);

@@ -52,6 +52,7 @@ class Fake extends EventTarget {
   async setRemoteDescription({ type, sdp }: { type: string; sdp: string }): Promise<void> {
     this.log.push(`remote ${type} ${sdp}`);
     this.found("late");
+    this.found("");
     this.found(null);
     setImmediate(() => {
       if (Fake.connects) {
@@ -69,7 +70,7 @@ class Fake extends EventTarget {
   }
 
   private found(text: string | null): void {
-    const candidate = text && { candidate: text, sdpMid: "0", sdpMLineIndex: 0 };
+    const candidate = text === null ? null : { candidate: text, sdpMid: "0", sdpMLineIndex: 0 };
     this.dispatchEvent(Object.assign(new Event("icecandidate"), { candidate }));
   }
 }
