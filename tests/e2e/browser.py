@@ -135,13 +135,13 @@ class Tab:
 
 
 @contextmanager
-def browsing() -> Iterator[str]:
+def browsing(*flags: str) -> Iterator[str]:
     """A browser with a profile of its own; gives the address that it is driven through."""
     path = executable()
     assert path is not None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = subprocess.Popen(
-            [path, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            [path, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
