@@ -29,7 +29,7 @@ export interface Socket {
 }
 
 export interface WebSocketOptions {
-  key?: string;
+  key?: string | undefined;
   /** In place of the global one, which Node has from version 22 on. */
   WebSocket?: new (url: string, protocols: string[]) => Socket;
 }

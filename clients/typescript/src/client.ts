@@ -10,7 +10,7 @@ import type { paths } from "./schema.js";
 export interface Settings<P = paths> {
   /** Such as `http://127.0.0.1:8484`. */
   url: string;
-  key?: string;
+  key?: string | undefined;
   timeoutMs?: number;
   /** How often a call is tried again, where that does no harm. */
   retries?: number;

@@ -89,11 +89,7 @@ export class Connection<P = paths> {
     this.#end(new ServerAwayError("this connection was closed"));
   }
 
-  async *#run(
-    op: string,
-    data: object,
-    options: RunOptions,
-  ): AsyncGenerator<object, void> {
+  async *#run(op: string, data: object, options: RunOptions): AsyncGenerator<object, void> {
     if (this.#gone !== undefined) throw this.#gone;
     const { signal, deadlineS, priority, idempotencyKey } = options;
     signal?.throwIfAborted();
@@ -102,7 +98,7 @@ export class Connection<P = paths> {
     const abort = (): void => inbox.abort(signal?.reason);
     signal?.addEventListener("abort", abort, { once: true });
     this.#calls.set(id, inbox);
-    this.#send({
+    const begin = {
       id,
       op,
       data,
@@ -110,7 +106,8 @@ export class Connection<P = paths> {
       ...(priority === undefined ? {} : { priority }),
       ...(idempotencyKey === undefined ? {} : { idempotency_key: idempotencyKey }),
       ...("tracks" in options ? { tracks: true } : {}),
-    });
+    };
+    this.#channel.send(begin).catch((failure: unknown) => inbox.end(failure));
     try {
       if ("items" in options) void this.#feed(id, inbox, options.items);
       yield* inbox;

@@ -86,6 +86,9 @@ export async function openPeer<P = paths>(
     await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
     await opened(wire, peer, limit.signal);
     const connection = new Connection<P>(dataChannel(wire));
+    peer.addEventListener("connectionstatechange", () => {
+      if (peer.connectionState === "failed") connection.close(); // its channel would not say so
+    });
     const close = (): Promise<void> => {
       connection.close();
       return leave();

@@ -59,14 +59,18 @@ class Fake extends EventTarget {
         this.wire.readyState = "open";
         this.wire.dispatchEvent(new Event("open"));
       } else {
-        this.connectionState = "failed";
-        this.dispatchEvent(new Event("connectionstatechange"));
+        this.fail();
       }
     });
   }
 
   close(): void {
     this.log.push("close");
+  }
+
+  fail(): void {
+    this.connectionState = "failed";
+    this.dispatchEvent(new Event("connectionstatechange"));
   }
 
   private found(text: string | null): void {
@@ -112,6 +116,14 @@ test("the offer goes at once, and candidates when the session is known", async (
   assert.deepEqual(JSON.parse(wire.sent[0] ?? ""), { id: 1, op: "system.health", data: {} });
   await Promise.all([close(), assert.rejects(answer, ServerAwayError)]);
   assert.deepEqual(log.slice(9), ["close", "webrtc.close s1"]);
+});
+
+test("a way that is lost ends what is pending", { timeout: 5000 }, async () => {
+  Fake.connects = true;
+  const { connection } = await openPeer(client, { RTCPeerConnection });
+  const answer = connection.call("system.health");
+  Fake.last.fail();
+  await assert.rejects(answer, ServerAwayError);
 });
 
 test("where there is no way to the server, both ends are closed", async () => {
