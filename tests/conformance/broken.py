@@ -24,6 +24,9 @@ class Faithful:
     def identify(self, credential: str | None) -> Principal:
         return self._inner.identify(credential)
 
+    def renew(self, principal: Principal) -> Principal:
+        return self._inner.renew(principal)
+
     def authorise(self, principal: Principal, name: str) -> None:
         self._inner.authorise(principal, name)
 

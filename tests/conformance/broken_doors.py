@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from tests.conformance.native_driver import Pipe
+from tests.webrtc.peer import Peer
 
 Message = MutableMapping[str, Any]
 Asgi = Callable[..., Awaitable[None]]
@@ -110,24 +111,38 @@ class FaultyAsgi:
         await self._inner(scope, hear, say)
 
 
-class FaultyPipe(Pipe):
-    """Native messaging whose frames a fault changes between the door and its client."""
+class _Faulty:
+    """What carries messages, and a fault that changes them between the door and its client."""
+
+    fault: Fault
+
+    async def send(self, message: bytes | str) -> None:
+        body = message.encode() if isinstance(message, str) else message
+        if self.fault.hears(body):
+            await super().send(body)  # type: ignore[misc]
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for message in super().__aiter__():  # type: ignore[misc]
+            if said := self.fault.says(message):
+                yield said
+
+
+class FaultyPipe(_Faulty, Pipe):
+    """Native messaging with a fault."""
 
     def __init__(
         self, incoming: asyncio.StreamReader, outgoing: asyncio.StreamWriter, fault: Fault
     ) -> None:
         super().__init__(incoming, outgoing)
-        self._fault = fault
+        self.fault = fault
 
-    async def send(self, message: bytes | str) -> None:
-        body = message.encode() if isinstance(message, str) else message
-        if self._fault.hears(body):
-            await super().send(body)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for message in super().__aiter__():
-            if said := self._fault.says(message):
-                yield said
+class FaultyPeer(_Faulty, Peer):
+    """WebRTC with a fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__()
+        self.fault = fault
 
 
 class FaultyGrpc(grpc.GenericRpcHandler):  # type: ignore[misc]

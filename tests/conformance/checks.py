@@ -25,6 +25,8 @@ VOLATILE: dict[str, tuple[str, ...]] = {
     "system.ready": ("doors", "capabilities", "workers"),
     "testing.change": ("index",),
     "testing.nested_change": ("index",),
+    "webrtc.offer": ("session", "sdp"),
+    "webrtc.sessions": ("sessions",),
 }
 """The fields of an answer that may differ between two doors, by operation."""
 

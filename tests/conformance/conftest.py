@@ -51,7 +51,8 @@ def all_doors(
     loop: BackgroundLoop, keys: doors.Keys, data_dir: Path
 ) -> Iterator[dict[str, Driver]]:
     environ = {"SENSORIUM_API_KEYS": FULL, "SENSORIUM_DATA_DIR": str(data_dir)}
-    flags = ("--mode", "http,grpc", "--grpc-port", "0", "--mcp-operations", "*")
+    environ |= {f"SENSORIUM_{name.upper()}": value for name, value in doors.ROOM.items()}
+    flags = ("--mode", "all", "--grpc-port", "0", "--mcp-operations", "*")
     with serving(*flags, environ=environ) as server:
         yield loop.enter(doors.opened(server, keys, data_dir))
         loop.leave()

@@ -10,7 +10,7 @@ from sensorium.control.keys import KeyStore
 from sensorium.core.dispatch import Principal
 from sensorium.core.operation import Kind, Operation
 from sensorium.core.registry import Registry
-from tests.conformance import checks, drivers, grpc_driver, mcp_driver, native_driver
+from tests.conformance import checks, drivers, grpc_driver, mcp_driver, native_driver, webrtc_driver
 from tests.conformance.driver import FULL, Call, Driver
 from tests.servers import Server
 
@@ -23,14 +23,24 @@ KINDS: tuple[type[Driver], ...] = (
     grpc_driver.GrpcDriver,
     native_driver.NativeDriver,
     mcp_driver.McpDriver,
+    webrtc_driver.WebRtcDriver,
 )
 NAMES = tuple(kind.name for kind in KINDS)
 KEYED = tuple(kind.name for kind in KINDS if not kind.keyless)
 TIMED = tuple(kind.name for kind in KINDS if kind.has_deadlines)
 REFERENCE = drivers.DispatcherDriver.name
 """The door whose answers all others must give."""
-FAILING = {"testing.fail": "internal", "testing.refuse": "invalid_input"}
-"""Operations that are there to fail, and how; they alone have no example."""
+FAILING = {
+    "testing.fail": "internal",
+    "testing.refuse": "invalid_input",
+    "webrtc.candidate": "not_found",
+    "webrtc.close": "not_found",
+}
+"""Operations that fail, and how: those that are there for it, which alone have no example, and
+those whose example names something that is not there."""
+ROOM = {"webrtc_max_sessions": "1000"}
+SHARED = ("webrtc.join",)
+"""Operations whose answer depends on who else calls them at that moment."""
 NEVER_LOOKS = ("testing.stuck",)
 """Operations that never look whether they are still wanted."""
 
@@ -90,7 +100,7 @@ async def opened(server: Server, keys: Keys, directory: Path) -> AsyncIterator[d
             door(*at)
             for door in (
                 *(drivers.HttpDriver, drivers.EventsDriver, drivers.WebSocketDriver),
-                mcp_driver.McpDriver,
+                *(mcp_driver.McpDriver, webrtc_driver.WebRtcDriver),
             )
         ]
         port = await grpc_driver.port_of(served[0])
@@ -107,11 +117,13 @@ async def opened(server: Server, keys: Keys, directory: Path) -> AsyncIterator[d
 def in_process(directory: Path, *, isolated: bool) -> App:
     """A server without doors, in this process."""
     settings = load_settings(
-        {"data_dir": str(directory), "api_keys": FULL, "workers": "2"},
+        {"data_dir": str(directory), "api_keys": FULL, "workers": "2", **ROOM},
         environ={},
         directory=directory,
     )
-    return App(settings, isolated=isolated)
+    app = App(settings, isolated=isolated)
+    app.webrtc.serve()
+    return app
 
 
 async def _ready(driver: Driver) -> bool:

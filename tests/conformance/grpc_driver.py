@@ -5,6 +5,7 @@ from the `.proto` files.
 """
 
 import asyncio
+import base64
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any
 
@@ -146,8 +147,17 @@ def _value(shape: Shape, value: Any) -> Any:
             return {key: _value(inner, each) for key, each in value.items()}
         case Nullable(item):
             return _value(item, value)
+        case Scalar():
+            return _scalar(shape, value)
+    return value
+
+
+def _scalar(shape: Scalar, value: Any) -> Any:
+    match shape:
         case Scalar("int64") if isinstance(value, bool):
             raise TypeError
+        case Scalar("bytes", json=None):
+            return base64.b64decode(value, validate=True)
         case Scalar(json="raw"):
             return msgspec.Raw(msgspec.json.encode(value))
     return value
@@ -157,6 +167,8 @@ def _same(read: Any, given: Any) -> bool:
     """Whether a message says what was given: of nothing and of empty lists it says nothing."""
     if isinstance(read, msgspec.Raw):
         read = msgspec.json.decode(read)
+    if isinstance(read, bytes):
+        read = base64.b64encode(read).decode()
     if isinstance(read, dict) and isinstance(given, dict):
         silent = (None, [], {})
         return all(
@@ -184,7 +196,9 @@ async def _messages(
 def _json(codec: NounCodec, operation: Operation, answer: bytes) -> bytes:
     values = codec.from_bytes(operation.response, answer)
     try:
-        return msgspec.json.encode(msgspec.convert(values, operation.response))
+        return msgspec.json.encode(
+            msgspec.convert(values, operation.response, builtin_types=(bytes,))
+        )
     except msgspec.ValidationError as error:
         raise AssertionError(f"{operation.name} answered {values}: {error}") from None
 

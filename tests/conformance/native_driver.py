@@ -96,7 +96,7 @@ async def started() -> AsyncIterator[NativeDriver]:
     """A driver with a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "sensorium", "serve", "--mode", "native"),
+            *(sys.executable, "-m", "sensorium", "serve", "--mode", "native,webrtc", "--port", "0"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

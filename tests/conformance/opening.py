@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import grpc
 import uvicorn
@@ -16,12 +17,15 @@ from sensorium.transports.http.settings import HttpSettings
 from sensorium.transports.http.wiring import build
 from sensorium.transports.mcp.late import McpDoor
 from sensorium.transports.native import NativeDoor
+from sensorium.transports.webrtc.sessions import Sessions
+from sensorium.transports.webrtc.settings import WebRtcSettings
 from sensorium.transports.websocket import WebSocketDoor
-from tests.conformance.broken_doors import Fault, FaultyAsgi, FaultyGrpc, FaultyPipe
+from tests.conformance.broken_doors import Fault, FaultyAsgi, FaultyGrpc, FaultyPeer, FaultyPipe
 from tests.conformance.driver import Driver
 from tests.conformance.drivers import DispatcherDriver, _ServerDriver
 from tests.conformance.grpc_driver import GrpcDriver
 from tests.conformance.native_driver import NativeDriver
+from tests.conformance.webrtc_driver import WebRtcDriver
 
 
 @asynccontextmanager
@@ -40,6 +44,14 @@ async def opened_here(
             url = await stack.enter_async_context(_http(app, dispatcher, Fault()))
             port = await stack.enter_async_context(_grpc(dispatcher, fault))
             driver = door(url, os.getpid(), port, app.registry)
+            stack.push_async_callback(driver.close)
+        elif issubclass(door, WebRtcDriver):
+            sessions = app.dispatcher.parts[Sessions] = Sessions(dispatcher, WebRtcSettings())
+            sessions.serve()
+            stack.push_async_callback(sessions.close)
+            url = await stack.enter_async_context(_http(app, app.dispatcher, Fault()))
+            driver = door(url, os.getpid())
+            driver.peer = partial(FaultyPeer, fault)
             stack.push_async_callback(driver.close)
         else:
             assert issubclass(door, _ServerDriver)

@@ -20,6 +20,7 @@ from tests.conformance.loop import BackgroundLoop
 from tests.conformance.mcp_driver import McpDriver
 from tests.conformance.native_driver import NativeDriver
 from tests.conformance.opening import opened_here
+from tests.conformance.webrtc_driver import WebRtcDriver
 
 Check = Callable[[Driver, App], Awaitable[object]]
 
@@ -61,14 +62,15 @@ IN_DISPATCHER = [
 ]
 DOORS: list[type[Driver]] = [
     *(DispatcherDriver, HttpDriver, EventsDriver, WebSocketDriver),
-    *(GrpcDriver, NativeDriver, McpDriver),
+    *(GrpcDriver, NativeDriver, WebRtcDriver, McpDriver),
 ]
-OWN_WIRE = (HttpDriver, WebSocketDriver, GrpcDriver, NativeDriver, McpDriver)
+OWN_WIRE = (HttpDriver, WebSocketDriver, GrpcDriver, NativeDriver, WebRtcDriver, McpDriver)
+WITH_IDS = (WebSocketDriver, NativeDriver, WebRtcDriver, McpDriver)
 IN_DOOR = [
     (fault, check, door)
     for fault, check, faulty in [
         (broken_doors.RenamesAField, answers, OWN_WIRE),
-        (broken_doors.SwapsIds, no_mixing, (WebSocketDriver, NativeDriver, McpDriver)),
+        (broken_doors.SwapsIds, no_mixing, WITH_IDS),
         (broken_doors.Deaf, cancel, OWN_WIRE),
         (broken_doors.SwallowsTheEnd, ending, OWN_WIRE[:-1]),
         (broken_doors.SwallowsTheEnd, answers, (McpDriver,)),

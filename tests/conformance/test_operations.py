@@ -28,7 +28,7 @@ def test_it_says_what_it_does(operation: Operation) -> None:
 
 @each_operation()
 def test_its_example_fits_its_own_structs(operation: Operation) -> None:
-    if operation.name in doors.FAILING:
+    if operation.name in doors.FAILING and operation.example is None:
         return
     assert operation.example is not None
     encoded = msgspec.json.encode(operation.example)

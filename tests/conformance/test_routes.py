@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from sensorium.app import load_settings
-from sensorium.serving import serve
+from sensorium.serving.server import serve
 from sensorium.transports.http.door import HttpDoor
 from tests.conformance import doors
 from tests.conformance.driver import FULL
