@@ -54,5 +54,6 @@ def built(copy: Path) -> Path:
 @pytest.fixture(scope="session")
 def own(built: Path) -> Iterator[Server]:
     """A server that wants a key, and serves the client's modules to browsers."""
-    with serving("--static-dir", str(built), environ={"SENSORIUM_API_KEYS": KEY}) as running:
+    flags = ("--mode", "web", "--static-dir", str(built))
+    with serving(*flags, environ={"SENSORIUM_API_KEYS": KEY}) as running:
         yield running

@@ -10,46 +10,13 @@ from tests.servers import Server
 from tests.typescript.conftest import KEY
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
-BY_ADDRESS = "--disable-features=WebRtcHideLocalIpsWithMdns"
-"""Names that hide addresses are looked up by multicast, which a container may not have."""
-FAR_END = """
-    // The server's part in WebRTC: another peer of this page, which answers with what it was sent.
-    const far = new RTCPeerConnection();
-    const asked = [];
-    far.ondatachannel = ({ channel }) => {
-        let text = "";
-        channel.onmessage = ({ data }) => {
-            const { part = data, more = false } = JSON.parse(data);
-            text += part;
-            if (more) return;
-            const { id, data: { text: sent } } = JSON.parse(text);
-            text = "";
-            const answer = { label: channel.label, length: sent.length };
-            channel.send(JSON.stringify({ id, data: answer }));
-        };
-    };
-    const client = { async call(name, request) {
-        asked.push(name);
-        if (name === "webrtc.candidate") {
-            const { candidate, sdp_mid: sdpMid, sdp_m_line_index: sdpMLineIndex } = request;
-            await far.addIceCandidate({ candidate, sdpMid, sdpMLineIndex });
-        }
-        if (name !== "webrtc.offer") return {};
-        await far.setRemoteDescription({ type: "offer", sdp: request.sdp });
-        await far.setLocalDescription();
-        while (far.iceGatheringState !== "complete") {
-            await new Promise((go) => far.addEventListener("icegatheringstatechange", go));
-        }
-        return { session: "s1", sdp: far.localDescription.sdp };
-    } };
-"""
 
 
 @pytest.fixture(scope="module")
 def page(own: Server) -> Iterator[Tab]:
     if executable() is None:
         missing("Chromium")
-    with browsing(BY_ADDRESS) as address, tab(address) as opened:
+    with browsing() as address, tab(address) as opened:
         opened.open(f"{own.url}/static/index.js")
         yield opened
 
@@ -96,16 +63,24 @@ def test_a_websocket_carries_its_key_and_both_ways(page: Tab) -> None:
     assert evaluate(page, code) == [["a", "b"], "ServerAwayError"]
 
 
-def test_a_peer_connects_and_long_messages_arrive(page: Tab) -> None:
+def test_a_peer_connects_with_its_camera_and_long_messages_arrive(page: Tab) -> None:
     code = """
-        const options = { timeoutMs: 20_000 };
+        const client = new sensorium.Sensorium({ url, key });
+        const stream = await navigator.mediaDevices.getUserMedia({ video: true });
+        const options = { tracks: stream.getTracks(), timeoutMs: 20_000 };
         const { connection, session, close } = await sensorium.openPeer(client, options);
-        const short = await connection.call("system.echo", { text: "a" });
-        const long = await connection.call("system.echo", { text: "ä👋".repeat(500_000) });
+        const text = "ä👋".repeat(100_000);
+        const long = await connection.call("system.echo", { text });
+        const seen = [];
+        const measured = connection.stream("system.measure", { every: 2 }, { tracks: true });
+        for await (const { images, width } of measured) if (seen.push([images, width]) === 2) break;
+        const { sessions } = await client.webrtc.sessions();
         await close();
-        return [session, short, long.length, asked[0], asked.at(-1)];
+        const left = await client.webrtc.sessions();
+        const known = sessions.map((each) => [each.session === session, each.tracks]);
+        return [long.text === text, seen, known, left.sessions];
     """
-    assert evaluate(page, FAR_END + code) == [
-        *("s1", {"label": "sensorium", "length": 1}, 1_500_000),
-        *("webrtc.offer", "webrtc.close"),
+    assert evaluate(page, code) == [
+        *(True, [[2, 640], [4, 640]]),
+        *([[True, ["video"]]], []),
     ]

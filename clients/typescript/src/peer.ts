@@ -2,8 +2,9 @@
 
 import { Connection } from "./connection.js";
 import { dataChannel } from "./datachannel.js";
-import { ServerAwayError } from "./errors.js";
+import { NotFoundError, ServerAwayError } from "./errors.js";
 import { Limit, TIMEOUT_MS } from "./options.js";
+import type { AnswerOf, RequestOf } from "./operations.js";
 import type { paths } from "./schema.js";
 
 /** What is needed of a client: that it can call by name. */
@@ -11,28 +12,12 @@ export interface Signalling {
   call: (...given: never[]) => unknown;
 }
 
-/** The server's side of it. */
-interface Calls {
-  (name: "webrtc.offer", request: { sdp: string }, options: Stop): Promise<Answer>;
-  (name: "webrtc.candidate", request: Candidate): Promise<object>;
-  (name: "webrtc.close", request: { session: string }): Promise<object>;
-}
-
-interface Stop {
-  signal: AbortSignal;
-}
-
-interface Answer {
-  session: string;
-  sdp: string;
-}
-
-interface Candidate {
-  session: string;
-  candidate: string;
-  sdp_mid: string | null;
-  sdp_m_line_index: number | null;
-}
+/** Whatever other operations its server has, these it has. */
+type Call = <N extends "webrtc.offer" | "webrtc.candidate" | "webrtc.close">(
+  name: N,
+  request: RequestOf<N>,
+  options?: { signal: AbortSignal },
+) => Promise<AnswerOf<N>>;
 
 export interface PeerOptions {
   iceServers?: RTCIceServer[];
@@ -62,7 +47,7 @@ export async function openPeer<P = paths>(
   client: Signalling,
   options: PeerOptions = {},
 ): Promise<Peer<P>> {
-  const call = client.call as Calls;
+  const call = client.call as Call;
   const Kind = options.RTCPeerConnection ?? RTCPeerConnection;
   const peer = new Kind({ iceServers: options.iceServers ?? [] });
   const limit = new Limit(options.signal);
@@ -71,7 +56,10 @@ export async function openPeer<P = paths>(
   let session: string | undefined;
   const leave = async (): Promise<void> => {
     peer.close();
-    if (session !== undefined) await call("webrtc.close", { session });
+    if (session === undefined) return;
+    await call("webrtc.close", { session }).catch((failure: unknown) => {
+      if (!(failure instanceof NotFoundError)) throw failure; // it has noticed by itself
+    });
   };
   try {
     const wire = peer.createDataChannel("sensorium");
@@ -103,7 +91,7 @@ export async function openPeer<P = paths>(
 }
 
 /** Tells the server of candidates as they are found, once the session is known. */
-function candidates(call: Calls, peer: RTCPeerConnection): (session: string) => void {
+function candidates(call: Call, peer: RTCPeerConnection): (session: string) => void {
   let tell: (session: string) => void = () => undefined;
   const session = new Promise<string>((resolve) => {
     tell = resolve;

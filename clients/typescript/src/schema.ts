@@ -203,6 +203,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/system/measure": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pictures counted, their size, and how loud the sound is
+         * @description Pictures counted, their size, and how loud the sound is.
+         */
+        post: operations["system_measure"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/system/operations": {
         parameters: {
             query?: never;
@@ -245,6 +265,134 @@ export interface paths {
          * @description Whether to send traffic here, and how each door and capability is.
          */
         post: operations["system_ready"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webrtc/candidate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * One more address of a peer that made an offer; the last one is empty
+         * @description One more address of a peer that made an offer; the last one is empty.
+         */
+        post: operations["webrtc_candidate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webrtc/close": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a session; what it still runs is stopped
+         * @description End a session; what it still runs is stopped.
+         */
+        post: operations["webrtc_close"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webrtc/ice_servers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The STUN and TURN servers that a browser is to use; from the settings
+         * @description The STUN and TURN servers that a browser is to use; from the settings.
+         */
+        get: operations["webrtc_ice_servers_get"];
+        put?: never;
+        /**
+         * The STUN and TURN servers that a browser is to use; from the settings
+         * @description The STUN and TURN servers that a browser is to use; from the settings.
+         */
+        post: operations["webrtc_ice_servers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webrtc/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Be in a room, and pass signals to and from those who are: how two browsers find each other
+         * @description Be in a room, and pass signals to and from those who are: how two browsers find each other.
+         */
+        post: operations["webrtc_join"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webrtc/offer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Connect a peer: its data channels carry the envelope, so every call works over them
+         * @description Connect a peer: its data channels carry the envelope, so every call works over them.
+         */
+        post: operations["webrtc_offer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/webrtc/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The caller's sessions
+         * @description The caller's sessions.
+         */
+        get: operations["webrtc_sessions_get"];
+        put?: never;
+        /**
+         * The caller's sessions
+         * @description The caller's sessions.
+         */
+        post: operations["webrtc_sessions"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1379,7 +1527,7 @@ export interface components {
          * Nothing
          * @description An empty request.
          */
-        Nothing: Record<string, never>;
+        SystemNothing: Record<string, never>;
         /**
          * Activity
          * @description What the server did.
@@ -1465,6 +1613,123 @@ export interface components {
             status?: "live";
             /** @description Sensorium's version. */
             version: string;
+        };
+        /**
+         * MeasureRequest
+         * @description How to measure.
+         */
+        MeasureRequest: {
+            /**
+             * @description Answer after so many items.
+             * @default 25
+             */
+            every?: number;
+            /**
+             * @description With each answer, the latest picture as it came.
+             * @default false
+             */
+            images?: boolean;
+        };
+        /**
+         * Measurement
+         * @description What came so far.
+         */
+        Measurement: {
+            /**
+             * @description Pictures.
+             * @default 0
+             */
+            images?: number;
+            /**
+             * @description Pixels in a row of the latest.
+             * @default 0
+             */
+            width?: number;
+            /**
+             * @description Rows of the latest.
+             * @default 0
+             */
+            height?: number;
+            /**
+             * @description Seconds of sound.
+             * @default 0
+             */
+            audio_s?: number;
+            /**
+             * @description Root mean square of the sound since the last answer, in decibels of full scale; -96 for silence, null without sound.
+             * @default null
+             */
+            loudness_dbfs?: number | null;
+            /**
+             * @description The latest picture, if asked for.
+             * @default null
+             */
+            image?: components["schemas"]["Image"] | null;
+        };
+        /**
+         * Image
+         * @description A picture: rows of pixels from the top, each of `rgb24` (3 bytes) or `gray8` (1 byte).
+         *
+         *         Raises:
+         *             ValueError: `data` has not `width * height` pixels.
+         */
+        Image: {
+            /** @description Pixels in a row. */
+            width: number;
+            /** @description Rows. */
+            height: number;
+            /**
+             * @description Red, green, blue; or brightness alone.
+             * @default rgb24
+             * @enum {unknown}
+             */
+            format?: "gray8" | "rgb24";
+            /** @description The pixels, with nothing between the rows. */
+            data: string;
+            /**
+             * @description Seconds since its stream began; null where it is of none.
+             * @default null
+             */
+            at_s?: number | null;
+        };
+        /**
+         * Medium
+         * @description A picture, a piece of sound, or both.
+         */
+        Medium: {
+            /**
+             * @description A picture.
+             * @default null
+             */
+            image?: components["schemas"]["Image"] | null;
+            /**
+             * @description A piece of sound.
+             * @default null
+             */
+            audio?: components["schemas"]["Audio"] | null;
+        };
+        /**
+         * Audio
+         * @description A piece of sound: signed 16-bit samples, little-endian, the channels' side by side.
+         *
+         *         Raises:
+         *             ValueError: `data` ends in the middle of a sample.
+         */
+        Audio: {
+            /** @description Samples in a second. */
+            rate_hz: number;
+            /**
+             * @description Samples side by side.
+             * @default 1
+             */
+            channels?: number;
+            /** @description The samples. */
+            data: string;
+            /**
+             * @description Seconds since its stream began; null where it is of none.
+             * @default null
+             */
+            at_s?: number | null;
         };
         /**
          * OperationsRequest
@@ -1561,6 +1826,161 @@ export interface components {
             busy: number;
             /** @description How many died and were replaced. */
             restarts: number;
+        };
+        /**
+         * CandidateRequest
+         * @description One more address at which a peer may be reached (trickle ICE).
+         */
+        CandidateRequest: {
+            /** @description A session, as the answer to its offer names it. */
+            session: string;
+            /**
+             * @description As the browser gives it; empty: there are no more.
+             * @default
+             */
+            candidate?: string;
+            /**
+             * @description Of which medium, by its id.
+             * @default null
+             */
+            sdp_mid?: string | null;
+            /**
+             * @description Or by its place.
+             * @default null
+             */
+            sdp_m_line_index?: number | null;
+        };
+        /**
+         * Done
+         * @description It was done.
+         */
+        Done: Record<string, never>;
+        /**
+         * CloseRequest
+         * @description A session to end.
+         */
+        CloseRequest: {
+            /** @description A session, as the answer to its offer names it. */
+            session: string;
+        };
+        /**
+         * Nothing
+         * @description An empty request.
+         */
+        WebrtcNothing: Record<string, never>;
+        /**
+         * IceServers
+         * @description The servers that help peers to find each other.
+         */
+        IceServers: {
+            /** @description None where none is set. */
+            ice_servers: components["schemas"]["IceServer"][];
+        };
+        /**
+         * IceServer
+         * @description A server for a browser's `iceServers`.
+         */
+        IceServer: {
+            /** @description stun:… or turn:… */
+            urls: string;
+            /**
+             * @description The user name there.
+             * @default
+             */
+            username?: string;
+            /**
+             * @description The password there.
+             * @default
+             */
+            credential?: string;
+        };
+        /**
+         * JoinRequest
+         * @description A room to be in.
+         */
+        JoinRequest: {
+            /** @description Who knows the name may join; made if need be. */
+            room: string;
+        };
+        /**
+         * RoomEvent
+         * @description What happened in the room.
+         */
+        RoomEvent: {
+            /**
+             * @description welcome: you are in, as `peer`, with `peers`.
+             * @enum {unknown}
+             */
+            kind: "joined" | "left" | "signal" | "welcome";
+            /** @description Who joined, left or sent; in welcome: you. */
+            peer: number;
+            /**
+             * @description In welcome: who else is there.
+             * @default []
+             */
+            peers?: number[];
+            /** @description In signal: what was sent. */
+            data?: unknown;
+        };
+        /**
+         * Signal
+         * @description Something for the others in the room: an offer, an answer, a candidate.
+         */
+        Signal: {
+            /**
+             * @description The peer that it is for; null: all others.
+             * @default null
+             */
+            to?: number | null;
+            /** @description Any JSON; is passed on as it is. */
+            data?: unknown;
+        };
+        /**
+         * OfferRequest
+         * @description A peer that wants to be connected.
+         */
+        OfferRequest: {
+            /** @description Its session description, of type offer. */
+            sdp: string;
+        };
+        /**
+         * OfferAnswer
+         * @description The server's end.
+         */
+        OfferAnswer: {
+            /** @description What the session is called from now on. */
+            session: string;
+            /** @description The session description, of type answer. */
+            sdp: string;
+        };
+        /**
+         * SessionList
+         * @description The caller's sessions.
+         */
+        SessionList: {
+            /** @description Oldest first. */
+            sessions: components["schemas"]["SessionEntry"][];
+        };
+        /**
+         * SessionEntry
+         * @description One session.
+         */
+        SessionEntry: {
+            /** @description Its name. */
+            session: string;
+            /**
+             * @description How its connection is.
+             * @enum {unknown}
+             */
+            state: "closed" | "connected" | "connecting";
+            /** @description Seconds since its offer. */
+            age_s: number;
+            /** @description Seconds since it last called something. */
+            idle_s: number;
+            /** @description Its data channels. */
+            channels: number;
+            /** @description What it sends: video, audio. */
+            tracks: string[];
         };
     };
     responses: never;
@@ -1827,7 +2247,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["Nothing"];
+                "application/json": components["schemas"]["SystemNothing"];
             };
         };
         responses: {
@@ -1951,7 +2371,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["Nothing"];
+                "application/json": components["schemas"]["SystemNothing"];
             };
         };
         responses: {
@@ -1962,6 +2382,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    system_measure: {
+        parameters: {
+            query?: {
+                request?: components["schemas"]["MeasureRequest"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": components["schemas"]["Medium"];
+            };
+        };
+        responses: {
+            /** @description A line or an event for each item, and one for the end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": {
+                        chunk?: components["schemas"]["Measurement"];
+                        end?: Record<string, never>;
+                        error?: Record<string, never>;
+                    };
+                    "text/event-stream": components["schemas"]["Measurement"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
@@ -2075,7 +2535,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["Nothing"];
+                "application/json": components["schemas"]["SystemNothing"];
             };
         };
         responses: {
@@ -2086,6 +2546,269 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ready"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    webrtc_candidate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CandidateRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    webrtc_close: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CloseRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Done"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    webrtc_ice_servers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IceServers"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    webrtc_ice_servers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["WebrtcNothing"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IceServers"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    webrtc_join: {
+        parameters: {
+            query?: {
+                request?: components["schemas"]["JoinRequest"];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-ndjson": components["schemas"]["Signal"];
+            };
+        };
+        responses: {
+            /** @description A line or an event for each item, and one for the end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": {
+                        chunk?: components["schemas"]["RoomEvent"];
+                        end?: Record<string, never>;
+                        error?: Record<string, never>;
+                    };
+                    "text/event-stream": components["schemas"]["RoomEvent"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    webrtc_offer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OfferRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OfferAnswer"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    webrtc_sessions_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionList"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    webrtc_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["WebrtcNothing"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionList"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
