@@ -25,6 +25,8 @@ from tests.security.raw import request
 from tests.servers import Server, serving
 
 PATIENCE_S = 5.0
+MODERN = "2026-07-28"
+"""The protocol of MCP of that date, which has a path of its own through the SDK."""
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER for a close that says nothing but RST."""
 UPGRADE = (
@@ -177,32 +179,54 @@ class Grpc(Peer):
 
 
 class Mcp(Peer):
+    """As clients speak it that were made before the requests had to say everything themselves."""
+
     name = "mcp"
 
     def content(self, verb: str, values: dict[str, Any]) -> bytes:
         return tool_call(1, f"testing_{verb}", json.dumps(values).encode())
 
-    def framed(self, verb: str, content: bytes) -> bytes:
+    def headers(self, verb: str) -> dict[str, str]:
+        """What is said beside the content."""
         del verb
-        headers = (f"accept: {ACCEPT}", "content-type: application/json")
-        return request("POST", "/mcp", *headers, body=content)
+        return {"accept": ACCEPT, "content-type": "application/json"}
+
+    def framed(self, verb: str, content: bytes) -> bytes:
+        lines = [f"{name}: {value}" for name, value in self.headers(verb).items()]
+        return request("POST", "/mcp", *lines, body=content)
 
     def oversized(self) -> list[bytes]:
-        return [self.framed("", b" " * (2 << 20))]
+        return [self.framed("inline", b" " * (2 << 20))]
 
     def echo(self, token: str) -> str:
         with self.server.client(timeout=PATIENCE_S) as http:
             answer = http.post(
                 "/mcp",
                 content=self.content("inline", {"token": token}),
-                headers={"accept": ACCEPT, "content-type": "application/json"},
+                headers=self.headers("inline"),
             )
-        message = json.loads(answer.text.partition("data: ")[2])
+        message = json.loads(answer.text.removeprefix("event: message\r\ndata: "))
         return str(message["result"]["structuredContent"]["token"])
 
 
-ON_SOCKETS: tuple[type[Peer], ...] = (Http, WebSocket, Grpc, Mcp)
-STREAMING: tuple[type[Peer], ...] = (Http, WebSocket, Grpc)
+class ModernMcp(Mcp):
+    """As they speak it since."""
+
+    name = f"mcp {MODERN}"
+
+    def content(self, verb: str, values: dict[str, Any]) -> bytes:
+        message = json.loads(super().content(verb, values))
+        prefix = "io.modelcontextprotocol"
+        meta = {f"{prefix}/protocolVersion": MODERN, f"{prefix}/clientCapabilities": {}}
+        message["params"]["_meta"] = meta
+        return json.dumps(message).encode()
+
+    def headers(self, verb: str) -> dict[str, str]:
+        named = {"mcp-method": "tools/call", "mcp-name": f"testing_{verb}"}
+        return {**super().headers(verb), "mcp-protocol-version": MODERN, **named}
+
+
+ON_SOCKETS: tuple[type[Peer], ...] = (Http, WebSocket, Grpc, Mcp, ModernMcp)
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """Truncated, oversized and random bytes through every door: it answers on, and keeps nothing."""
 
 import json
+import operator
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
+import httpx
 import psutil
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -34,6 +36,12 @@ def own() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def http(own: Server) -> Iterator[httpx.Client]:
+    with own.client() as client:
+        yield client
+
+
 @st.composite
 def mutated(draw: st.DrawFn, good: bytes, largest: int) -> bytes:
     """Something that was good: cut short, and with a few other bytes in it."""
@@ -48,17 +56,17 @@ def babble(good: bytes, largest: int = 255) -> st.SearchStrategy[bytes]:
     return st.binary(max_size=600) | mutated(good, largest)
 
 
-def footing(process: psutil.Process) -> tuple[int, int]:
-    """What a process would keep of a connection that it forgot to end: descriptors and threads."""
-    return process.num_fds(), process.num_threads()
+def footing(process: psutil.Process, tasks: int) -> tuple[int, int, int]:
+    """What would show that a connection was not ended: descriptors, threads and tasks."""
+    return process.num_fds(), process.num_threads(), tasks
 
 
-def stands_as(process: psutil.Process, before: tuple[int, int]) -> bool:
-    return all(now <= then for now, then in zip(footing(process), before, strict=True))
+def stands(now: tuple[int, int, int], before: tuple[int, int, int]) -> bool:
+    return all(map(operator.le, now, before))
 
 
 @pytest.mark.parametrize("kind", ON_SOCKETS, ids=lambda each: each.name)
-def test_through_a_socket(own: Server, kind: type[Peer]) -> None:
+def test_through_a_socket(own: Server, http: httpx.Client, kind: type[Peer]) -> None:
     peer = kind(own)
     good = peer.content("inline", {"token": "abc"})
     framed = peer.framed("inline", good)
@@ -77,14 +85,17 @@ def test_through_a_socket(own: Server, kind: type[Peer]) -> None:
     def said(sent: bytes) -> None:
         say(sent)
 
+    def now() -> tuple[int, int, int]:
+        return footing(peer.process, http.get("/v1/testing/tasks").json()["index"])
+
     for number in range(16):
         assert peer.echo(f"before {number}") == f"before {number}"
-    before = footing(peer.process)
+    before = now()
     for sent in peer.oversized():
         say(sent)
     said()
     assert peer.echo("after") == "after"
-    until(lambda: stands_as(peer.process, before), BACK_S, f"{before}, {footing(peer.process)}")
+    until(lambda: stands(now(), before), BACK_S, f"as {before}; it is {now()}")
     assert not [line for line in own.log if "Traceback" in line]
 
 
@@ -105,10 +116,13 @@ def test_through_native_messaging() -> None:
             host.send_bytes(sent)
             echo()
 
+        def now() -> tuple[int, int, int]:
+            return footing(process, host.call("testing.tasks", {})["data"]["index"])
+
         echo()
-        before = footing(process)
+        before = now()
         said()
-        until(lambda: stands_as(process, before), BACK_S)
+        until(lambda: stands(now(), before), BACK_S)
         assert "Traceback" not in host.log.read_text()
 
 

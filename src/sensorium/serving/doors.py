@@ -44,24 +44,29 @@ async def serve_http(
 
 
 async def serve_grpc(app: App, stop: Stop, opened: asyncio.Event, *, shared: bool) -> None:
-    """Serve gRPC; a server that fails is replaced. Sets `opened` once it is up, or has failed."""
+    """Serve gRPC. Sets `opened` once it is up, or has failed.
+
+    A server that takes no more calls is replaced, and its last ones may finish.
+    """
     leaving = stop.leaving
     http, settings, doors = app.settings.http, app.settings.grpc, app.readiness.doors
     doors["grpc"] = "starting"
+    certificate = (http.tls_certificate, http.tls_key)
+    finishing: list[asyncio.Task[None]] = []
     try:
-        certificate = (http.tls_certificate, http.tls_key)
         start = await asyncio.to_thread(load, "sensorium.transports.grpc.server:start")
         while not leaving.is_set():
             server = await start(app.dispatcher, settings, http.host, certificate, shared=shared)
             doors["grpc"] = f"ready on port {server.port}"
             log.info("gRPC is served on port %d", server.port)
             opened.set()
-            if await server.serve(leaving, http.drain_s):
-                return
+            await server.accept(leaving)
+            finishing.append(asyncio.create_task(server.finish(leaving, http.drain_s)))
             doors["grpc"] = "starting again"
             settings = replace(settings, grpc_port=server.port)
     finally:
         opened.set()
+        await asyncio.gather(*finishing)
 
 
 async def serve_webrtc(app: App, stop: Stop) -> None:

@@ -54,6 +54,10 @@ class Counted(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     beside: Annotated[int, Meta(ge=0, le=10, description="As it was sent.")]
 
 
+class Question(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One that needs no words."""
+
+
 EXAMPLE = Token(token="a")
 PAUSE_S = 0.005
 
@@ -71,6 +75,13 @@ async def awaiting(request: Token, context: Context) -> Token:
     del context
     await asyncio.sleep(request.seconds)
     return request
+
+
+@operation("testing.tasks", execution=Execution.ASYNC, example=Question())
+async def tasks(request: Question, context: Context) -> Item:
+    """How many tasks the server's event loop has."""
+    del request, context
+    return Item(index=len(asyncio.all_tasks()))
 
 
 @operation("testing.thread", execution=Execution.THREAD, example=EXAMPLE)
