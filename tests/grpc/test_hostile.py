@@ -1,5 +1,6 @@
 """What no gRPC library sends: the door answers, and goes on serving."""
 
+import queue
 import socket
 import threading
 import time
@@ -14,6 +15,8 @@ from tests.grpc.running import door, port_of, serving_grpc
 from tests.servers import Server, serving
 
 HEALTH = "/sensorium.v1.SystemService/Health"
+ITEM = b"\x12\x03\x0a\x01a"
+"""A message of a listening call: the item `{token: "a"}`."""
 KEY = "key-of-the-hostile-tests"
 
 
@@ -49,6 +52,22 @@ def test_a_method_that_is_not_text_does_not_end_the_door(own: Server) -> None:
     send_call(port, b"/sensorium.v1.SystemService/\xff\xfe")
     until(lambda: healthy(port), 10, "gRPC serves again")
     assert port_of(own) == port
+
+
+def test_neither_does_it_while_a_call_is_open_which_goes_on(own: Server) -> None:
+    port = port_of(own)
+    said: queue.Queue[bytes | None] = queue.Queue()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        mirror = channel.stream_stream("/sensorium.v1.TestingService/MirrorAsync")
+        heard = mirror(iter(said.get, None), timeout=30)
+        said.put(ITEM)
+        next(heard)
+        send_call(port, b"/sensorium.v1.SystemService/\xff\xfe")
+        until(lambda: healthy(port), 10, "gRPC serves again")
+        said.put(ITEM)
+        next(heard)
+        said.put(None)
+        assert not list(heard)
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"a\x01b", b"\xc3\xa9", b"x" * 120 + b" "])

@@ -19,6 +19,8 @@ from sensorium.transports.grpc.settings import GrpcSettings
 log = logging.getLogger("sensorium.grpc")
 STREAMS_PER_CONNECTION = 128
 KEEP_ALIVE_S = 30
+LOOK_S = 1.0
+"""So often is looked whether the server still listens."""
 
 
 class GrpcServer:
@@ -26,30 +28,51 @@ class GrpcServer:
 
     port: int
 
-    def __init__(self, server: Any, port: int, health_of: Any) -> None:
+    def __init__(self, server: Any, host: str, port: int, health_of: Any) -> None:
         self.port = port
+        self._host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
         self._server = server
         self._health = health_of
+        # One for all who wait: to cancel such a wait would end the calls that still run.
+        self._ended = asyncio.ensure_future(server.wait_for_termination())
 
-    async def serve(self, leaving: asyncio.Event, grace_s: float) -> bool:
-        """Serve until `leaving` is set, and let what runs then finish for so long.
+    async def accept(self, leaving: asyncio.Event) -> None:
+        """Take calls until `leaving` is set, or it takes no more of its own accord.
 
-        Returns False where it ended of its own accord: grpcio's server stops altogether at a
-        method whose name is not UTF-8.
+        grpcio's server takes no more at a method whose name is not UTF-8. It then listens no
+        longer, and says that it has terminated only when its last call has ended.
         """
-        ended = asyncio.ensure_future(self._server.wait_for_termination())
+        waits = [asyncio.ensure_future(each) for each in (leaving.wait(), self._refuses())]
+        try:
+            await asyncio.wait((self._ended, *waits), return_when=asyncio.FIRST_COMPLETED)
+            if not leaving.is_set():
+                log.error("the gRPC server takes no more calls")
+        finally:
+            for each in waits:
+                each.cancel()
+
+    async def finish(self, leaving: asyncio.Event, grace_s: float) -> None:
+        """Let what runs finish; for so long, once `leaving` is set."""
         left = asyncio.ensure_future(leaving.wait())
         try:
-            await asyncio.wait({ended, left}, return_when=asyncio.FIRST_COMPLETED)
-            if not left.done():
-                log.error("the gRPC server failed", exc_info=ended.exception())
-                return False
-            await self._health.enter_graceful_shutdown()
-            await self._server.stop(grace_s)
-            return True
+            await asyncio.wait((self._ended, left), return_when=asyncio.FIRST_COMPLETED)
+            if not self._ended.done():
+                await self._health.enter_graceful_shutdown()
+                await self._server.stop(grace_s)
         finally:
-            for each in (ended, left):
-                each.cancel()
+            left.cancel()
+
+    async def _refuses(self) -> None:
+        """Return when nobody listens at its port any more."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                _, writer = await asyncio.open_connection(self._host, self.port)
+            except ConnectionRefusedError:
+                return
+            except OSError:  # of ours, such as too many open files
+                continue
+            writer.close()
 
 
 async def start(
@@ -88,7 +111,7 @@ async def start(
         _check_free(host, settings.grpc_port)
     port = _listen(server, settings, host, certificate)
     await server.start()
-    return GrpcServer(server, port, health_of)
+    return GrpcServer(server, host, port, health_of)
 
 
 def _check_free(host: str, port: int) -> None:
