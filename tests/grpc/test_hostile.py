@@ -70,6 +70,23 @@ def test_neither_does_it_while_a_call_is_open_which_goes_on(own: Server) -> None
         assert not list(heard)
 
 
+def test_a_server_that_was_replaced_stops_in_time_with_the_others() -> None:
+    with serving_grpc("--workers", "1", "--drain-s", "1") as (server, channel):
+        port = port_of(server)
+        over = threading.Event()
+        mirror = channel.stream_stream("/sensorium.v1.TestingService/MirrorAsync")
+        heard = mirror(_open(over, ITEM), timeout=30)
+        next(heard)
+        send_call(port, b"/sensorium.v1.SystemService/\xff\xfe")
+        until(lambda: healthy(port), 10, "gRPC serves again")
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 4
+        with pytest.raises(grpc.RpcError):
+            list(heard)
+        over.set()
+
+
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"a\x01b", b"\xc3\xa9", b"x" * 120 + b" "])
 def test_an_odd_request_id_is_replaced(own: Server, value: bytes) -> None:
     heard = send_call(port_of(own), HEALTH.encode(), [(b"x-request-id", value)])
