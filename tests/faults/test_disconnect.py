@@ -22,7 +22,7 @@ from tests.faults.observing import (
     until,
     wait_until_all_alive,
 )
-from tests.faults.peers import ON_SOCKETS, Peer, served, vanish
+from tests.faults.peers import ON_SOCKETS, Grpc, Mcp, Peer, served, vanish
 from tests.native.running import started
 from tests.servers import Server
 
@@ -53,8 +53,10 @@ def assert_stopped(worker: psutil.Process, left: float, http: httpx.Client, name
     assert late == early or late - early <= NOISE_S
 
 
-@pytest.mark.parametrize("verb", ["process", "stuck"])
-@pytest.mark.parametrize("kind", ON_SOCKETS, ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("kind", "verb"),
+    [*((kind, "stuck") for kind in ON_SOCKETS), (Grpc, "process"), (Mcp, "process")],
+)
 def test_reset(own: Server, http: httpx.Client, kind: type[Peer], verb: str) -> None:
     peer = kind(own)
     line = peer.line()
