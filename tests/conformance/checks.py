@@ -25,12 +25,9 @@ VOLATILE: dict[str, tuple[str, ...]] = {
     "system.ready": ("doors", "capabilities", "workers"),
     "testing.change": ("index",),
     "testing.nested_change": ("index",),
-<<<<<<< HEAD
     "webrtc.offer": ("session", "sdp"),
     "webrtc.sessions": ("sessions",),
-=======
     "testing.tasks": ("index",),
->>>>>>> 0965fea (Babble leaves no task of the event loop behind, and MCP's newer protocol is among the doors)
 }
 """The fields of an answer that may differ between two doors, by operation."""
 

@@ -119,6 +119,10 @@ def test_through_native_messaging() -> None:
         def now() -> tuple[int, int, int]:
             return footing(process, host.call("testing.tasks", {})["data"]["index"])
 
+        def is_settled() -> bool:
+            return bool(host.call("system.ready", {})["data"]["workers"]["alive"] == 1)
+
+        until(is_settled, BACK_S)
         echo()
         before = now()
         said()
