@@ -32,6 +32,10 @@ def install(
         Parameter(help="The extension that may start us; may be given several times."),
     ],
     system: System = False,
+    every_door: Annotated[
+        bool,
+        Parameter(negative=(), show_default=False, help="Have it open the other doors as well."),
+    ] = False,
 ) -> None:
     """Let a browser's extension start Sensorium.
 
@@ -43,7 +47,7 @@ def install(
             raise InvalidInputError(f"{each[:80]!r} is not the id of an extension of {browser}")
     folder = folder_of(browser, sys.platform, Path.home(), system=system)
     own = load_settings().data_dir / "native"
-    launcher = _write_launcher(own)
+    launcher = _write_launcher(own, "all" if every_door else "native")
     manifest = (folder or own) / f"{NAME}.json"
     manifest.parent.mkdir(parents=True, exist_ok=True)
     content = manifest_of(browser, NAME, launcher, extension_id)
@@ -92,18 +96,18 @@ def problem_of(manifest: Path) -> str:
     return ""
 
 
-def _write_launcher(folder: Path) -> Path:
-    """The program that a browser starts: it gives us arguments of its own, which are dropped."""
+def _write_launcher(folder: Path, mode: str) -> Path:
+    """The program that a browser starts; what it adds tells `serve` who did."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if sys.platform == "win32":
         launcher = folder / f"{NAME}-host.bat"
         launcher.write_text(
-            f'@echo off\r\n"{sys.executable}" -m sensorium serve --mode native\r\n', "utf-8"
+            f'@echo off\r\n"{sys.executable}" -m sensorium serve --mode {mode} %*\r\n', "utf-8"
         )
         return launcher
     launcher = folder / f"{NAME}-host"
     launcher.write_text(
-        f'#!/bin/sh\nexec "{sys.executable}" -m sensorium serve --mode native\n', "utf-8"
+        f'#!/bin/sh\nexec "{sys.executable}" -m sensorium serve --mode {mode} "$@"\n', "utf-8"
     )
     launcher.chmod(0o755)
     return launcher
