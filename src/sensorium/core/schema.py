@@ -14,28 +14,33 @@ REFERENCE = f"{PREFIX}{{name}}"
 def components(kinds: Iterable[type[Struct]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """A reference to each type's schema, and the schemas by name.
 
-    Where capabilities use one name for different types, theirs goes in front: `LogsWatchEvent`.
-
-    Raises:
-        ValueError: two different types have the same name even so.
+    Where two packages use one name for different types, theirs goes in front: `LogsWatchEvent`.
     """
     kinds = list(kinds)
     references, schemas = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     names = {name: _with_noun(name) for name in schemas}
-    doubled = [name for name, count in Counter(names.values()).items() if count > 1]
-    odd = [name for name in names.values() if "." in name or name.endswith("_")]
-    if doubled or odd:
-        raise ValueError(f"these types share a name with another: {sorted(doubled + odd)}")
+    times = Counter(names.values())
+    names = {name: short if times[short] == 1 else _whole(name) for name, short in names.items()}
     named = {names[name]: _renamed(schema, names) for name, schema in schemas.items()}
     return _renamed(list(references), names), named
 
 
 def _with_noun(name: str) -> str:
-    """`sensorium.capabilities.logs.schema.Event`, so written where it is doubled: `LogsEvent`."""
-    parts = name.split(".")
-    if len(parts) < 4:
-        return name
-    return parts[2].title().replace("_", "") + parts[-1]
+    """`sensorium.capabilities.logs.schema.Event`, so written where it is doubled: `LogsEvent`.
+
+    Of another package it is the first part that tells: `words.schema.Event` is `WordsEvent`.
+    """
+    *places, own = name.split(".")
+    if not places:
+        return own
+    noun = places[2] if places[0] == "sensorium" and len(places) > 2 else places[0]
+    return _whole(f"{noun}.{own}")
+
+
+def _whole(name: str) -> str:
+    """Every part of a name, in one word."""
+    *places, own = name.split(".")
+    return "".join(each.title().replace("_", "") for each in places) + own
 
 
 def _renamed(schema: Any, names: dict[str, str]) -> Any:
