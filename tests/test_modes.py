@@ -231,7 +231,7 @@ def test_a_replacing_server_refuses_no_call(tmp_path: Path) -> None:
             stderr=subprocess.DEVNULL,
         )
 
-    meeting = tmp_path / "run" / f"{port}.sock"
+    meeting = tmp_path / "run" / f"127.0.0.1-{port}.sock"
     servers = [start("--replace")]  # where nobody is to be replaced, it just starts
     try:
         until(meeting.exists, WITHIN_S, "the first can be replaced")

@@ -42,6 +42,8 @@ MODULES = {
     "webrtc": "sensorium.transports.webrtc.operations",
 }
 """Which module declares the operations of a noun; each is imported when first asked for."""
+LIBRARIES = {"http": "uvicorn", "grpc": "grpc", "webrtc": "aiortc", "mcp": "mcp"}
+"""The doors that need a library, and which."""
 LAG_S = 0.1
 TRACING = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """OpenTelemetry's standard variables; where one is set, calls are traced."""

@@ -78,9 +78,9 @@ def test_a_frame_cut_short_by_the_end_is_no_message() -> None:
 
 def test_frames_hold_what_they_were_made_of() -> None:
     message = json.dumps({"id": "a", "data": "x" * 3_000_000}).encode()
-    frames = framed(message)
+    frames = list(framed(message))
     assert len(frames) > 1
     parts = [json.loads(frame[LENGTH.size :]) for frame in frames]
     assert "".join(part["part"] for part in parts).encode() == message
     assert [part["more"] for part in parts] == [True] * (len(parts) - 1) + [False]
-    assert framed(b"{}") == [LENGTH.pack(2) + b"{}"]
+    assert list(framed(b"{}")) == [LENGTH.pack(2) + b"{}"]

@@ -22,13 +22,13 @@ def as_lines(_: object, value: object) -> bytes:
     return json.dumps(value).encode() + b"\n"
 
 
-NOT_OURS = ("/v1/testing/stuck", "/v1/testing/fail")
-"""One takes as long as it is told to and the other is there to fail."""
+NOT_OURS = tuple(f"/v1/testing/{verb}" for verb in ("stuck", "fail", "count", "count_async"))
+"""Those take as long as they are told to, or are there to fail."""
 
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Server]:
-    with serving("--deadline-s", "1") as running, running.client() as http:
+    with serving("--mode", "web", "--deadline-s", "1") as running, running.client() as http:
         while "testing.inline" not in http.get("/v1/system/operations").text:
             pass
         yield running

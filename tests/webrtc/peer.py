@@ -16,8 +16,8 @@ from aiortc import (
 
 from sensorium.transports.parts import Joiner, parts_of
 
-# With the session's module comes loopback, for a host that has no other address.
-from sensorium.transports.webrtc import session as session
+# With it comes loopback, for a host that has no other address.
+from sensorium.transports.webrtc import library as library
 
 MAX_FRAME = 60_000
 OPEN_S = 10.0

@@ -16,7 +16,7 @@ from aiortc import AudioStreamTrack, MediaStreamTrack, VideoStreamTrack
 
 from sensorium.app import App, load_settings
 from sensorium.core.dispatch import Caller, Encoded
-from sensorium.transports.webrtc import session
+from sensorium.transports.webrtc import library
 from tests.servers import Server, serving
 from tests.webrtc.peer import Peer
 
@@ -145,7 +145,7 @@ def test_packets_of_junk_are_survived(server: Server) -> None:
 
 
 def test_a_host_with_loopback_alone_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_find_addresses", lambda _ipv4, _ipv6: [])
+    monkeypatch.setattr(library, "_find_addresses", lambda _ipv4, _ipv6: [])
 
     async def connect() -> None:
         app = App(load_settings({}, environ={}), isolated=False)

@@ -345,8 +345,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Be in a room, and pass signals to and from those who are: how two browsers find each other
-         * @description Be in a room, and pass signals to and from those who are: how two browsers find each other.
+         * Be in a room, and pass signals to and from the others: how two browsers meet
+         * @description Be in a room, and pass signals to and from the others: how two browsers meet.
          */
         post: operations["webrtc_join"];
         delete?: never;

@@ -1,12 +1,20 @@
 """What the demonstration asks of the server itself, and what must come back."""
 
+import math
 import secrets
+from array import array
 
 from sensorium.app import MODULES
 from sensorium.cli.demo_told import Own, Told
 from sensorium.client import Sensorium
+from sensorium.control.measuring import Medium
 from sensorium.core.registry import Registry
+from sensorium.core.types import Audio, Image
 from sensorium.core.version import VERSION
+
+PICTURES = 24
+TONE_S = 0.5
+TONE_DBFS = -20.0
 
 
 def health(client: Sensorium, own: Own) -> Told:
@@ -56,6 +64,28 @@ def echo(client: Sensorium, own: Own) -> Told:
         answer = client.system.echo(text=text)
     told.answer = f"text {answer.text}"
     told.expect(answer.text == text, "another text came back")
+    return told
+
+
+def measure(client: Sensorium, own: Own) -> Told:
+    """`system.measure`: pictures and a tone, made here, are counted and measured."""
+    del own
+    told = Told(f"{PICTURES} pictures, and a tone of {TONE_S:g} s at {TONE_DBFS:g} dB")
+    picture = Image(width=64, height=48, data=bytes(range(256)) * 36)
+    rate_hz = 8000
+    loud = round(math.sqrt(2) * 32_768 * 10 ** (TONE_DBFS / 20))  # a sine is 3 dB below its peak
+    times = (n / rate_hz for n in range(round(TONE_S * rate_hz)))
+    wave = array("h", (round(loud * math.sin(2 * math.pi * 440 * t)) for t in times))
+    items = [Medium(image=picture)] * PICTURES
+    items.append(Medium(audio=Audio(rate_hz=rate_hz, data=wave.tobytes())))
+    with told.timed():
+        *_, last = client.system.measure(items, every=len(items))
+    loudness = last.loudness_dbfs or 0.0
+    told.answer = f"{last.images} of {last.width} x {last.height}, {last.audio_s:.1f} s of sound"
+    told.answer += f" at {loudness:.1f} dB"
+    seen = (last.images, last.width, last.height)
+    told.expect(seen == (PICTURES, 64, 48), "it counted other pictures")
+    told.expect(abs(loudness - TONE_DBFS) < 0.1, "it heard another loudness")
     return told
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
-from sensorium.app import Settings
+from sensorium.app import LIBRARIES, Settings
 from sensorium.cli.native import installed, problem_of
 from sensorium.client import Sensorium
 from sensorium.core.errors import SensoriumError
@@ -13,8 +13,6 @@ from sensorium.core.loading import how_to_install
 
 State = Literal["ok", "missing", "failed"]
 PROBE_S = 1.0
-LIBRARIES = {"grpc": "grpc", "webrtc": "aiortc", "mcp": "mcp"}
-"""The doors that are extras, and the library that each needs."""
 
 
 class Finding(NamedTuple):
@@ -32,9 +30,8 @@ def doors(settings: Settings) -> Iterator[Finding]:
         "http": (settings.http.port, "--port"),
         "grpc": (settings.grpc.grpc_port, "--grpc-port"),
     }
-    for name in ("http", *LIBRARIES):
-        library = LIBRARIES.get(name)
-        if library is not None and find_spec(library) is None:
+    for name, library in LIBRARIES.items():
+        if find_spec(library) is None:
             yield Finding(f"door {name}", "missing", how_to_install(library))
         elif name in ports:
             yield _port(f"door {name}", settings.http.host, *ports[name], running)

@@ -23,6 +23,7 @@ NOUNS = {
     "logs": "Log lines: group them, compare them, watch them come.",
     "metrics": "Series of values: find anomalies, forecast.",
     "system": "The server itself: health, operations, activity.",
+    "webrtc": "Connections over WebRTC, and rooms in which two browsers meet.",
 }
 """What `sensorium --help` says of each noun without loading it."""
 

@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
-from sensorium.app import App, load_settings
+from sensorium.app import LIBRARIES, App, load_settings
 from sensorium.core.errors import SensoriumError
 from sensorium.core.loading import load
 from sensorium.core.telemetry import set_up_logging
@@ -35,8 +35,8 @@ Examples:
   sensorium serve --replace
   SENSORIUM_API_KEYS=secret sensorium serve --host 0.0.0.0
 """
-DOORS = {"http": "uvicorn", "grpc": "grpc", "webrtc": "aiortc"}
-"""The doors that `all` opens, and the library that each needs."""
+DOORS = ("http", "grpc", "webrtc")
+"""The doors that `all` opens, where their libraries are there."""
 GROUPS = {"web": ("http", "webrtc"), "webrtc": ("http", "webrtc")}
 """Modes that are several doors: offers for WebRTC come in over HTTP."""
 SWITCHES = ("warm", "replace", "allow_unauthenticated", "make_key")
@@ -60,6 +60,8 @@ def main(arguments: list[str]) -> int:
             os._exit(0)
         run = load("uvloop:run") if find_spec("uvloop") else asyncio.run
         run(serve(settings, doors=doors, warm=warm, take_over=take_over, on_listening=announce))
+    except KeyboardInterrupt:  # before there was a server to stop
+        return 130
     except SensoriumError as error:
         sys.stderr.write(f"sensorium: {error.message}\n")
         return 1
@@ -89,7 +91,7 @@ def doors_of(mode: str, *, browser: bool = False) -> frozenset[str]:
         SensoriumError: it names one that there is not, or two that want standard output.
     """
     if mode == "all":
-        found = {door for door, library in DOORS.items() if find_spec(library)}
+        found = {door for door in DOORS if find_spec(LIBRARIES[door])}
         return frozenset(found | {"native"} if browser else found)
     named = mode.split(",")
     known = (*DOORS, *GROUPS, "native", "mcp")

@@ -37,6 +37,11 @@ from sensorium.client.facade import (
     AsyncClient,
     Client,
 )
+from sensorium.control.measuring import (
+    Measurement,
+    MeasureRequest,
+    Medium,
+)
 from sensorium.control.system import (
     Activity,
     Echo,
@@ -49,6 +54,21 @@ from sensorium.control.system import (
 )
 from sensorium.core.types import (
     Series,
+)
+from sensorium.transports.webrtc.schema import (
+    CandidateRequest,
+    CloseRequest,
+    Done,
+    IceServers,
+    JoinRequest,
+    OfferAnswer,
+    OfferRequest,
+    RoomEvent,
+    SessionList,
+    Signal,
+)
+from sensorium.transports.webrtc.schema import (
+    Nothing as WebrtcNothing,
 )
 
 class LogsMethods:
@@ -320,6 +340,30 @@ class SystemMethods:
         """Whether the server lives: it answers."""
 
     @overload
+    def measure(
+        self,
+        incoming: Iterable[Medium],
+        /,
+        *,
+        every: int = 25,
+        images: bool = False,
+    ) -> Generator[Measurement]:
+        """Pictures counted, their size, and how loud the sound is.
+
+        Args:
+            every: Answer after so many items.
+            images: With each answer, the latest picture as it came.
+        """
+    @overload
+    def measure(
+        self,
+        incoming: Iterable[Medium],
+        request: MeasureRequest,
+        /,
+    ) -> Generator[Measurement]:
+        """Pictures counted, their size, and how loud the sound is."""
+
+    @overload
     def operations(
         self,
         *,
@@ -351,12 +395,127 @@ class SystemMethods:
     ) -> Ready:
         """Whether to send traffic here, and how each door and capability is."""
 
+class WebrtcMethods:
+    """The operations of `webrtc`."""
+
+    @overload
+    def candidate(
+        self,
+        *,
+        session: str,
+        candidate: str = "",
+        sdp_mid: str | None = None,
+        sdp_m_line_index: int | None = None,
+    ) -> Done:
+        """One more address of a peer that made an offer; the last one is empty.
+
+        Args:
+            session: A session, as the answer to its offer names it.
+            candidate: As the browser gives it; empty: there are no more.
+            sdp_mid: Of which medium, by its id.
+            sdp_m_line_index: Or by its place.
+        """
+    @overload
+    def candidate(
+        self,
+        request: CandidateRequest,
+        /,
+    ) -> Done:
+        """One more address of a peer that made an offer; the last one is empty."""
+
+    @overload
+    def close(
+        self,
+        *,
+        session: str,
+    ) -> Done:
+        """End a session; what it still runs is stopped.
+
+        Args:
+            session: A session, as the answer to its offer names it.
+        """
+    @overload
+    def close(
+        self,
+        request: CloseRequest,
+        /,
+    ) -> Done:
+        """End a session; what it still runs is stopped."""
+
+    @overload
+    def ice_servers(
+        self,
+    ) -> IceServers:
+        """The STUN and TURN servers that a browser is to use; from the settings."""
+    @overload
+    def ice_servers(
+        self,
+        request: WebrtcNothing,
+        /,
+    ) -> IceServers:
+        """The STUN and TURN servers that a browser is to use; from the settings."""
+
+    @overload
+    def join(
+        self,
+        incoming: Iterable[Signal],
+        /,
+        *,
+        room: str,
+    ) -> Generator[RoomEvent]:
+        """Be in a room, and pass signals to and from the others: how two browsers meet.
+
+        Args:
+            room: Who knows the name may join; made if need be.
+        """
+    @overload
+    def join(
+        self,
+        incoming: Iterable[Signal],
+        request: JoinRequest,
+        /,
+    ) -> Generator[RoomEvent]:
+        """Be in a room, and pass signals to and from the others: how two browsers meet."""
+
+    @overload
+    def offer(
+        self,
+        *,
+        sdp: str,
+    ) -> OfferAnswer:
+        """Connect a peer: its data channels carry the envelope, so every call works over them.
+
+        Args:
+            sdp: Its session description, of type offer.
+        """
+    @overload
+    def offer(
+        self,
+        request: OfferRequest,
+        /,
+    ) -> OfferAnswer:
+        """Connect a peer: its data channels carry the envelope, so every call works over them."""
+
+    @overload
+    def sessions(
+        self,
+    ) -> SessionList:
+        """The caller's sessions."""
+    @overload
+    def sessions(
+        self,
+        request: WebrtcNothing,
+        /,
+    ) -> SessionList:
+        """The caller's sessions."""
+
 class Sensorium(Client):
     """Sensorium, to be called."""
 
     logs: LogsMethods
     metrics: MetricsMethods
     system: SystemMethods
+    webrtc: WebrtcMethods
 
 class AsyncLogsMethods:
     """The operations of `logs`."""
@@ -627,6 +786,30 @@ class AsyncSystemMethods:
         """Whether the server lives: it answers."""
 
     @overload
+    def measure(
+        self,
+        incoming: AsyncIterable[Medium] | Iterable[Medium],
+        /,
+        *,
+        every: int = 25,
+        images: bool = False,
+    ) -> AsyncGenerator[Measurement]:
+        """Pictures counted, their size, and how loud the sound is.
+
+        Args:
+            every: Answer after so many items.
+            images: With each answer, the latest picture as it came.
+        """
+    @overload
+    def measure(
+        self,
+        incoming: AsyncIterable[Medium] | Iterable[Medium],
+        request: MeasureRequest,
+        /,
+    ) -> AsyncGenerator[Measurement]:
+        """Pictures counted, their size, and how loud the sound is."""
+
+    @overload
     async def operations(
         self,
         *,
@@ -658,9 +841,124 @@ class AsyncSystemMethods:
     ) -> Ready:
         """Whether to send traffic here, and how each door and capability is."""
 
+class AsyncWebrtcMethods:
+    """The operations of `webrtc`."""
+
+    @overload
+    async def candidate(
+        self,
+        *,
+        session: str,
+        candidate: str = "",
+        sdp_mid: str | None = None,
+        sdp_m_line_index: int | None = None,
+    ) -> Done:
+        """One more address of a peer that made an offer; the last one is empty.
+
+        Args:
+            session: A session, as the answer to its offer names it.
+            candidate: As the browser gives it; empty: there are no more.
+            sdp_mid: Of which medium, by its id.
+            sdp_m_line_index: Or by its place.
+        """
+    @overload
+    async def candidate(
+        self,
+        request: CandidateRequest,
+        /,
+    ) -> Done:
+        """One more address of a peer that made an offer; the last one is empty."""
+
+    @overload
+    async def close(
+        self,
+        *,
+        session: str,
+    ) -> Done:
+        """End a session; what it still runs is stopped.
+
+        Args:
+            session: A session, as the answer to its offer names it.
+        """
+    @overload
+    async def close(
+        self,
+        request: CloseRequest,
+        /,
+    ) -> Done:
+        """End a session; what it still runs is stopped."""
+
+    @overload
+    async def ice_servers(
+        self,
+    ) -> IceServers:
+        """The STUN and TURN servers that a browser is to use; from the settings."""
+    @overload
+    async def ice_servers(
+        self,
+        request: WebrtcNothing,
+        /,
+    ) -> IceServers:
+        """The STUN and TURN servers that a browser is to use; from the settings."""
+
+    @overload
+    def join(
+        self,
+        incoming: AsyncIterable[Signal] | Iterable[Signal],
+        /,
+        *,
+        room: str,
+    ) -> AsyncGenerator[RoomEvent]:
+        """Be in a room, and pass signals to and from the others: how two browsers meet.
+
+        Args:
+            room: Who knows the name may join; made if need be.
+        """
+    @overload
+    def join(
+        self,
+        incoming: AsyncIterable[Signal] | Iterable[Signal],
+        request: JoinRequest,
+        /,
+    ) -> AsyncGenerator[RoomEvent]:
+        """Be in a room, and pass signals to and from the others: how two browsers meet."""
+
+    @overload
+    async def offer(
+        self,
+        *,
+        sdp: str,
+    ) -> OfferAnswer:
+        """Connect a peer: its data channels carry the envelope, so every call works over them.
+
+        Args:
+            sdp: Its session description, of type offer.
+        """
+    @overload
+    async def offer(
+        self,
+        request: OfferRequest,
+        /,
+    ) -> OfferAnswer:
+        """Connect a peer: its data channels carry the envelope, so every call works over them."""
+
+    @overload
+    async def sessions(
+        self,
+    ) -> SessionList:
+        """The caller's sessions."""
+    @overload
+    async def sessions(
+        self,
+        request: WebrtcNothing,
+        /,
+    ) -> SessionList:
+        """The caller's sessions."""
+
 class AsyncSensorium(AsyncClient):
     """Sensorium, to be awaited."""
 
     logs: AsyncLogsMethods
     metrics: AsyncMetricsMethods
     system: AsyncSystemMethods
+    webrtc: AsyncWebrtcMethods

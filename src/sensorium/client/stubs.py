@@ -67,7 +67,9 @@ class _Stub:
                 plain.setdefault(kind.__module__, []).append(name)
             else:
                 renamed.append((kind.__module__, f"{kind.__name__} as {name}"))
-        statements = [(module, sorted(names)) for module, names in sorted(plain.items())]
+        statements = [
+            (module, sorted(names, key=str.lower)) for module, names in sorted(plain.items())
+        ]
         statements += [(module, [name]) for module, name in sorted(renamed)]
         statements.sort(key=lambda statement: statement[0])
         return "".join(

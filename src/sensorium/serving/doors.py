@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from importlib import import_module
 from typing import Any
 
@@ -74,8 +74,8 @@ async def serve_webrtc(app: App, stop: Stop) -> None:
     app.webrtc.serve()
     app.readiness.doors["webrtc"] = "ready"
     await stop.leaving.wait()
-    with suppress(TimeoutError):
-        await asyncio.wait_for(app.webrtc.finish(), app.settings.http.drain_s)
+    await stop.patiently(app.webrtc.finish(), app.settings.http.drain_s)
+    await app.webrtc.close()
 
 
 async def serve_native(app: App, stop: Stop) -> None:
@@ -84,10 +84,16 @@ async def serve_native(app: App, stop: Stop) -> None:
     streams = load(f"{module}:take_standard_streams")()
     await asyncio.to_thread(app.registry.find_plugins)
     app.readiness.doors["native"] = "ready"
-    serving = asyncio.create_task(load(f"{module}:NativeDoor")(app.dispatcher, *streams).serve())
+    door = load(f"{module}:NativeDoor")(app.dispatcher, *streams)
+    serving = asyncio.create_task(door.serve())
     leaving = asyncio.create_task(stop.leaving.wait())
     try:
         await asyncio.wait([serving, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+        else:
+            await stop.patiently(door.finish(), app.settings.http.drain_s)
+            await door.close()
     finally:
         stop.leaving.set()
         for each in (serving, leaving):

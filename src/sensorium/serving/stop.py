@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 class Stop:
@@ -12,10 +13,22 @@ class Stop:
     def __init__(self) -> None:
         self.leaving = asyncio.Event()
         self.hurry = asyncio.Event()
+        self._asked = False
 
     def ask(self) -> None:
-        """Ask for it; the second time is in earnest."""
-        (self.hurry if self.leaving.is_set() else self.leaving).set()
+        """Ask for it, as a signal does; the second time is in earnest."""
+        if self._asked:
+            self.hurry.set()
+        self._asked = True
+        self.leaving.set()
+
+    async def patiently(self, work: Coroutine[Any, Any, None], seconds: float) -> None:
+        """Do something for so long at most, and not when there is hurry."""
+        waits = [asyncio.ensure_future(each) for each in (work, self.hurry.wait())]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for each in waits:
+            each.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
@@ -50,15 +51,23 @@ REMEMBERED = 1024
 class Tracks(Protocol):
     """The pictures and sound that a connection carries beside its messages."""
 
-    def feed(self, operation: Operation, put: Callable[[Struct, int], None]) -> Callable[[], None]:
+    def feed(
+        self, operation: Operation, put: Callable[[Struct, int], None], end: Callable[[], None]
+    ) -> Callable[[], None]:
         """Give `put` what comes, with its size in bytes, until what is returned is called.
+
+        `end` is called when nothing comes any more.
 
         Raises:
             NotSupportedError: the operation takes neither pictures nor sound.
+            InvalidInputError: there are no tracks.
         """
 
+    def shows(self, operation: Operation) -> bool:
+        """Whether pictures that it answers with go out as video."""
+
     def show(self, operation: Operation, answer: Answer) -> Answer:
-        """The answer without its picture, where that went out as video."""
+        """The answer of one that `shows`, without the picture, which goes out as video."""
 
 
 @dataclass(slots=True)
@@ -68,7 +77,7 @@ class _Call:
     waiting_bytes: int = 0
     waiting_media: int = 0
     task: "asyncio.Task[None] | None" = None
-    tracks: Tracks | None = None
+    heard_all: bool = False
     ending: SensoriumError | None = None
     """Why it was stopped, where its caller still listens."""
 
@@ -91,6 +100,12 @@ class _Call:
             else:
                 self.waiting_media -= item[1]
                 yield item[0]
+
+    def end(self) -> None:
+        """Take up no more items."""
+        if not self.heard_all:
+            self.heard_all = True
+            self.items.put_nowait(None)
 
     def stop(self, why: SensoriumError | None) -> None:
         self.ending = why
@@ -126,6 +141,8 @@ class Conversation:
         """What still has something to say, were it only its last answer."""
         self._ended: deque[CallId] = deque(maxlen=REMEMBERED)
         self._finishing = False
+        self.last_used = time.monotonic()
+        """When a call began or ended last."""
 
     async def hear(self, message: bytes | str) -> None:
         """Take up one message; whatever is wrong with it is answered, and nothing is raised."""
@@ -149,18 +166,14 @@ class Conversation:
     async def finish(self) -> None:
         """Begin no more calls, and return when those that run have ended."""
         self._finishing = True
-        while tasks := self._tasks():
-            await asyncio.wait(tasks)
+        while self._live:
+            await asyncio.wait(self._live)
 
     async def close(self, why: SensoriumError | None = None) -> None:
         """Stop what still runs; with `why`, the client is told. Without, it is gone."""
-        tasks = self._tasks()
         for call in self._calls.values():
             call.stop(why)
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _tasks(self) -> "list[asyncio.Task[None]]":
-        return list(self._live)
+        await asyncio.gather(*self._live, return_exceptions=True)
 
     async def _begin(self, incoming: Incoming, name: str) -> None:
         if incoming.id in self._calls:
@@ -171,6 +184,7 @@ class Conversation:
             raise OverloadedError(
                 f"one connection may have {MAX_CALLS} calls in flight", retry_after_s=1.0
             )
+        self.last_used = time.monotonic()
         call = self._calls[incoming.id] = _Call()
         call.task = asyncio.create_task(self._run(call, incoming, name))
         self._live.add(call.task)
@@ -188,7 +202,7 @@ class Conversation:
         elif bytes(incoming.chunk):
             self._put(call, bytes(incoming.chunk))
         elif bytes(incoming.end):
-            call.items.put_nowait(None)
+            call.end()
         else:
             raise InvalidInputError("a message holds op, chunk, end or cancel")
 
@@ -224,6 +238,7 @@ class Conversation:
         finally:
             del self._calls[incoming.id]
             self._ended.append(incoming.id)
+            self.last_used = time.monotonic()
         await self._answer(last)
 
     async def _serve(
@@ -238,8 +253,9 @@ class Conversation:
         answers = self._dispatcher.stream(operation.name, payload, caller, items)
         async with aclosing(answers):
             async for answer in answers:
-                shown = answer if call.tracks is None else call.tracks.show(operation, answer)
-                await self._answer(Outgoing(incoming.id, chunk=Raw(shown.json())))
+                if not caller.answer_type and self._tracks is not None:
+                    answer = self._tracks.show(operation, answer)
+                await self._answer(Outgoing(incoming.id, chunk=Raw(answer.json())))
         return Outgoing(incoming.id, end=EMPTY)
 
     @contextmanager
@@ -252,9 +268,9 @@ class Conversation:
             return
         if self._tracks is None or operation.kind is not Kind.DUPLEX:
             raise NotSupportedError("tracks feed a call that listens, over WebRTC")
-        call.tracks = self._tracks
-        caller.answer_type = ""
-        stop = self._tracks.feed(operation, call.put_from_track)
+        stop = self._tracks.feed(operation, call.put_from_track, call.end)
+        if self._tracks.shows(operation):
+            caller.answer_type = ""  # its picture is taken out before it is encoded
         try:
             yield
         finally:

@@ -19,6 +19,9 @@ from msgspec import Meta, Raw, Struct
 
 from sensorium.core.errors import ErrorBody, InvalidInputError, MalformedInputError
 
+MAX_MESSAGE = 4 << 20
+"""A message is decoded on the event loop; what is larger goes over HTTP."""
+
 CallId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | Annotated[str, Meta(max_length=128)]
 
 

@@ -8,6 +8,7 @@ is the new server's; what was accepted stays with the old one, which lets it fin
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,8 @@ from typing import Self
 from sensorium.core.errors import UnavailableError
 
 HELLO, GO, DONE = b"hello", b"go", b"done"
+CHANGING_S = 10.0
+LOOK_S = 0.1
 PATIENCE_S = 60.0
 """How long the old server waits for the new one to be ready."""
 
@@ -64,15 +67,16 @@ class Offer:
                 other.settimeout(PATIENCE_S)
                 socket.send_fds(other, [HELLO], [self._sock.fileno()])
                 if other.recv(len(GO)) == GO:
-                    self._close()
                     other.sendall(DONE)
+                    self._close(taken=True)
                     self._on_taken()
                     return
 
-    def _close(self) -> None:
-        if not self._closing.acquire(blocking=False):  # once: the next server's is at that path
+    def _close(self, *, taken: bool = False) -> None:
+        if not self._closing.acquire(blocking=False):  # once
             return
-        self._path.unlink(missing_ok=True)
+        if not taken:  # else the path is the other server's from now on
+            self._path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._listener.close()
@@ -97,16 +101,23 @@ class Taken:
         self.sock.close()
         self._other.close()
 
-    def release(self) -> None:
-        """Have the other server leave: it accepts nothing more, and finishes what it runs."""
-        with contextlib.suppress(OSError):  # it is gone already
+    def release(self) -> bool:
+        """Have the other server leave: it accepts nothing more, and finishes what it runs.
+
+        Returns whether it said that it does.
+        """
+        done = b""
+        with contextlib.suppress(OSError):  # it is gone, or waits no longer
             self._other.sendall(GO)
-            self._other.recv(len(DONE))
+            done = self._other.recv(len(DONE))
         self._other.close()
+        return done == DONE
 
 
 def take(path: Path) -> Taken | None:
     """The socket of the server that offers one at `path`; None where none does.
+
+    Where another is just taking it, this waits for it, to take it from that one.
 
     Raises:
         UnavailableError: this platform cannot hand over a socket.
@@ -115,15 +126,20 @@ def take(path: Path) -> Taken | None:
         raise UnavailableError(
             "this platform cannot hand over a socket; deploy/replace.ps1 stops and starts instead"
         )
-    other = socket.socket(socket.AF_UNIX)
-    other.settimeout(PATIENCE_S)
-    try:
-        other.connect(str(path))
-        hello, descriptors, _, _ = socket.recv_fds(other, len(HELLO), 1)
-    except OSError:  # nobody is there
-        other.close()
-        return None
-    if hello != HELLO or not descriptors:
-        other.close()
-        return None
-    return Taken(socket.socket(fileno=descriptors[0]), other)
+    until = time.monotonic() + CHANGING_S
+    while True:
+        other = socket.socket(socket.AF_UNIX)
+        other.settimeout(PATIENCE_S)
+        try:
+            other.connect(str(path))
+        except OSError:  # nobody is there
+            other.close()
+            return None
+        with contextlib.suppress(OSError):
+            hello, descriptors, _, _ = socket.recv_fds(other, len(HELLO), 1)
+            if hello == HELLO and descriptors:
+                return Taken(socket.socket(fileno=descriptors[0]), other)
+        other.close()  # it went to another in this moment
+        if time.monotonic() > until:
+            return None
+        time.sleep(LOOK_S)

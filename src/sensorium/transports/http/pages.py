@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sensorium.core.errors import NotFoundError, UnavailableError
+from sensorium.core.errors import InvalidInputError, NotFoundError
 from sensorium.core.loading import load
 from sensorium.transports.http.exchange import Exchange, Headers
 from sensorium.transports.http.routes import Route
@@ -140,10 +140,10 @@ def _static(folder: str) -> Callable[[Exchange], Awaitable[None]]:
     """Serves a folder of the operator's; what serves it is loaded with the first request.
 
     Raises:
-        UnavailableError: there is no such folder.
+        InvalidInputError: there is no such folder.
     """
     if not Path(folder).is_dir():
-        raise UnavailableError(f"static_dir is {folder!r}, and there is no such folder")
+        raise InvalidInputError(f"static_dir is {folder!r}, and there is no such folder")
 
     async def serve(exchange: Exchange) -> None:
         await load("sensorium.transports.http.static:serve")(folder, exchange)

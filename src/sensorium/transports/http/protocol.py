@@ -99,7 +99,7 @@ class GuardedProtocol(Unread, HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """See HttpToolsProtocol."""
-        if not self.linger_s or not self._idle():
+        if not self.linger_s or not self._answered():
             super().shutdown()
             return
         self._lingering = True
@@ -120,11 +120,11 @@ class GuardedProtocol(Unread, HttpToolsProtocol):
         self._let_go()
         super().connection_lost(exc)
 
-    def _idle(self) -> bool:
-        return not self._head_pending and (self.cycle is None or self.cycle.response_complete)
+    def _answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
     def _close_if_idle(self) -> None:
-        if self._idle():
+        if self._answered() and not self._head_pending:  # for a head there is the guard
             self.transport.close()
 
     def _grow(self, size: int) -> None:

@@ -10,6 +10,7 @@ import uvicorn
 
 from sensorium.core.errors import UnavailableError
 from sensorium.core.loading import load
+from sensorium.transports.envelope import MAX_MESSAGE
 from sensorium.transports.http.protocol import GuardedProtocol
 from sensorium.transports.http.settings import HttpSettings
 from sensorium.transports.http.unread import Unread
@@ -20,8 +21,6 @@ LINGER_S = 0.5
 KEEP_ALIVE_S = 75
 """Longer than clients and load balancers keep an idle connection: it is theirs to close. Closed by
 us in the moment in which it is used again, the call on it would be lost."""
-MAX_MESSAGE = 4 << 20
-"""A WebSocket message is decoded on the event loop; what is larger goes over HTTP."""
 
 
 def listen(settings: HttpSettings) -> socket.socket:

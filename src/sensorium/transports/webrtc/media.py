@@ -1,30 +1,37 @@
-"""Pictures and sound of a connection: what comes in feeds calls, and pictures go out as video."""
+"""Pictures and sound that come from a peer, as items for the calls that listen."""
 
 import asyncio
-import time
+import logging
 from collections.abc import Callable
-from fractions import Fraction
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import av
-import numpy as np
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from msgspec import Struct
 from msgspec.structs import fields, replace
 
 from sensorium.core.dispatch import Answer
-from sensorium.core.errors import NotSupportedError
+from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.core.operation import Operation
 from sensorium.core.types import Audio, Image
+from sensorium.transports.webrtc.outgoing import OutgoingVideo
 
-CLOCK_HZ = 90_000
-"""RTP's clock for video."""
+log = logging.getLogger("sensorium.webrtc")
 AUDIO_RATE_HZ = 48_000
 MAX_SOUNDS = 100
 """Frames of sound that may wait: two seconds."""
 Put = Callable[[Struct, int], None]
+
+
+class _Listener(NamedTuple):
+    """A call that is fed: the field of its items for each medium, and where the items go."""
+
+    item: type[Struct]
+    names: dict[type[Struct], str]
+    put: Put
+    end: Callable[[], None]
 
 
 class PeerTracks:
@@ -32,22 +39,37 @@ class PeerTracks:
 
     def __init__(self) -> None:
         self.outgoing: OutgoingVideo | None = None
-        self._listeners: dict[object, tuple[Operation, Put]] = {}
+        self._live = 0
+        self._listeners: dict[object, _Listener] = {}
 
-    def feed(self, operation: Operation, put: Put) -> Callable[[], None]:
+    def feed(self, operation: Operation, put: Put, end: Callable[[], None]) -> Callable[[], None]:
         """See `conversation.Tracks.feed`."""
         assert operation.incoming is not None
-        if not (field_of(operation.incoming, Image) or field_of(operation.incoming, Audio)):
+        names: dict[type[Struct], str] = {}
+        for kind in (Image, Audio):
+            if (name := field_of(operation.incoming, kind)) is not None:
+                names[kind] = name
+        if not names:
             raise NotSupportedError(f"{operation.name} takes neither pictures nor sound")
+        if not self._live:
+            raise InvalidInputError("this peer sends neither pictures nor sound")
         token = object()
-        self._listeners[token] = (operation, put)
-        return lambda: void(self._listeners.pop(token, None))
+        self._listeners[token] = _Listener(operation.incoming, names, put, end)
+
+        def stop() -> None:
+            self._listeners.pop(token, None)
+
+        return stop
+
+    def shows(self, operation: Operation) -> bool:
+        """See `conversation.Tracks.shows`."""
+        return self.outgoing is not None and field_of(operation.response, Image) is not None
 
     def show(self, operation: Operation, answer: Answer) -> Answer:
         """See `conversation.Tracks.show`."""
         name = field_of(operation.response, Image)
-        if name is None or self.outgoing is None:
-            return answer
+        assert name is not None
+        assert self.outgoing is not None
         value = answer.read(operation.response)
         image = getattr(value, name)
         if image is None:
@@ -57,35 +79,31 @@ class PeerTracks:
 
     async def pump(self, track: MediaStreamTrack) -> None:
         """Hand what a track brings to whoever listens, until it ends."""
-        kind: type[Image] | type[Audio]
-        convert: Callable[[Any], Image | Audio]
-        if track.kind == "video":
-            kind, convert = Image, _image
-        else:
-            kind, convert = Audio, _sound()
-        newest = _Newest(track, keep_all=track.kind == "audio")
+        kind: type[Image] | type[Audio] = Image if track.kind == "video" else Audio
+        frames = _Frames(track, keep_all=kind is Audio)
+        convert = _converter(kind)
+        self._live += 1
         try:
-            while (frame := await newest.next()) is not None:
-                wanting = self._wanting(kind)
-                if wanting:
-                    media: Image | Audio = await asyncio.to_thread(convert, frame)
-                    for operation, name, put in wanting:
-                        assert operation.incoming is not None
-                        put(operation.incoming(**{name: media}), len(media.data))
+            while (frame := await frames.next()) is not None:
+                wanting = [each for each in self._listeners.values() if kind in each.names]
+                if not wanting:
+                    continue
+                try:
+                    media = await asyncio.to_thread(convert, frame)
+                    for each in wanting:
+                        each.put(each.item(**{each.names[kind]: media}), len(media.data))
+                except Exception:  # the peer may change codec and form in the middle
+                    log.debug("a frame was left out", exc_info=True)
+                    convert = _converter(kind)
         finally:
-            newest.stop()
-
-    def _wanting(self, kind: type[Struct]) -> list[tuple[Operation, str, Put]]:
-        found = []
-        for operation, put in self._listeners.values():
-            assert operation.incoming is not None
-            name = field_of(operation.incoming, kind)
-            if name is not None:
-                found.append((operation, name, put))
-        return found
+            frames.stop()
+            self._live -= 1
+            if not self._live:
+                for each in list(self._listeners.values()):
+                    each.end()
 
 
-class _Newest:
+class _Frames:
     """A track's frames, read as they come, because the library keeps all that are not.
 
     Of pictures only the newest waits.
@@ -116,35 +134,6 @@ class _Newest:
         self._frames.put_nowait(frame)
 
 
-class OutgoingVideo(MediaStreamTrack):
-    """Video made of the pictures that calls answer with; one that is late is left out."""
-
-    kind = "video"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._newest: Image | None = None
-        self._came = asyncio.Event()
-        self._began = time.monotonic()
-
-    def put(self, image: Image) -> None:
-        """Send a picture next."""
-        if image.width > 1 and image.height > 1:
-            self._newest = image
-            self._came.set()
-
-    async def recv(self) -> Any:
-        """The next picture as the library wants it."""
-        await self._came.wait()
-        self._came.clear()
-        image = self._newest
-        assert image is not None
-        frame = await asyncio.to_thread(_frame, image)
-        frame.pts = round((time.monotonic() - self._began) * CLOCK_HZ)
-        frame.time_base = Fraction(1, CLOCK_HZ)
-        return frame
-
-
 @lru_cache(maxsize=256)
 def field_of(kind: type[Struct], medium: type[Struct]) -> str | None:
     """The name of a Struct's field that holds a picture, or sound; None where it has none."""
@@ -155,36 +144,21 @@ def _mentions(hint: Any, medium: type[Struct]) -> bool:
     return hint is medium or any(_mentions(each, medium) for each in get_args(hint))
 
 
-def _image(frame: Any) -> Image:
-    pixels = frame.to_ndarray(format="rgb24")
-    height, width = pixels.shape[:2]
-    return Image(width=width, height=height, data=pixels.tobytes(), at_s=frame.time)
-
-
-def _sound() -> Callable[[Any], Audio]:
-    """A converter to one channel of 48 kHz; it holds what does not fill a frame yet."""
+def _converter(kind: type[Image] | type[Audio]) -> Callable[[Any], Image | Audio]:
+    """What makes our types of the library's frames; sound becomes one channel of 48 kHz."""
+    if kind is Image:
+        return _image
     resampler = av.AudioResampler(format="s16", layout="mono", rate=AUDIO_RATE_HZ)
 
-    def convert(frame: Any) -> Audio:
+    def sound(frame: Any) -> Audio:
         at_s = frame.time
         data = b"".join(each.to_ndarray().tobytes() for each in resampler.resample(frame))
         return Audio(rate_hz=AUDIO_RATE_HZ, data=data, at_s=at_s)
 
-    return convert
+    return sound
 
 
-def _frame(image: Image) -> Any:
-    pixels = np.frombuffer(image.data, np.uint8)
-    if image.format == "rgb24":
-        pixels = pixels.reshape(image.height, image.width, 3)
-    else:
-        pixels = pixels.reshape(image.height, image.width)
-    # Video halves the resolution of colour, so its sides are even.
-    even = pixels[: image.height // 2 * 2, : image.width // 2 * 2]
-    return av.VideoFrame.from_ndarray(
-        np.ascontiguousarray(even), "rgb24" if image.format == "rgb24" else "gray"
-    )
-
-
-def void(_: object) -> None:
-    """Drop a result."""
+def _image(frame: Any) -> Image:
+    pixels = frame.to_ndarray(format="rgb24")
+    height, width = pixels.shape[:2]
+    return Image(width=width, height=height, data=pixels.tobytes(), at_s=frame.time)

@@ -121,7 +121,7 @@ async def ice_servers(request: Nothing, context: Context) -> IceServers:
 async def join(
     request: JoinRequest, incoming: AsyncIterator[Signal], context: Context
 ) -> AsyncIterator[RoomEvent]:
-    """Be in a room, and pass signals to and from those who are: how two browsers find each other.
+    """Be in a room, and pass signals to and from the others: how two browsers meet.
 
     Raises:
         OverloadedError: the room is full, there are too many, or this peer does not keep up.

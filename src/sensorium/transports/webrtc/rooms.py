@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from sensorium.core.errors import OverloadedError
+from sensorium.core.errors import InvalidInputError, OverloadedError
 from sensorium.transports.webrtc.schema import RoomEvent, Signal
 
 MAX_ROOMS = 1000
 MAX_PEERS = 16
-MAX_WAITING = 256
+MAX_SIGNAL = 64 << 10
+MAX_WAITING = 64
 """Events that may wait for a peer that does not read."""
 
 
@@ -22,11 +23,10 @@ class _Peer:
         self.overrun = False
 
     def tell(self, event: RoomEvent) -> None:
-        if self.events.qsize() >= MAX_WAITING:
-            self.overrun = True
-            self.events.put_nowait(None)
-        else:
-            self.events.put_nowait(event)
+        if self.overrun:
+            return
+        self.overrun = self.events.qsize() >= MAX_WAITING
+        self.events.put_nowait(None if self.overrun else event)
 
 
 class Rooms:
@@ -35,10 +35,14 @@ class Rooms:
     def __init__(self) -> None:
         self._rooms: dict[str, dict[int, _Peer]] = {}
 
+    def __len__(self) -> int:
+        return len(self._rooms)
+
     async def join(self, room: str, incoming: AsyncIterator[Signal]) -> AsyncIterator[RoomEvent]:
         """What happens in a room, until the peer's own signals end.
 
         Raises:
+            InvalidInputError: a signal is too long.
             OverloadedError: the room is full, there are too many, or the peer does not keep up.
         """
         peer = self._enter(room)
@@ -78,6 +82,8 @@ class Rooms:
     async def _pass_on(self, room: str, peer: _Peer, incoming: AsyncIterator[Signal]) -> None:
         try:
             async for signal in incoming:
+                if len(bytes(signal.data)) > MAX_SIGNAL:
+                    raise InvalidInputError(f"a signal has at most {MAX_SIGNAL} bytes")
                 others = {n: each for n, each in self._rooms[room].items() if each is not peer}
                 if signal.to is not None:
                     others = {n: each for n, each in others.items() if n == signal.to}

@@ -6,45 +6,36 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Literal
 
-from aioice import ice
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
     RTCDataChannel,
-    RTCIceCandidate,
     RTCIceServer,
     RTCPeerConnection,
     RTCSessionDescription,
 )
 from aiortc.exceptions import OperationError
-from aiortc.sdp import candidate_from_sdp
 
 from sensorium.core.dispatch import Dispatcher, Principal
-from sensorium.core.errors import InvalidInputError, OverloadedError
+from sensorium.core.errors import (
+    InvalidInputError,
+    OverloadedError,
+    SensoriumError,
+    UnavailableError,
+)
+from sensorium.transports.webrtc import library
 from sensorium.transports.webrtc.channel import EnvelopeChannel
-from sensorium.transports.webrtc.media import OutgoingVideo, PeerTracks
+from sensorium.transports.webrtc.media import PeerTracks
+from sensorium.transports.webrtc.outgoing import OutgoingVideo
 from sensorium.transports.webrtc.schema import CandidateRequest, IceServer, SessionEntry
 
 log = logging.getLogger("sensorium.webrtc")
-logging.getLogger("aioice").setLevel(logging.WARNING)  # it tells of every address it tries
-MAX_MEDIA = 8
-"""Sections of an offer: each may take sockets of its own."""
+MAX_MEDIA = 4
+"""Sections of an offer: each may take sockets, and each track is decoded."""
 MAX_CANDIDATES = 100
 """Addresses of a peer: each is sent packets, whoever is there."""
-CANDIDATE_TYPES = ("host", "srflx", "prflx", "relay")
 MAX_CHANNELS = 8
-LOOPBACK = "127.0.0.1"
-
-
-_find_addresses = ice.get_host_addresses
-
-
-def _addresses(use_ipv4: bool, use_ipv6: bool) -> list[str]:
-    """This host's addresses: the library leaves loopback out, even where there is nothing else."""
-    return _find_addresses(use_ipv4, use_ipv6) or [LOOPBACK]
-
-
-ice.get_host_addresses = _addresses
+ENDING_S = 1.0
 
 
 class PeerSession:
@@ -66,8 +57,9 @@ class PeerSession:
         self._channels: set[EnvelopeChannel] = set()
         self._incoming: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._began = self._touched = time.monotonic()
+        self._began = self._last_used = time.monotonic()
         self._candidates = 0
+        self._finishing = False
         self._closing: asyncio.Task[None] | None = None
         # Without a list of its own the library asks a server of Google's.
         servers = [
@@ -84,14 +76,18 @@ class PeerSession:
 
         Raises:
             InvalidInputError: it makes no sense, or offers no codec that is served.
+            UnavailableError: this host has no socket for it.
         """
-        if sdp.count("\nm=") > MAX_MEDIA or sdp.count("\na=candidate") > MAX_CANDIDATES:
-            raise InvalidInputError(
-                f"an offer has at most {MAX_MEDIA} media and {MAX_CANDIDATES} candidates"
-            )
+        lines = sdp.splitlines()
+        for mark, most in (("m=", MAX_MEDIA), ("a=candidate", MAX_CANDIDATES)):
+            if sum(each.startswith(mark) for each in lines) > most:
+                raise InvalidInputError(f"an offer has at most {most} lines with {mark}")
+        sdp = library.without_hidden_candidates(sdp)
         try:
             await self._peer.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
-            self._offer_video()
+            if library.wants_video(self._peer):
+                self._tracks.outgoing = OutgoingVideo()
+                self._peer.addTrack(self._tracks.outgoing)
             await self._peer.setLocalDescription()
         except OperationError:
             raise InvalidInputError(
@@ -99,8 +95,10 @@ class PeerSession:
                 "PCMU or PCMA",
                 details={"video": ["VP8", "H264"], "audio": ["opus", "G722", "PCMU", "PCMA"]},
             ) from None
+        except OSError as error:
+            raise UnavailableError(f"no socket for WebRTC: {error.strerror or error}") from None
         except Exception as error:  # the library checks little, and fails as it happens
-            log.info("an offer could not be used", exc_info=True)
+            log.debug("an offer could not be used", exc_info=True)
             raise InvalidInputError(
                 f"the session description cannot be used: {type(error).__name__}"
             ) from None
@@ -118,8 +116,10 @@ class PeerSession:
         self._candidates += 1
         if self._candidates > MAX_CANDIDATES:
             raise OverloadedError(f"a peer has at most {MAX_CANDIDATES} candidates")
+        if library.HIDDEN in request.candidate:
+            return
         try:
-            await self._peer.addIceCandidate(_candidate(request))
+            await self._peer.addIceCandidate(library.candidate_of(request))
         except Exception as error:
             raise InvalidInputError(
                 f"the candidate cannot be used: {type(error).__name__}"
@@ -129,34 +129,39 @@ class PeerSession:
         """How it is."""
         now = time.monotonic()
         busy = any(each.conversation.busy for each in self._channels)
+        used = [self._last_used, *(each.conversation.last_used for each in self._channels)]
         return SessionEntry(
             session=self._name,
             state=self._state(),
             age_s=now - self._began,
-            idle_s=0.0 if busy else now - self._touched,
+            idle_s=0.0 if busy else now - max(used),
             channels=len(self._channels),
             tracks=list(self._incoming),
         )
 
     async def finish(self) -> None:
         """See `sessions.Session.finish`."""
+        self._finishing = True
         await asyncio.gather(*(each.conversation.finish() for each in list(self._channels)))
 
-    async def close(self) -> None:
-        """End it; what it still runs is stopped."""
+    async def close(self, why: SensoriumError | None = None) -> None:
+        """End it; what it still runs is stopped, and told `why`."""
         if self._closing is None:
-            self._closing = asyncio.create_task(self._close())
+            self._closing = asyncio.create_task(self._close(why))
         await asyncio.shield(self._closing)
 
-    async def _close(self) -> None:
-        self._on_end()
-        for channel in list(self._channels):
-            channel.end()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1.0)
-        for task in self._tasks:
-            task.cancel()
-        await self._peer.close()
+    async def _close(self, why: SensoriumError | None) -> None:
+        self._finishing = True
+        try:
+            async with asyncio.timeout(ENDING_S):
+                await asyncio.gather(*(each.leave(why) for each in list(self._channels)))
+        except TimeoutError:  # the peer does not read
+            pass
+        finally:
+            for task in list(self._tasks):
+                task.cancel()
+            await self._peer.close()
+            self._on_end()
 
     def _state(self) -> Literal["connecting", "connected", "closed"]:
         match self._peer.connectionState:
@@ -168,38 +173,31 @@ class PeerSession:
                 return "closed"
 
     def _look_at_state(self) -> None:
-        if self._state() == "closed" and self._closing is None:
-            self._closing = asyncio.create_task(self._close())
+        if self._state() == "closed":
+            self._end()
 
-    def _touch(self) -> None:
-        self._touched = time.monotonic()
-
-    def _offer_video(self) -> None:
-        """Have a track of our own, where the peer wants to see something."""
-        wants = [
-            each
-            for each in self._peer.getTransceivers()
-            if each.kind == "video" and each._offerDirection in ("sendrecv", "sendonly")
-        ]
-        if wants:
-            self._tracks.outgoing = OutgoingVideo()
-            self._peer.addTrack(self._tracks.outgoing)
+    def _end(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close(None))
 
     def _serve_channel(self, channel: RTCDataChannel) -> None:
-        if len(self._channels) >= MAX_CHANNELS:
+        if self._finishing or len(self._channels) >= MAX_CHANNELS:
             channel.close()
             return
-        self._touch()
         served = EnvelopeChannel(
             channel,
             self._dispatcher,
             lambda: self._dispatcher.renew(self.principal),
             self._tracks,
-            self._touch,
+            on_stuck=self._end,
         )
         self._channels.add(served)
         task = self._run(served.serve())
-        task.add_done_callback(lambda _: self._channels.discard(served))
+        task.add_done_callback(lambda _: self._forget(served))
+
+    def _forget(self, channel: EnvelopeChannel) -> None:
+        self._channels.discard(channel)
+        self._last_used = max(self._last_used, channel.conversation.last_used)
 
     def _serve_track(self, track: MediaStreamTrack) -> None:
         self._incoming.append(track.kind)
@@ -210,16 +208,3 @@ class PeerSession:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _candidate(request: CandidateRequest) -> RTCIceCandidate | None:
-    """The library's form of a candidate; None for the sign that there are no more."""
-    text = request.candidate.removeprefix("candidate:").strip()
-    if not text:
-        return None
-    candidate = candidate_from_sdp(text)
-    if candidate.type not in CANDIDATE_TYPES:
-        raise ValueError(f"there is no such type: {candidate.type[:20]}")
-    candidate.sdpMid = request.sdp_mid
-    candidate.sdpMLineIndex = request.sdp_m_line_index
-    return candidate

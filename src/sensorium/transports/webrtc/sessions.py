@@ -6,7 +6,13 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from sensorium.core.dispatch import Dispatcher, Principal
-from sensorium.core.errors import NotFoundError, OverloadedError, UnavailableError
+from sensorium.core.errors import (
+    NotFoundError,
+    OverloadedError,
+    SensoriumError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from sensorium.core.loading import how_to_install, load
 from sensorium.transports.webrtc.schema import (
     CandidateRequest,
@@ -37,8 +43,8 @@ class Session(Protocol):
     async def finish(self) -> None:
         """Begin no more calls, and return when those that run have ended."""
 
-    async def close(self) -> None:
-        """End it."""
+    async def close(self, why: SensoriumError | None = None) -> None:
+        """End it; what it still runs is stopped, and told `why`."""
 
 
 class Sessions:
@@ -80,16 +86,10 @@ class Sessions:
 
     async def open(self, sdp: str, principal: Principal) -> OfferAnswer:
         """Answer an offer with a session; errors as for the operation `webrtc.offer`."""
-        if not self._served:
-            raise UnavailableError("WebRTC is not served here: sensorium serve --mode web")
-        if self._draining:
-            raise UnavailableError("the server is stopping; connect again in a moment")
-        if len(self._sessions) >= self._settings.webrtc_max_sessions:
-            raise OverloadedError("there are as many sessions as there may be", retry_after_s=5.0)
-        if self._sweeper is None:
-            self._sweeper = asyncio.create_task(self._sweep())
-        name = secrets.token_urlsafe(16)
+        self._check()
         make = await asyncio.to_thread(load, "sensorium.transports.webrtc.session:PeerSession")
+        self._check()  # others came meanwhile; from here to its place nobody does
+        name = secrets.token_urlsafe(16)
         session: Session = make(
             name,
             self._dispatcher,
@@ -98,11 +98,15 @@ class Sessions:
             lambda: self._sessions.pop(name, None),
         )
         self._sessions[name] = session
+        if self._sweeper is None:
+            self._sweeper = asyncio.create_task(self._sweep())
         try:
-            return OfferAnswer(session=name, sdp=await session.answer(sdp))
+            answer = await session.answer(sdp)
+            self._check_served()
         except BaseException:
             await session.close()
             raise
+        return OfferAnswer(session=name, sdp=answer)
 
     def of(self, name: str, principal: Principal) -> Session:
         """A session of somebody's.
@@ -126,19 +130,43 @@ class Sessions:
         await asyncio.gather(*(each.finish() for each in list(self._sessions.values())))
 
     async def close(self) -> None:
-        """End every session."""
+        """End every session, and tell their peers why."""
         self._draining = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await asyncio.gather(*(each.close() for each in list(self._sessions.values())))
+        why = UnavailableError("the server is stopping; connect again in a moment")
+        ending = (each.close(why) for each in list(self._sessions.values()))
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    def _check(self) -> None:
+        self._check_served()
+        if len(self._sessions) >= self._settings.webrtc_max_sessions:
+            raise OverloadedError("there are as many sessions as there may be", retry_after_s=5.0)
+
+    def _check_served(self) -> None:
+        if not self._served:
+            raise UnavailableError("WebRTC is not served here: sensorium serve --mode web")
+        if self._draining:
+            raise UnavailableError("the server is stopping; connect again in a moment")
 
     async def _sweep(self) -> None:
-        """End what did not connect in time, and what nobody uses."""
-        settings = self._settings
+        """End what did not connect in time, what nobody uses, and what has no key any more."""
+        ending: set[asyncio.Task[None]] = set()
         while True:
             await asyncio.sleep(SWEEP_S)
             for session in list(self._sessions.values()):
-                entry = session.entry()
-                late = entry.state == "connecting" and entry.age_s > settings.webrtc_connect_s
-                if late or entry.idle_s > settings.webrtc_idle_s:
-                    await session.close()
+                if self._is_over(session):
+                    task = asyncio.create_task(session.close())
+                    ending.add(task)
+                    task.add_done_callback(ending.discard)
+
+    def _is_over(self, session: Session) -> bool:
+        settings, entry = self._settings, session.entry()
+        late = entry.state == "connecting" and entry.age_s > settings.webrtc_connect_s
+        try:
+            self._dispatcher.renew(session.principal)
+        except UnauthenticatedError:
+            return True
+        except SensoriumError:  # nobody knows at the moment
+            pass
+        return late or entry.idle_s > settings.webrtc_idle_s
