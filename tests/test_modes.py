@@ -1,4 +1,4 @@
-"""Which doors are opened, what happens where one cannot be, and a server that replaces another."""
+"""Which doors are opened, and what happens where one cannot be."""
 
 import os
 import signal
@@ -6,9 +6,7 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -168,94 +166,52 @@ def _answers(port: int) -> bool:
         return False
 
 
-class Callers:
-    """Clients that call without a break, and what became of their calls."""
+def test_http_that_fails_leaves_the_browser_its_door(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*SERVE, "--mode", "http,native", "--port", "0", "--tls-certificate", "nowhere.pem"],
+        env=environment(tmp_path),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
 
-    def __init__(self, port: int, grpc_port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.outcomes: Counter[str] = Counter()
-        self._over = threading.Event()
-        calls = (self._kept, self._fresh, self._slow)
-        self._threads = [threading.Thread(target=self._go_on, args=(each,)) for each in calls]
-        self._threads.append(threading.Thread(target=self._over_grpc, args=(grpc_port,)))
+    def ready() -> bool:
+        call = msgspec.json.encode({"id": 1, "op": "system.ready"})
+        process.stdin.write(LENGTH.pack(len(call)) + call)
+        process.stdin.flush()
+        (length,) = LENGTH.unpack(process.stdout.read(LENGTH.size))
+        return bool(msgspec.json.decode(process.stdout.read(length))["data"]["ready"])
 
-    def __enter__(self) -> "Callers":
-        for each in self._threads:
-            each.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for each in self._threads:
-            each.join()
-
-    def _go_on(self, call: Callable[[httpx.Client], None]) -> None:
-        with httpx.Client(base_url=self.url, timeout=30) as kept:
-            while not self._over.is_set():
-                try:
-                    call(kept)
-                    self.outcomes[call.__name__] += 1
-                except httpx.HTTPError as error:
-                    self.outcomes[f"{call.__name__}: {error!r}"] += 1
-
-    def _kept(self, kept: httpx.Client) -> None:
-        kept.post("/v1/system/echo", json={"text": "a"}).raise_for_status()
-
-    def _fresh(self, kept: httpx.Client) -> None:
-        httpx.post(f"{self.url}/v1/system/echo", json={"text": "a"}).raise_for_status()
-
-    def _slow(self, kept: httpx.Client) -> None:
-        body = {"token": "a", "seconds": 0.3}
-        kept.post("/v1/testing/process", json=body).raise_for_status()
-
-    def _over_grpc(self, port: int) -> None:
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            echo = channel.unary_unary("/sensorium.v1.SystemService/Echo")
-            while not self._over.is_set():
-                try:
-                    echo(b"", timeout=30)
-                    self.outcomes["grpc"] += 1
-                except grpc.RpcError as error:
-                    self.outcomes[f"grpc: {error.code()}"] += 1
+    until(ready, WITHIN_S, "its workers are up all the same")
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert b"http is not served: the TLS certificate cannot be used" in said
 
 
-def test_a_replacing_server_refuses_no_call(tmp_path: Path) -> None:
-    port, grpc_port = free(), free()
-    flags = ["--mode", "all", "--port", str(port), "--grpc-port", str(grpc_port)]
-    plugin = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests" / "plugin")])
+@pytest.mark.parametrize("redirected", ["</dev/null", "<&-", ">/dev/null </dev/zero"])
+def test_native_messaging_wants_pipes(tmp_path: Path, redirected: str) -> None:
+    command = f"{sys.executable} -m sensorium serve --mode native {redirected}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert "a browser starts it" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
-    def start(*more: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [*SERVE, *flags, *more],
-            env=environment(tmp_path, PYTHONPATH=plugin),
-            stderr=subprocess.DEVNULL,
-        )
 
-    meeting = tmp_path / "run" / f"127.0.0.1-{port}.sock"
-    servers = [start("--replace")]  # where nobody is to be replaced, it just starts
-    try:
-        until(meeting.exists, WITHIN_S, "the first can be replaced")
-        assert grpc_health(grpc_port) == 1
-        with Callers(port, grpc_port) as callers:
-            until(lambda: min(callers.outcomes.values(), default=0) >= 2, WITHIN_S, "calls come in")
-            for _ in range(2):
-                old, new = servers[-1], start("--replace")
-                servers.append(new)
-                assert old.wait(timeout=40) == 0
-                until(meeting.exists, WITHIN_S, "the next can be replaced")
-            calls = callers.outcomes.total()
-            until(lambda: callers.outcomes.total() > calls + 20, WITHIN_S, "calls still come in")
-        answered = {"_kept", "_fresh", "_slow", "grpc"}
-        refused = {k: v for k, v in callers.outcomes.items() if k not in answered}
-        # grpcio's server drops a call that arrives in the very moment in which it stops.
-        assert refused.pop("grpc: StatusCode.CANCELLED", 0) <= len(servers) - 1
-        assert not refused
-        assert answered == callers.outcomes.keys() - {"grpc: StatusCode.CANCELLED"}
-        assert servers[-1].poll() is None
-    finally:
-        for each in servers:
-            if each.poll() is None:
-                each.send_signal(signal.SIGTERM)
-                each.wait(timeout=30)
-    assert servers[-1].returncode == 0
-    assert not meeting.exists()
+def test_a_setting_that_makes_no_sense_opens_no_door(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*SERVE, "--mode", "web", "--port", "0", "--static-dir", "nowhere"],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1
+    assert "there is no such folder" in done.stderr

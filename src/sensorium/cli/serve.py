@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         sys.stdout.write(HELP)
         return 0
+    _open_standard_streams()
     try:
         arguments, browser = without_marks(arguments)
         flags = parse(arguments)
@@ -128,6 +129,15 @@ def parse(arguments: list[str]) -> dict[str, Any]:
         else:
             raise SensoriumError(f"{name} needs a value")
     return flags
+
+
+def _open_standard_streams() -> None:
+    """Where one is closed, what is opened next would take its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _switch(flags: dict[str, Any], name: str) -> bool:

@@ -94,7 +94,7 @@ class GuardedProtocol(Unread, HttpToolsProtocol):
         if len(self.connections) > self.max_connections:
             self.app = cast(Any, refuse)
         super().on_headers_complete()
-        if self._lingering and self.cycle is not None:
+        if self._lingering and self.cycle is not None:  # which its response will say
             self.cycle.keep_alive = False
 
     def shutdown(self) -> None:
