@@ -190,6 +190,21 @@ def test_descriptors_and_tasks_are_given_back(server: Server) -> None:
     asyncio.run(come_and_go())
 
 
+def test_browsers_are_told_of_the_servers_that_are_set() -> None:
+    flags = ("--webrtc-ice-servers", "stun:192.0.2.1:3478,turn:192.0.2.1:3478")
+    environ = {"SENSORIUM_WEBRTC_ICE_CREDENTIAL": "secret"}
+    user = ("--webrtc-ice-username", "ada")
+    with serving("--mode", "web", *flags, *user, environ=environ) as other, other.client() as http:
+        told = http.get("/v1/webrtc/ice_servers").json()["ice_servers"]
+    login = {"username": "ada", "credential": "secret"}
+    assert told == [{"urls": f"{kind}:192.0.2.1:3478", **login} for kind in ("stun", "turn")]
+
+
+def test_no_server_is_asked_unless_it_is_set(server: Server) -> None:
+    with server.client() as http:
+        assert http.get("/v1/webrtc/ice_servers").json() == {"ice_servers": []}
+
+
 VIDEO_OF = "\r\n".join(
     (
         "v=0",
