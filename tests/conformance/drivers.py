@@ -201,10 +201,7 @@ class WebSocketDriver(_ServerDriver):
 
     async def call(self, call: Call) -> Outcome:
         number = next(self._numbers)
-        head = {"id": number, "op": call.name}
-        if call.deadline_s is not None:
-            head["deadline_s"] = call.deadline_s
-        message = msgspec.json.encode(head)[:-1] + b',"data":' + call.body + b"}"
+        message = enveloped(number, call)
         try:
             if _readable(message):
                 return await (await self._connection(call.key)).call(call, number, message)
@@ -230,6 +227,14 @@ class WebSocketDriver(_ServerDriver):
             if key not in self._connections:
                 self._connections[key] = await _Connection.open(self._url, key)
         return self._connections[key]
+
+
+def enveloped(number: int, call: Call) -> bytes:
+    """The message that begins a call."""
+    head = {"id": number, "op": call.name}
+    if call.deadline_s is not None:
+        head["deadline_s"] = call.deadline_s
+    return msgspec.json.encode(head)[:-1] + b',"data":' + call.body + b"}"
 
 
 class Socket(Protocol):

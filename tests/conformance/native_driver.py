@@ -65,10 +65,7 @@ class NativeDriver(Driver):
 
     async def call(self, call: Call) -> Outcome:
         number = next(self._numbers)
-        head = {"id": number, "op": call.name}
-        if call.deadline_s is not None:
-            head["deadline_s"] = call.deadline_s
-        message = msgspec.json.encode(head)[:-1] + b',"data":' + call.body + b"}"
+        message = drivers.enveloped(number, call)
         return await self._connection.call(call, number, message)
 
     async def load(self) -> float:

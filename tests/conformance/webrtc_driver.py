@@ -4,8 +4,6 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
-import msgspec
-
 from sensorium.core.operation import Operation
 from tests.conformance import drivers
 from tests.conformance.driver import FULL, Call, Outcome
@@ -28,10 +26,7 @@ class WebRtcDriver(drivers._ServerDriver):
 
     async def call(self, call: Call) -> Outcome:
         number = next(self._numbers)
-        head = {"id": number, "op": call.name}
-        if call.deadline_s is not None:
-            head["deadline_s"] = call.deadline_s
-        message = msgspec.json.encode(head)[:-1] + b',"data":' + call.body + b"}"
+        message = drivers.enveloped(number, call)
         return await (await self._connected()).call(call, number, message)
 
     async def load(self) -> float:

@@ -57,27 +57,25 @@ class Place:
         if self._taken is None:
             self.listen()
             return
-        self.sock = self._held.enter_context(self._taken)
-        wanted = socket.getaddrinfo(self._http.host, self._http.port)[0][4][:2]
+        self._held.callback(self._taken.close)
+        self.sock = self._taken.sock
+        family = socket.AF_INET6 if ":" in self._http.host else socket.AF_INET
+        wanted = socket.getaddrinfo(self._http.host, self._http.port, family)[0][4][:2]
+        assert self.sock is not None
         if self.sock.getsockname()[:2] != wanted:  # whose rules on keys would be another's
             raise UnavailableError("the server that runs there has another address; stop it first")
 
     async def release(self) -> None:
         """Have the server whose socket this is leave."""
-        if self._taken is None:
-            return
-        gone = await asyncio.to_thread(self._taken.release)
+        taken, self._taken = self._taken, None
         for _ in range(ATTEMPTS):
-            if gone:
-                break
-            again = await asyncio.to_thread(load(f"{HTTP}.handover:take"), self._meeting)
-            if again is None:  # it is gone without a word
-                break
-            with again:
-                gone = await asyncio.to_thread(again.release)
-        else:
-            log.error("the server that was replaced did not answer; it may still run")
-        self._taken = None
+            if taken is None or await asyncio.to_thread(taken.release):
+                return  # it leaves, or is gone
+            # It has waited for long, and does so no more: it is asked again.
+            taken = await asyncio.to_thread(load(f"{HTTP}.handover:take"), self._meeting)
+            if taken is not None:
+                self._held.callback(taken.close)
+        log.error("the server that was replaced did not answer; it may still run")
 
     def offer(self, stop: Stop) -> None:
         """Let a server that comes after us have the socket."""
@@ -91,6 +89,6 @@ class Place:
 
         try:
             offer = load(f"{HTTP}.handover:Offer")(self._meeting, self.sock, taken)
-            self._held.enter_context(offer)
+            self._held.callback(offer.close)
         except OSError as error:
             log.info("this server cannot be replaced while it runs: %s", error.strerror or error)

@@ -11,8 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from sensorium.core.errors import UnavailableError
 
@@ -46,16 +44,9 @@ class Offer:
             raise
         threading.Thread(target=self._wait, name="handover", daemon=True).start()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._close()
+    def close(self) -> None:
+        """Let nobody have it any more."""
+        self._close(taken=False)
 
     def _wait(self) -> None:
         while True:
@@ -72,7 +63,7 @@ class Offer:
                     self._on_taken()
                     return
 
-    def _close(self, *, taken: bool = False) -> None:
+    def _close(self, *, taken: bool) -> None:
         if not self._closing.acquire(blocking=False):  # once
             return
         if not taken:  # else the path is the other server's from now on
@@ -89,15 +80,8 @@ class Taken:
         self.sock = sock
         self._other = other
 
-    def __enter__(self) -> socket.socket:
-        return self.sock
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Give it up; the other server goes on."""
         self.sock.close()
         self._other.close()
 
