@@ -99,6 +99,7 @@ class EnvelopeChannel:
                     if not self._open:  # nobody reads any more
                         return
                     self._channel.send(frame.decode())
+                    await asyncio.sleep(0)  # a message may have hundreds of parts
         finally:
             self._unsent_bytes -= len(message)
 
