@@ -69,7 +69,7 @@ def test_what_modes_mean() -> None:
     assert doors_of("all") == {"http", "grpc", "webrtc"}
     assert doors_of("all", browser=True) == {"http", "grpc", "webrtc", "native"}
     assert doors_of("web") == doors_of("webrtc") == {"http", "webrtc"}
-    assert doors_of("native,http") == {"native", "http"}
+    assert doors_of("native,http") == doors_of(" HTTP, native") == {"native", "http"}
     assert doors_of("mcp") == {"mcp"}
     for mode in ("mcp,native", "http,mcp", "web,telepathy", ""):
         with pytest.raises(SensoriumError):

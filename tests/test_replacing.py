@@ -98,8 +98,8 @@ class Callers:
     def _kept(self, kept: httpx.Client) -> None:
         kept.post("/v1/system/echo", json={"text": "a"}).raise_for_status()
 
-    def _fresh(self, kept: httpx.Client) -> None:
-        httpx.post(f"{self.url}/v1/system/echo", json={"text": "a"}).raise_for_status()
+    def _fresh(self, kept: httpx.Client) -> None:  # of a plugin, which is looked for first
+        httpx.post(f"{self.url}/v1/testing/inline", json={"token": "a"}).raise_for_status()
 
     def _slow(self, kept: httpx.Client) -> None:
         body = {"token": "a", "seconds": 0.3}
@@ -172,7 +172,7 @@ def test_only_the_server_at_that_very_address_is_replaced(tmp_path: Path) -> Non
         until(house.meeting("0.0.0.0").exists, WITHIN_S, "it can be replaced")
         other = house.start("--replace")
         assert other.wait(timeout=20) == 1
-        assert "cannot listen on 127.0.0.1" in other.communicate()[1]
+        assert "cannot be replaced: it is another program" in other.communicate()[1]
         assert public.poll() is None
         # The same, where somebody gave the one the name of the other.
         house.meeting().symlink_to(house.meeting("0.0.0.0"))
@@ -205,10 +205,27 @@ def test_a_replacing_server_that_is_killed_leaves_the_old_one(tmp_path: Path) ->
         house.can_be_replaced()
         with socket.socket(socket.AF_UNIX) as taker:  # has the socket, and says nothing more
             taker.connect(str(house.meeting()))
-            assert taker.recv(16) == b"hello"
+            assert taker.recv(16).startswith(b"hello")
         assert httpx.get(f"http://127.0.0.1:{house.port}/v1/health").status_code == 200
         house.start("--replace")
         assert old.wait(timeout=20) == 0
+
+
+def test_the_port_of_grpc_is_shared_with_the_replaced_server_alone(tmp_path: Path) -> None:
+    grpc_port = free()
+    with servers(tmp_path, "--grpc-port", str(grpc_port)) as house:
+        house.start("--mode", "http")
+        house.can_be_replaced()
+        other = house.start("--mode", "grpc")  # somebody else's, at that port
+        assert grpc_health(grpc_port) == 1
+        new = house.start("--mode", "all", "--replace")
+        assert house.started[0].wait(timeout=40) == 0
+        with httpx.Client(base_url=f"http://127.0.0.1:{house.port}") as http:
+            ready = http.get("/readyz").json()
+        assert "cannot listen" in ready["doors"]["grpc"]
+        assert ready["ports"] == {"http": house.port}
+        assert other.poll() is None
+        assert new.poll() is None
 
 
 @pytest.mark.parametrize("flags", [("--mode", "grpc"), ("--mode", "http", "--port", "0")])

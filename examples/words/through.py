@@ -30,9 +30,9 @@ def grpc(address: str) -> str:
         ProtoReflectionDescriptorDatabase,
     )
 
-    doors = json.load(urlopen(f"http://{address}/readyz"))["doors"]
-    host, port = address.rpartition(":")[0], doors["grpc"].split()[-1]
-    with grpc.insecure_channel(f"{host}:{port}") as channel:
+    ports = json.load(urlopen(f"http://{address}/readyz"))["ports"]
+    host = address.rpartition(":")[0]
+    with grpc.insecure_channel(f"{host}:{ports['grpc']}") as channel:
         pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))  # no file is needed
         service = pool.FindServiceByName("sensorium.v1.WordsService")
         said = GetMessageClass(service.methods_by_name["Shout"].input_type)
@@ -82,8 +82,11 @@ async def mcp(address: str) -> str:
 
 def main() -> None:
     door, address = sys.argv[1], (sys.argv[2:] or [ADDRESS])[0]
-    said = globals()[door](address)
-    print(f"{door}: {asyncio.run(said) if asyncio.iscoroutine(said) else said}")
+    try:
+        said = globals()[door](address)
+        print(f"{door}: {asyncio.run(said) if asyncio.iscoroutine(said) else said}")
+    except ModuleNotFoundError as error:
+        sys.exit(f"{error.name} is missing: pip install -e '.[grpc,webrtc,mcp]'")
 
 
 if __name__ == "__main__":

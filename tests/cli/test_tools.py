@@ -145,6 +145,27 @@ def test_a_missing_extra_comes_with_its_command(tmp_path: Path) -> None:
     assert ran.status == 0
 
 
+def test_a_part_of_an_extra_is_not_the_extra(tmp_path: Path) -> None:
+    """OpenTelemetry's interface comes with the MCP SDK, what exports traces does not."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\n"
+        "found = u.find_spec\n"
+        "u.find_spec = lambda n, *a: None if n == 'opentelemetry.sdk' else found(n, *a)\n"
+    )
+    ran = sensorium("doctor", "--json", SENSORIUM_PORT="0", PYTHONPATH=f"{tmp_path}:src")
+    checks = [each["check"] for each in json.loads(ran.out)]
+    assert len(checks) == len(set(checks))
+    (otel,) = [each for each in json.loads(ran.out) if each["check"] == "extra otel"]
+    assert otel["state"] == "missing"
+
+
+def test_a_command_that_needs_an_extra_says_which(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['google'] = None\n")
+    ran = sensorium("lock", "--check", PYTHONPATH=f"{tmp_path}:src")
+    assert ran.status == 1
+    assert ran.err == "sensorium: google is not installed: pip install 'sensorium[grpc]'\n"
+
+
 def test_a_port_in_use(server: Server) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -22,7 +22,7 @@ LONG_S = 60.0
 
 VOLATILE: dict[str, tuple[str, ...]] = {
     "system.activity": ("uptime_s", "event_loop_lag_s", "operations", "recent"),
-    "system.ready": ("doors", "capabilities", "workers"),
+    "system.ready": ("doors", "ports", "capabilities", "workers"),
     "testing.change": ("index",),
     "testing.nested_change": ("index",),
     "webrtc.offer": ("session", "sdp"),

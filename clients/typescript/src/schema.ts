@@ -1803,6 +1803,13 @@ export interface components {
             doors: {
                 [key: string]: string;
             };
+            /**
+             * @description The ports of those that have one.
+             * @default {}
+             */
+            ports?: {
+                [key: string]: number;
+            };
             /** @description From real, recent work; one that is not listed was never used yet. */
             capabilities: {
                 [key: string]: "failing" | "ready" | "untested";

@@ -23,6 +23,8 @@ from sensorium.core.loading import EXTRAS, how_to_install
 from sensorium.core.version import VERSION
 
 STYLES = {"ok": "", "missing": "yellow", "failed": "red"}
+PROBES = {"opentelemetry": "opentelemetry.sdk"}
+"""What to look for, where others bring a part of a library."""
 OLDEST = (3, 11)
 WORKER_S = 30.0
 
@@ -74,15 +76,29 @@ def _python() -> Finding:
 
 def _extras() -> Iterator[Finding]:
     distributions = packages_distributions()
-    for library, extra in EXTRAS.items():
-        if find_spec(library) is None:
-            yield Finding(f"extra {extra}", "missing", how_to_install(library))
+    for extra in dict.fromkeys(EXTRAS.values()):
+        libraries = [each for each, brings in EXTRAS.items() if brings == extra]
+        missing = [each for each in libraries if not _is_there(PROBES.get(each, each))]
+        if missing:
+            yield Finding(f"extra {extra}", "missing", how_to_install(missing[0]))
             continue
-        try:
-            found = version_of(distributions.get(library, [library])[0])
-        except PackageNotFoundError:
-            found = "installed"
-        yield Finding(f"extra {extra}", "ok", f"{library} {found}")
+        names = dict.fromkeys(distributions.get(each, [each])[0] for each in libraries)
+        versions = ", ".join(f"{name} {_version(name)}" for name in names)
+        yield Finding(f"extra {extra}", "ok", versions)
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even what it is a part of
+        return False
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version_of(distribution)
+    except PackageNotFoundError:
+        return "installed"
 
 
 def _origins(settings: Settings) -> str:

@@ -13,6 +13,7 @@ from sensorium.core.loading import how_to_install
 
 State = Literal["ok", "missing", "failed"]
 PROBE_S = 1.0
+PLACES = {"mcp": "at /mcp of http, or `sensorium mcp`", "webrtc": "takes its offers over http"}
 
 
 class Finding(NamedTuple):
@@ -36,7 +37,7 @@ def doors(settings: Settings) -> Iterator[Finding]:
         elif name in ports:
             yield _port(f"door {name}", settings.http.host, *ports[name], running)
         else:
-            yield Finding(f"door {name}", "ok", "opened by http, at /mcp" if name == "mcp" else "")
+            yield Finding(f"door {name}", "ok", PLACES[name])
     yield from _browsers()
 
 

@@ -19,7 +19,7 @@ import msgspec
 from cyclopts import Parameter
 
 from sensorium.core.errors import SensoriumError, UnauthenticatedError
-from sensorium.core.loading import load
+from sensorium.core.loading import EXTRAS, how_to_install, load
 
 Report = Callable[[int, int | None, str], None]
 FAILED, MISUSED, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -121,6 +121,13 @@ def guarded(action: Callable[[], object]) -> int:
         return PIPE_CLOSED
     except OSError as error:
         note(f"sensorium: {_about(error)}")
+        return FAILED
+    except ImportError as error:  # of a command whose module needs an extra
+        cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
+        library = (cause.name or "").partition(".")[0]
+        if library not in EXTRAS:
+            raise
+        note(f"sensorium: {library} is not installed: {how_to_install(library)}")
         return FAILED
     return result if isinstance(result, int) else 0
 

@@ -20,7 +20,7 @@ Serve every operation until Ctrl-C.
 Options:
   --mode DOORS       which doors to open, joined by commas: http, grpc, webrtc, web (http and
                      webrtc), native (standard input and output), or all (the default) of what is
-                     installed; or mcp, alone on standard input and output
+                     installed; or mcp, alone on standard input and output (SENSORIUM_MODE)
   --host ADDRESS     where to listen (127.0.0.1; a public address needs an API key)
   --port NUMBER      the port (8484; 0 takes a free one)
   --replace          take over from the server that runs at that port; no call is refused
@@ -52,7 +52,8 @@ def main(arguments: list[str]) -> int:
     try:
         arguments, browser = without_marks(arguments)
         flags = parse(arguments)
-        doors = doors_of(str(flags.pop("mode", "all")), browser=browser)
+        mode = str(flags.pop("mode", os.environ.get("SENSORIUM_MODE") or "all"))
+        doors = doors_of(mode, browser=browser)
         warm, take_over = (_switch(flags, name) for name in ("warm", "replace"))
         settings = load_settings(flags)
         set_up_logging(settings.log)
@@ -91,10 +92,10 @@ def doors_of(mode: str, *, browser: bool = False) -> frozenset[str]:
     Raises:
         SensoriumError: it names one that there is not, or two that want standard output.
     """
-    if mode == "all":
+    named = [each.strip().lower() for each in mode.split(",")]
+    if named == ["all"]:
         found = {door for door in DOORS if find_spec(LIBRARIES[door])}
         return frozenset(found | {"native"} if browser else found)
-    named = mode.split(",")
     known = (*DOORS, *GROUPS, "native", "mcp")
     if unknown := sorted(set(named) - set(known)):
         raise SensoriumError(
@@ -146,7 +147,7 @@ def _switch(flags: dict[str, Any], name: str) -> bool:
 
 def announce(address: str | None, app: App) -> None:
     """Say where the server is, and with which key it can be called if that is news."""
-    lines = ["Sensorium is here"]
+    lines: list[str] = []
     if address is not None:
         lines = [
             f"Sensorium is at {address}",
@@ -164,5 +165,5 @@ def announce(address: str | None, app: App) -> None:
             "  Make one with `sensorium keys create`, or set SENSORIUM_ALLOW_UNAUTHENTICATED=true.",
             "",
         ]
-    sys.stderr.write("\n".join(lines) + "\n")
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
     sys.stderr.flush()

@@ -33,6 +33,8 @@ class Readiness:
         self.telemetry = telemetry
         self.doors: dict[str, str] = {}
         """Each door's state in a word or a sentence; set by whoever opens it."""
+        self.ports: dict[str, int] = {}
+        """The ports of doors that have one of their own."""
         self.draining = False
         self.workers = processes.pool.stats if processes is not None else None
 

@@ -52,6 +52,7 @@ class Ready(Struct, frozen=True, kw_only=True):
     ready: Annotated[bool, Meta(description="Whether to send traffic here.")]
     draining: Annotated[bool, Meta(description="It is stopping and takes no new calls.")]
     doors: Annotated[dict[str, str], Meta(description="Each door's state.")]
+    ports: Annotated[dict[str, Count], Meta(description="The ports of those that have one.")] = {}
     capabilities: Annotated[
         dict[str, Literal["untested", "ready", "failing"]],
         Meta(description="From real, recent work; one that is not listed was never used yet."),
@@ -71,6 +72,7 @@ async def ready(request: Nothing, context: Context) -> Ready:
         ready=readiness.ready,
         draining=readiness.draining,
         doors=dict(readiness.doors),
+        ports=dict(readiness.ports),
         capabilities={noun: state.value for noun, state in readiness.capabilities().items()},
         workers=None if stats is None else WorkerReadiness(*astuple(stats)),
     )

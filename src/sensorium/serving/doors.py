@@ -27,6 +27,7 @@ async def serve_http(
 
     def opened() -> None:
         app.readiness.doors["http"] = "ready"
+        app.readiness.ports["http"] = sock.getsockname()[1]
         listening(server.address(http, sock))
 
     async with AsyncExitStack() as mounts:
@@ -58,11 +59,13 @@ async def serve_grpc(app: App, stop: Stop, opened: asyncio.Event, *, shared: boo
         while not leaving.is_set():
             server = await start(app.dispatcher, settings, http.host, certificate, shared=shared)
             doors["grpc"] = f"ready on port {server.port}"
+            app.readiness.ports["grpc"] = server.port
             log.info("gRPC is served on port %d", server.port)
             opened.set()
             await server.accept(leaving)
             finishing.append(asyncio.create_task(server.finish(leaving, http.drain_s)))
             doors["grpc"] = "starting again"
+            app.readiness.ports.pop("grpc")
             settings = replace(settings, grpc_port=server.port)
     finally:
         opened.set()

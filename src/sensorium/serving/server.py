@@ -53,6 +53,8 @@ async def serve(
         if "http" in doors:
             serving.listen(take_over=take_over)
         async with serving.app.running():
+            if place.is_taken:  # calls come in at once, also for what plugins bring
+                await asyncio.to_thread(serving.app.registry.find_plugins)
             if warm:
                 await serving.app.warm()
             with serving.stop.on_signals():
@@ -165,7 +167,9 @@ class Serving:
     async def _serve_grpc(self) -> None:
         if not await self._started():
             return
-        await serve_grpc(self.app, self.stop, self._grpc_opened, shared=self._place.is_shared)
+        port = self.app.settings.grpc.grpc_port
+        shared = port == self._place.shared_grpc_port != 0
+        await serve_grpc(self.app, self.stop, self._grpc_opened, shared=shared)
 
     async def _settle(self) -> None:
         """What is done once calls can come in: start what they need, and take over, or offer to."""
@@ -177,11 +181,11 @@ class Serving:
         # What is there now stays: looking through it again and again for garbage would hold the
         # loop for 10 ms each time.
         gc.freeze()
-        if self._place.is_shared and "grpc" in self._doors:
+        if self._place.is_taken and "grpc" in self._doors:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._grpc_opened.wait(), TAKEN_OVER_S)
         await self._place.release()
-        self._place.offer(self.stop)
+        self._place.offer(self.stop, lambda: app.readiness.ports.get("grpc", 0))
 
     async def _drain(self) -> None:
         await self.stop.leaving.wait()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
@@ -29,13 +30,17 @@ class Place:
         self._http = settings.http
         self._held = held
         self._taken: Any = None
-        name = f"{self._http.host.replace(':', '_')}-{self._http.port}.sock"
-        self._meeting: Path | None = settings.data_dir / "run" / name if self._http.port else None
+        self._folder = settings.data_dir / "run"
 
     @property
-    def is_shared(self) -> bool:
-        """Whether another server is still there."""
+    def is_taken(self) -> bool:
+        """Whether the socket is another server's, which is still there."""
         return self._taken is not None
+
+    @property
+    def shared_grpc_port(self) -> int:
+        """The port of gRPC at which that server is, too; 0 for none."""
+        return int(self._taken.grpc_port) if self._taken is not None else 0
 
     def listen(self) -> None:
         """Have a socket of our own.
@@ -51,44 +56,71 @@ class Place:
         Raises:
             SensoriumError: it cannot be taken over.
         """
-        if self._meeting is None:
+        if not self._http.port:
             raise SensoriumError("--replace wants the port of the server that it replaces: --port")
         self._taken = load(f"{HTTP}.handover:take")(self._meeting)
         if self._taken is None:
-            self.listen()
+            self._listen_where_nobody_is()
             return
         self._held.callback(self._taken.close)
         self.sock = self._taken.sock
-        family = socket.AF_INET6 if ":" in self._http.host else socket.AF_INET
-        wanted = socket.getaddrinfo(self._http.host, self._http.port, family)[0][4][:2]
         assert self.sock is not None
-        if self.sock.getsockname()[:2] != wanted:  # whose rules on keys would be another's
+        if self.sock.getsockname()[:2] != self._address:  # its rules on keys would be another's
             raise UnavailableError("the server that runs there has another address; stop it first")
+
+    def _listen_where_nobody_is(self) -> None:
+        try:
+            self.listen()
+        except UnavailableError:
+            raise UnavailableError(
+                f"what listens on port {self._http.port} cannot be replaced: it is another program,"
+                " or a Sensorium of another user, another --host or another --data-dir"
+            ) from None
+        log.info("nothing ran here that could be replaced")
+
+    @property
+    def _address(self) -> tuple[str, int]:
+        """The numbers that the host's name stands for, and the port."""
+        family = socket.AF_INET6 if ":" in self._http.host else socket.AF_INET
+        try:
+            found = socket.getaddrinfo(self._http.host, self._http.port, family)[0][4]
+        except OSError as error:
+            raise UnavailableError(f"there is no host {self._http.host!r}: {error}") from None
+        return str(found[0]), int(found[1])
+
+    @property
+    def _meeting(self) -> Path:
+        host, port = self._address
+        return self._folder / f"{host.replace(':', '_')}-{port}.sock"
 
     async def release(self) -> None:
         """Have the server whose socket this is leave."""
         taken, self._taken = self._taken, None
         for _ in range(ATTEMPTS):
-            if taken is None or await asyncio.to_thread(taken.release):
-                return  # it leaves, or is gone
+            if taken is None:  # there is none, or it is gone
+                return
+            if await asyncio.to_thread(taken.release):
+                log.info("took over from the server that ran here")
+                return
             # It has waited for long, and does so no more: it is asked again.
             taken = await asyncio.to_thread(load(f"{HTTP}.handover:take"), self._meeting)
             if taken is not None:
                 self._held.callback(taken.close)
         log.error("the server that was replaced did not answer; it may still run")
 
-    def offer(self, stop: Stop) -> None:
+    def offer(self, stop: Stop, grpc_port: Callable[[], int]) -> None:
         """Let a server that comes after us have the socket."""
-        if self.sock is None or self._meeting is None or not hasattr(socket, "AF_UNIX"):
+        if self.sock is None or not self._http.port or not hasattr(socket, "AF_UNIX"):
             return
         loop = asyncio.get_running_loop()
 
         def taken() -> None:
+            log.info("another server takes over")
             import_module(f"{HTTP}.server").linger()
             loop.call_soon_threadsafe(stop.leaving.set)
 
         try:
-            offer = load(f"{HTTP}.handover:Offer")(self._meeting, self.sock, taken)
+            offer = load(f"{HTTP}.handover:Offer")(self._meeting, self.sock, grpc_port, taken)
             self._held.callback(offer.close)
         except OSError as error:
             log.info("this server cannot be replaced while it runs: %s", error.strerror or error)

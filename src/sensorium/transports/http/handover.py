@@ -7,6 +7,7 @@ is the new server's; what was accepted stays with the old one, which lets it fin
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from sensorium.core.errors import UnavailableError
 
+GREETING = struct.Struct("!5sH")
+"""A word, and the port of gRPC, which the other may share meanwhile; 0 for none."""
 HELLO, GO, DONE = b"hello", b"go", b"done"
 CHANGING_S = 10.0
 LOOK_S = 0.1
@@ -24,14 +27,23 @@ PATIENCE_S = 60.0
 class Offer:
     """Lets one server have the socket; `on_taken` is called, on a thread, when it is ready.
 
+    `grpc_port` tells the port that it may share until then, 0 for none.
+
     Raises:
         OSError: the folder cannot be written to, or its path is too long for a socket.
     """
 
-    def __init__(self, path: Path, sock: socket.socket, on_taken: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sock: socket.socket,
+        grpc_port: Callable[[], int],
+        on_taken: Callable[[], None],
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = path
         self._sock = sock
+        self._grpc_port = grpc_port
         self._on_taken = on_taken
         self._listener = socket.socket(socket.AF_UNIX)
         self._closing = threading.Lock()
@@ -56,7 +68,8 @@ class Offer:
                 return
             with other, contextlib.suppress(OSError):
                 other.settimeout(PATIENCE_S)
-                socket.send_fds(other, [HELLO], [self._sock.fileno()])
+                greeting = GREETING.pack(HELLO, self._grpc_port())
+                socket.send_fds(other, [greeting], [self._sock.fileno()])
                 if other.recv(len(GO)) == GO:
                     other.sendall(DONE)
                     self._close(taken=True)
@@ -76,8 +89,9 @@ class Offer:
 class Taken:
     """The socket of a running server, and the way to tell it that it may go."""
 
-    def __init__(self, sock: socket.socket, other: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, grpc_port: int, other: socket.socket) -> None:
         self.sock = sock
+        self.grpc_port = grpc_port
         self._other = other
 
     def close(self) -> None:
@@ -120,9 +134,10 @@ def take(path: Path) -> Taken | None:
             other.close()
             return None
         with contextlib.suppress(OSError):
-            hello, descriptors, _, _ = socket.recv_fds(other, len(HELLO), 1)
-            if hello == HELLO and descriptors:
-                return Taken(socket.socket(fileno=descriptors[0]), other)
+            greeting, descriptors, _, _ = socket.recv_fds(other, GREETING.size, 1)
+            if len(greeting) == GREETING.size and descriptors:
+                _, grpc_port = GREETING.unpack(greeting)
+                return Taken(socket.socket(fileno=descriptors[0]), grpc_port, other)
         other.close()  # it went to another in this moment
         if time.monotonic() > until:
             return None

@@ -1,6 +1,7 @@
 """uvicorn around the door: sockets, TLS, time limits, and a stop that drains."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,9 +35,14 @@ def listen(settings: HttpSettings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise UnavailableError(
-            f"cannot listen on {settings.host} port {settings.port}: "
-            f"{error.strerror or error}; choose another with --host and --port"
+            f"cannot listen on {settings.host} port {settings.port}: {_reason(error)}; choose "
+            "another with --host and --port, or take over from a Sensorium there with --replace"
         ) from None
+
+
+def _reason(error: OSError) -> str:
+    """What the system says, without what Python adds to it."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def linger() -> None:
