@@ -13,8 +13,8 @@ from msgspec import Raw, Struct
 from sensorium.core.errors import MalformedInputError, PayloadTooLargeError
 from sensorium.transports.envelope import CallId, id_of
 
-BYTES_PER_CHAR = 5
-"""The most that a character of JSON takes in a part: four in UTF-8, or two where it is escaped."""
+GROWTH = 2
+"""How much longer a piece of JSON is at most as a string of JSON: where each byte is escaped."""
 ROOM = 256
 """What is left for the rest of a part: an id has at most 128 characters."""
 PART_BYTES = 64
@@ -45,11 +45,15 @@ def parts_of(message: bytes, most: int) -> Iterator[bytes]:
     found = _ID.match(message)
     assert found is not None
     call = Raw(found[1])
-    text = message.decode()
-    step = (most - ROOM) // BYTES_PER_CHAR
-    for start in range(0, len(text), step):
-        piece = _OutgoingPart(call, text[start : start + step], start + step < len(text))
-        yield msgspec.json.encode(piece)
+    step = (most - ROOM) // GROWTH
+    start = 0
+    while start < len(message):
+        end = min(start + step, len(message))
+        while end < len(message) and message[end] & 0xC0 == 0x80:  # within a character of UTF-8
+            end -= 1
+        piece = message[start:end].decode()
+        yield msgspec.json.encode(_OutgoingPart(call, piece, end < len(message)))
+        start = end
 
 
 class Joiner:
