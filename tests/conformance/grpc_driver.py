@@ -218,7 +218,7 @@ async def port_of(http: drivers.HttpDriver) -> int:
     """The port that a server has for gRPC, once it has one."""
     while True:
         answer = await http.call(Call("system.ready"))
-        state = msgspec.json.decode(answer.items[0])["doors"].get("grpc", "")
-        if state.startswith("ready"):
-            return int(state.split()[-1])
+        port = msgspec.json.decode(answer.items[0])["ports"].get("grpc")
+        if port is not None:
+            return int(port)
         await asyncio.sleep(0.02)

@@ -20,8 +20,9 @@ def door(server: Server) -> str:
 
 def port_of(server: Server) -> int:
     """The port of its gRPC door, once it is open."""
-    until(lambda: door(server).startswith("ready"), START_S, "gRPC is ready")
-    return int(door(server).split()[-1])
+    until(lambda: door(server) == "ready", START_S, "gRPC is ready")
+    with server.client(verify=False) as http:
+        return int(http.get("/readyz").json()["ports"]["grpc"])
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from contextlib import suppress
 
 from sensorium.app import App, Settings, load_settings
 from sensorium.core.loading import load
@@ -24,12 +23,13 @@ def serve_mcp(settings: Settings) -> None:
     """Serve an agent until standard input ends."""
     serve = load("sensorium.transports.mcp.stdio:serve")
 
+    def leave(number: int, _: object) -> None:
+        # A thread may wait for standard input for ever. The workers end with their sockets.
+        os._exit(128 + number)
+
     async def live() -> None:
-        loop = asyncio.get_running_loop()
         for each in (signal.SIGINT, signal.SIGTERM):
-            # A thread may wait for standard input for ever. The workers end with their sockets.
-            with suppress(NotImplementedError):
-                loop.add_signal_handler(each, os._exit, 128 + each)
+            signal.signal(each, leave)
         app = App(settings)
         async with app.running():
             app.start_workers()

@@ -58,7 +58,7 @@ async def serve_grpc(app: App, stop: Stop, opened: asyncio.Event, *, shared: boo
         start = await asyncio.to_thread(load, "sensorium.transports.grpc.server:start")
         while not leaving.is_set():
             server = await start(app.dispatcher, settings, http.host, certificate, shared=shared)
-            doors["grpc"] = f"ready on port {server.port}"
+            doors["grpc"] = "ready"
             app.readiness.ports["grpc"] = server.port
             log.info("gRPC is served on port %d", server.port)
             opened.set()
