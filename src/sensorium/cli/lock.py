@@ -107,7 +107,7 @@ def _extended(package: str, structs: dict[str, list[type[Struct]]]) -> Lock:
     messages = {}
     for noun, kinds in structs.items():
         for kind in kinds:
-            if noun and kind.__module__ == layout.SHARED:
+            if noun and kind.__module__ in layout.SHARED:
                 continue
             name = layout.message_name(noun, kind)
             fields = layout.fields_of(kind)

@@ -67,7 +67,7 @@ def validate(value: S) -> S:
     """
     try:
         return msgspec.convert(
-            msgspec.to_builtins(value, builtin_types=(bytes, msgspec.Raw)),
+            msgspec.to_builtins(value, builtin_types=(bytes, memoryview, msgspec.Raw)),
             type(value),
             builtin_types=(bytes,),
         )

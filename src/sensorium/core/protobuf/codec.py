@@ -49,7 +49,7 @@ class NounCodec:
         for file in self.files:
             self._pool.Add(file)
         numbers = {
-            kind: (shared if kind.__module__ == SHARED else lock).messages[message_name(noun, kind)]
+            kind: (shared if kind.__module__ in SHARED else lock).messages[message_name(noun, kind)]
             for kind in structs_of_operations(operations)
         }
         self._writers = Writers(numbers)

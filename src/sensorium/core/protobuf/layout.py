@@ -22,8 +22,8 @@ from typing import Any, Literal
 import msgspec.inspect as mi
 from msgspec import Struct
 
-SHARED = "sensorium.core.types"
-"""Structs of this module are everybody's: their messages carry no noun."""
+SHARED = ("sensorium.core.types", "sensorium.core.tensors")
+"""Structs of these modules are everybody's: their messages carry no noun."""
 
 SCALARS: dict[type[mi.Type], str] = {
     mi.StrType: "string",
@@ -135,7 +135,7 @@ def inner_structs(shape: Shape) -> Iterator[type[Struct]]:
 
 def message_name(noun: str, struct: type[Struct]) -> str:
     """The message of a Struct: `logs` and `ClusterRequest` make `LogsClusterRequest`."""
-    return struct.__name__ if struct.__module__ == SHARED else title(noun) + struct.__name__
+    return struct.__name__ if struct.__module__ in SHARED else title(noun) + struct.__name__
 
 
 def title(name: str) -> str:

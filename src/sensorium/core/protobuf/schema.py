@@ -96,10 +96,10 @@ def noun_file(noun: str, operations: Iterable[Operation], lock: Lock) -> FileDes
     operations = list(operations)
     structs = structs_of_operations(operations)
     file = FileDescriptorProto(name=file_name(noun), package=PACKAGE, syntax="proto3")
-    if any(struct.__module__ == SHARED for struct in structs):
+    if any(struct.__module__ in SHARED for struct in structs):
         file.dependency.append(SHARED_FILE)
     for struct in structs:
-        if struct.__module__ != SHARED:
+        if struct.__module__ not in SHARED:
             file.message_type.append(_message(noun, struct, lock))
     file.message_type.extend(
         _stream_message(noun, each) for each in operations if each.kind is Kind.DUPLEX
