@@ -1,11 +1,13 @@
 """What an `ASYNC` operation sees of the server."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
-from sensorium.core.dispatch import Answer
+from sensorium.control.inference import Inference
+from sensorium.core.dispatch import Answer, Caller
+from sensorium.core.tensors import Tensor
 
 R = TypeVar("R")
 Nested = Callable[[str, Struct], Awaitable[Answer]]
@@ -26,6 +28,19 @@ class CallContext:
     async def call(self, name: str, request: Struct, *, returns: type[R]) -> R:
         """See `core.operation.Context.call`."""
         return (await self._nested(name, request)).read(returns)
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Sequence[Tensor],
+        *,
+        outputs: Sequence[str] = (),
+        version: str = "",
+    ) -> list[Tensor]:
+        """See `core.operation.Context.infer`."""
+        priority = self.get(Caller).priority
+        run = self.get(Inference).infer
+        return await run(model, inputs, outputs=outputs, version=version, priority=priority)
 
     def get(self, part: type[R]) -> R:
         """See `core.operation.Context.get`."""

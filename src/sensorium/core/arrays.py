@@ -50,11 +50,11 @@ def to_tensor(name: str, array: NDArray[Any], datatype: str = "") -> Tensor:
     Raises:
         ValueError: the protocol has no such elements.
     """
-    chosen = datatype or DATATYPES.get(array.dtype)
     shape = list(array.shape)
-    if chosen is None and array.dtype.kind in "OSU":
+    if array.dtype.kind in "OSU":
         items = [each.encode() if isinstance(each, str) else bytes(each) for each in array.flat]
         return Tensor(name=name, datatype="BYTES", shape=shape, data=pack_bytes(items))
+    chosen = datatype or DATATYPES.get(array.dtype)
     if chosen is None:
         raise ValueError(f"there are no tensors of {array.dtype}")
     flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data

@@ -5,12 +5,13 @@ the real one promises of errors and cancellation, this one keeps too.
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from sensorium.core.dispatch import LOCAL, Answer, Caller, Encoded, Payload, Principal
+from sensorium.core.errors import NotSupportedError
 from sensorium.core.execution import (
     compute,
     compute_stream,
@@ -20,6 +21,7 @@ from sensorium.core.execution import (
 )
 from sensorium.core.operation import Execution, Operation, Work
 from sensorium.core.registry import Registry
+from sensorium.core.tensors import Tensor
 
 R = TypeVar("R")
 MAX_BYTES = 64 << 20
@@ -31,6 +33,8 @@ class DirectDispatcher:
     def __init__(self, registry: Registry, parts: dict[type[Any], Any] | None = None) -> None:
         self.registry = registry
         self.parts = parts or {}
+        self.infer: Callable[..., Awaitable[list[Tensor]]] | None = None
+        """What runs models, where there is anything."""
 
     def identify(self, credential: str | None) -> Principal:
         """Everybody is this very process."""
@@ -100,6 +104,19 @@ class _Context:
     async def call(self, name: str, request: Struct, *, returns: type[R]) -> R:
         """See `Context.call`."""
         return (await self._owner.call(name, request, self._caller)).read(returns)
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Sequence[Tensor],
+        *,
+        outputs: Sequence[str] = (),
+        version: str = "",
+    ) -> list[Tensor]:
+        """See `Context.infer`."""
+        if self._owner.infer is None:
+            raise NotSupportedError("there are no models here")
+        return await self._owner.infer(model, inputs, outputs=outputs, version=version)
 
     def get(self, part: type[R]) -> R:
         """See `Context.get`."""

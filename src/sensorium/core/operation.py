@@ -3,7 +3,7 @@
 import inspect
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from sensorium.core.errors import CancelledCallError, DeadlineExceededError
+from sensorium.core.tensors import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -70,6 +71,22 @@ class Context(Protocol):
         """Call another operation under this call's deadline, priority and principal.
 
         `returns` is the caller's own Struct of just the fields that it reads.
+        """
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Sequence[Tensor],
+        *,
+        outputs: Sequence[str] = (),
+        version: str = "",
+    ) -> list[Tensor]:
+        """The outputs of a model, loaded first if need be; all of them where none is named.
+
+        Raises:
+            NotFoundError: there is no such model.
+            InvalidInputError: it takes other tensors than those.
+            SensoriumError: it cannot be loaded, or cannot run now.
         """
 
     def get(self, part: type[R]) -> R:

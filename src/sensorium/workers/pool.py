@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -32,7 +32,7 @@ class Pool:
     """`size` processes with `slots` calls each at a time.
 
     `call` takes the least busy worker and waits for one while none is free; how many calls wait,
-    and in which order, is not the pool's affair.
+    and in which order, is not the pool's affair. `on_up` is told of every process that comes up.
     """
 
     def __init__(
@@ -41,11 +41,13 @@ class Pool:
         size: int,
         slots: int = 1,
         environment: Mapping[str, str] | None = None,
+        on_up: Callable[[], None] | None = None,
     ) -> None:
         self.size = size
         self.slots = slots
         self.restarts = 0
         self._handler = handler
+        self._on_up = on_up
         self._environment = dict(environment or {})
         self._workers: list[Worker] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -133,6 +135,8 @@ class Pool:
         if worker.exited.done() or not worker.ready.done():
             return False
         self._workers.append(worker)
+        if self._on_up is not None:
+            self._on_up()
         self._freed()
         try:
             await self._watch(worker)

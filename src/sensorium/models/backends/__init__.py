@@ -1,0 +1,1 @@
+"""What runs model files: one module per library, all behind `base.Backend`."""

@@ -1,0 +1,46 @@
+"""Which backend runs which format, and whether its files may be run in the server's own process."""
+
+from dataclasses import dataclass
+
+from sensorium.core.errors import NotSupportedError
+from sensorium.core.loading import load
+from sensorium.models.artifact import Format
+from sensorium.models.backends.base import Backend
+
+
+@dataclass(frozen=True)
+class Row:
+    """A backend: its name, the address of its instance, and where it may run."""
+
+    name: str
+    target: str
+    in_process: bool
+    """By default; whatever parses untrusted files in native code runs in a process of its own."""
+
+
+BACKENDS: dict[Format, Row] = {
+    "onnx": Row("onnx", "sensorium.models.backends.onnx:BACKEND", in_process=True),
+}
+
+
+def row_of(format: Format) -> Row:
+    """The backend of a format.
+
+    Raises:
+        NotSupportedError: there is none.
+    """
+    row = BACKENDS.get(format)
+    if row is None:
+        raise NotSupportedError(f"there is no backend for {format} models")
+    return row
+
+
+def backend_of(format: Format) -> Backend:
+    """The backend of a format, loaded now.
+
+    Raises:
+        NotSupportedError: there is none.
+        UnavailableError: its library is not installed; says how to get it.
+    """
+    found: Backend = load(row_of(format).target)
+    return found

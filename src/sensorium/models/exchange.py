@@ -1,0 +1,46 @@
+"""What is asked of a loaded model, and what it answers. Loads no numpy."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from sensorium.core.errors import ErrorBody, SensoriumError
+from sensorium.core.tensors import Tensor
+from sensorium.models.artifact import Artifact
+from sensorium.models.backends.base import LoadOptions, ModelSpec
+
+
+class Request(Struct, frozen=True):
+    """What one caller wants of a model; checked against its spec already."""
+
+    inputs: list[Tensor]
+    outputs: list[str]
+
+
+Result = list[Tensor] | SensoriumError
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What loading a model has shown."""
+
+    spec: ModelSpec
+    joins: bool
+    """Whether requests may be joined into one run: shown by trying it."""
+    seconds: float
+    """How long it took to load and try."""
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """What the process is asked for. Every task tells the model, so that a process that took the
+    place of another knows it too."""
+
+    action: Literal["load", "run"]
+    artifact: Artifact
+    options: LoadOptions
+
+
+class Outcome(Struct, frozen=True, omit_defaults=True):
+    """A `Result` as data."""
+
+    tensors: list[Tensor] = []
+    error: ErrorBody | None = None

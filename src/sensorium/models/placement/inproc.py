@@ -1,0 +1,95 @@
+"""Models in this process: each has a thread of its own, on which it is loaded, run and closed."""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from sensorium.core.errors import SensoriumError
+from sensorium.core.loading import load
+from sensorium.models.artifact import Artifact
+from sensorium.models.backends.base import LoadedModel, LoadOptions
+from sensorium.models.exchange import Facts, Request, Result
+
+log = logging.getLogger("sensorium.models")
+T = TypeVar("T")
+
+
+class Inproc:
+    """See `placement.base.Placed`."""
+
+    facts: Facts
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._work: SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None]
+        self._work = SimpleQueue()
+        self._model: LoadedModel | None = None
+        threading.Thread(target=self._serve, name=f"model {name}", daemon=True).start()
+
+    @classmethod
+    async def load(cls, artifact: Artifact, options: LoadOptions) -> "Inproc":
+        """Load a model on a thread of its own; errors as for `load_model`."""
+        placed = cls(artifact.name)
+        try:
+            loaded = placed._later(partial(_load_model, artifact, options))
+            placed._model, placed.facts = await asyncio.shield(loaded)
+        except BaseException:
+            placed._work.put(None)
+            raise
+        return placed
+
+    def run(self, requests: Sequence[Request]) -> "asyncio.Future[list[Result]]":
+        """See `Placed.run`."""
+        model = self._model
+        assert model is not None
+        return self._later(partial(_run, model, requests))
+
+    def interrupt(self) -> None:
+        """See `Placed.interrupt`."""
+        if self._model is not None:
+            self._model.interrupt()
+
+    async def close(self) -> None:
+        """See `Placed.close`."""
+        if self._model is not None:
+            model, self._model = self._model, None
+            await self._later(model.close)
+            self._work.put(None)
+
+    def _later(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        """Have the thread do something."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._work.put((future, work))
+        return future
+
+    def _serve(self) -> None:
+        while (taken := self._work.get()) is not None:
+            future, work = taken
+            try:
+                done, value = future.set_result, work()
+            except Exception as error:
+                known = isinstance(error, SensoriumError)
+                if not known:
+                    log.exception("a model failed")
+                done, value = future.set_exception, error if known else SensoriumError()
+            self._loop.call_soon_threadsafe(_unless_done, future, done, value)
+
+
+def _load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel, Facts]:
+    loaded: tuple[LoadedModel, Facts]
+    loaded = load("sensorium.models.loading:load_model")(artifact, options)
+    return loaded
+
+
+def _run(model: LoadedModel, requests: Sequence[Request]) -> list[Result]:
+    results: list[Result] = load("sensorium.models.running:run")(model, requests)
+    return results
+
+
+def _unless_done(future: "asyncio.Future[Any]", done: Callable[[Any], None], value: Any) -> None:
+    if not future.done():
+        done(value)

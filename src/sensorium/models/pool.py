@@ -1,0 +1,245 @@
+"""The loaded models: loaded when first wanted, kept while they are used, evicted when idle."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+from sensorium.core.errors import NotFoundError, OverloadedError, SensoriumError
+from sensorium.models.artifact import Artifact, folder_name
+from sensorium.models.backends.base import LoadOptions
+from sensorium.models.placement.base import Placed
+
+log = logging.getLogger("sensorium.models")
+SWEEP_S = 1.0
+FOR_EVER = -1.0
+
+Find = Callable[[str, str], Artifact]
+Place = Callable[[Artifact, LoadOptions], Awaitable[Placed]]
+Weigh = Callable[[Artifact, LoadOptions], int]
+
+
+class Loaded:
+    """A model that is loaded, and what is known of its use."""
+
+    def __init__(
+        self, artifact: Artifact, options: LoadOptions, placed: Placed, keep_alive_s: float
+    ) -> None:
+        self.artifact = artifact
+        self.options = options
+        self.placed = placed
+        self.keep_alive_s = keep_alive_s
+        self.memory_bytes = 0
+        self.users = 0
+        self.retired = False
+        """Takes no more calls, and is closed after the last."""
+        self.since = time.time()
+        self.used_at = time.monotonic()
+        self.succeeded_at: float | None = None
+        self.failed_at: float | None = None
+        """Of real inference, on the clock of `time.time`."""
+
+    @property
+    def expires_in_s(self) -> float | None:
+        """Seconds until it is unloaded if nobody uses it; None for never, or while it is used."""
+        if self.users or self.keep_alive_s < 0:
+            return None
+        return max(0.0, self.used_at + self.keep_alive_s - time.monotonic())
+
+    @property
+    def state(self) -> str:
+        """`untested`, `ready` or `failing`: as its latest real inference was."""
+        if self.succeeded_at is None and self.failed_at is None:
+            return "untested"
+        return "ready" if (self.succeeded_at or 0) >= (self.failed_at or 0) else "failing"
+
+
+class Pool:
+    """Loads, keeps and unloads models. `find` reads the disk; `weigh` estimates bytes of memory.
+
+    A model that is in use is never unloaded under it: it is retired, and closed after its last
+    call. All of it runs on one event loop.
+    """
+
+    def __init__(
+        self, find: Find, place: Place, weigh: Weigh, *, budget_bytes: int, keep_alive_s: float
+    ) -> None:
+        self.budget_bytes = budget_bytes
+        self.keep_alive_s = keep_alive_s
+        self.aliases: dict[str, str] = {}
+        """Other names of models: alias to name."""
+        self._find = find
+        self._place = place
+        self._weigh = weigh
+        self._loaded: dict[tuple[str, str], Loaded] = {}
+        self._known: dict[tuple[str, str], tuple[str, str]] = {}
+        """What a caller wrote, as the name and version of a model that is loaded."""
+        self._loading: dict[tuple[str, str], asyncio.Task[Loaded]] = {}
+        self._reserved = 0
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @property
+    def loaded(self) -> list[Loaded]:
+        """The models that take calls."""
+        return list(self._loaded.values())
+
+    @property
+    def used_bytes(self) -> int:
+        """What the models are reckoned to hold, those that are being loaded among them."""
+        return self._reserved + sum(each.memory_bytes for each in self._loaded.values())
+
+    @asynccontextmanager
+    async def use(self, name: str, version: str = "") -> AsyncIterator[Loaded]:
+        """A model for one call, loaded first if need be; it stays until the call has ended.
+
+        Raises:
+            NotFoundError: there is no such model.
+            OverloadedError: there is no memory for it now.
+            SensoriumError: it cannot be loaded.
+        """
+        key = self._known.get((name, version))
+        loaded = self._loaded.get(key) if key is not None else None
+        while loaded is None or loaded.retired:  # evicted before its first call could begin
+            loaded = await self.load(name, version)
+        loaded.users += 1
+        try:
+            yield loaded
+        finally:
+            loaded.users -= 1
+            loaded.used_at = time.monotonic()
+            if not loaded.users and (loaded.retired or loaded.keep_alive_s == 0):
+                self._retire(loaded)
+
+    async def load(
+        self,
+        name: str,
+        version: str = "",
+        *,
+        options: LoadOptions | None = None,
+        keep_alive_s: float | None = None,
+        fresh: bool = False,
+    ) -> Loaded:
+        """Have a model loaded; who asks for one that is being loaded waits for the same.
+
+        With other `options` than it has, or `fresh`, a new one is loaded and takes the place of
+        the old one, which is closed after its last call. Errors as for `use`.
+        """
+        artifact = await asyncio.to_thread(self._find, self.aliases.get(name, name), version)
+        key = (artifact.name, artifact.version)
+        if key in self._loading:
+            await asyncio.wait([self._loading[key]])
+            fresh = False
+        there = self._loaded.get(key)
+        changed = there is not None and options is not None and options != there.options
+        if there is None or changed or fresh:
+            there = await self._load_once(key, artifact, options or LoadOptions())
+        self._known[name, version] = key
+        if keep_alive_s is not None:
+            there.keep_alive_s = keep_alive_s
+        return there
+
+    async def unload(self, name: str, version: str = "") -> None:
+        """Let go of a model: at once, or after the calls that use it.
+
+        Raises:
+            NotFoundError: it is not loaded.
+        """
+        wanted = folder_name(self.aliases.get(name, name))
+        found = [
+            each
+            for (known, number), each in self._loaded.items()
+            if known == wanted and version in ("", number)
+        ]
+        if not found:
+            raise NotFoundError(f"the model {name[:80]} is not loaded")
+        for each in found:
+            self._retire(each)
+        await self._settled()
+
+    async def sweep(self) -> None:
+        """Unload what nobody has used for as long as it is kept, for ever."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            for each in self.loaded:
+                if each.expires_in_s == 0.0:
+                    log.info("%s is unloaded: idle", each.artifact.name)
+                    self._retire(each)
+
+    async def close(self) -> None:
+        """Unload everything; calls that still run lose their model."""
+        for task in self._loading.values():
+            task.cancel()
+        await asyncio.gather(*self._loading.values(), return_exceptions=True)
+        for each in self.loaded:
+            each.users = 0
+            self._retire(each)
+        await self._settled()
+
+    async def _load_once(
+        self, key: tuple[str, str], artifact: Artifact, options: LoadOptions
+    ) -> Loaded:
+        task = self._loading.get(key)
+        if task is None:
+            task = asyncio.create_task(self._load(key, artifact, options))
+            self._loading[key] = task
+            task.add_done_callback(lambda _: self._loading.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _load(self, key: tuple[str, str], artifact: Artifact, options: LoadOptions) -> Loaded:
+        """Load beside what is there, then take its place."""
+        wanted = await asyncio.to_thread(self._weigh, artifact, options)
+        await self._make_room(wanted, artifact.name)
+        self._reserved += wanted
+        try:
+            placed = await self._place(artifact, options)
+        finally:
+            self._reserved -= wanted
+        loaded = Loaded(artifact, options, placed, self.keep_alive_s)
+        loaded.memory_bytes = wanted
+        before = self._loaded.get(key)
+        if before is not None:
+            loaded.keep_alive_s = before.keep_alive_s
+            self._retire(before)
+        self._loaded[key] = loaded
+        log.info("%s is loaded", artifact.name, extra={"seconds": placed.facts.seconds})
+        return loaded
+
+    async def _make_room(self, wanted: int, name: str) -> None:
+        """Evict idle models, the longest unused first, until so many bytes fit.
+
+        Raises:
+            OverloadedError: the models that are in use leave too little.
+        """
+        idle = sorted((each for each in self.loaded if not each.users), key=lambda e: e.used_at)
+        while self.used_bytes + wanted > self.budget_bytes and idle:
+            log.info("%s is unloaded to make room for %s", idle[0].artifact.name, name)
+            self._retire(idle.pop(0))
+            await self._settled()
+        if self.used_bytes + wanted > self.budget_bytes:
+            raise OverloadedError(
+                f"{name} needs {wanted >> 20} MiB, and the models may have "
+                f"{self.budget_bytes >> 20} MiB of which {self.used_bytes >> 20} are in use",
+                retry_after_s=1.0,
+            )
+
+    def _retire(self, loaded: Loaded) -> None:
+        """Give a model no more calls, and close it when it has none."""
+        loaded.retired = True
+        key = (loaded.artifact.name, loaded.artifact.version)
+        if self._loaded.get(key) is loaded:
+            del self._loaded[key]
+            self._known = {asked: known for asked, known in self._known.items() if known != key}
+        if not loaded.users:
+            task = asyncio.create_task(_close(loaded))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _settled(self) -> None:
+        if self._closing:
+            await asyncio.wait(set(self._closing))
+
+
+async def _close(loaded: Loaded) -> None:
+    with suppress(SensoriumError):
+        await loaded.placed.close()
