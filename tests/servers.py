@@ -37,6 +37,17 @@ class Server:
         """A client for it."""
         return httpx.Client(base_url=self.url, **{"timeout": 30.0, **options})  # type: ignore[arg-type]
 
+    def port(self, door: str) -> int:
+        """The port of a door that has one of its own, once it is open."""
+        until = time.monotonic() + START_S
+        with self.client() as http:
+            while time.monotonic() < until:
+                ports: dict[str, int] = http.get("/readyz").json()["ports"]
+                if door in ports:
+                    return ports[door]
+                time.sleep(0.02)
+        raise RuntimeError(f"{door} was not opened:\n" + "".join(self.log))
+
     def wait_until_ready(self) -> None:
         """Return when it says that it is ready, with all its workers."""
         until = time.monotonic() + START_S

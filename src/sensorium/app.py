@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from platformdirs import user_data_path
 from sensorium.control.access import Access
 from sensorium.control.audit import Audit
 from sensorium.control.changes import Changes
+from sensorium.control.inference import Inference
 from sensorium.control.keys import KeyStore
 from sensorium.control.pipeline import Pipeline
 from sensorium.control.processes import Processes
@@ -28,6 +30,12 @@ from sensorium.core.registry import Registry
 from sensorium.core.settings import Loaded
 from sensorium.core.settings import load as load_sections
 from sensorium.core.telemetry import LogSettings, Reading, Telemetry, as_environment
+from sensorium.models.artifact import Artifact
+from sensorium.models.backends.base import LoadOptions
+from sensorium.models.catalogue.catalogue import Catalogue
+from sensorium.models.placing import Placer
+from sensorium.models.pool import Pool
+from sensorium.models.settings import ModelSettings
 from sensorium.transports.grpc.settings import GrpcSettings
 from sensorium.transports.http.settings import HttpSettings
 from sensorium.transports.mcp.settings import McpSettings
@@ -39,6 +47,7 @@ MODULES = {
     "system": "sensorium.control.system",
     "logs": "sensorium.capabilities.logs.operations",
     "metrics": "sensorium.capabilities.metrics.operations",
+    "models": "sensorium.capabilities.models.operations",
     "webrtc": "sensorium.transports.webrtc.operations",
 }
 """Which module declares the operations of a noun; each is imported when first asked for."""
@@ -56,6 +65,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     grpc: GrpcSettings = GrpcSettings()
     mcp: McpSettings = McpSettings()
     webrtc: WebRtcSettings = WebRtcSettings()
+    models: ModelSettings = ModelSettings()
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
     account: list[Loaded] = []
@@ -66,6 +76,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         named = self.control.data_dir
         return Path(named) if named else user_data_path("sensorium", appauthor=False)
 
+    @property
+    def model_dir(self) -> Path:
+        """Where models lie."""
+        named = self.models.model_cache_path
+        return Path(named) if named else self.data_dir / "models"
+
 
 def load_settings(flags: Mapping[str, Any] | None = None, **sources: Any) -> Settings:
     """The settings from flags, environment and files; see `core.settings.load`."""
@@ -74,6 +90,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, **sources: Any) -> Set
         "grpc": GrpcSettings,
         "mcp": McpSettings,
         "webrtc": WebRtcSettings,
+        "models": ModelSettings,
         "control": ControlSettings,
         "log": LogSettings,
     }
@@ -111,8 +128,13 @@ class App:
             self.processes,
         )
         self.webrtc = Sessions(self.dispatcher, settings.webrtc)
+        self.catalogue = Catalogue(settings.model_dir)
+        self.models = _model_pool(settings, self.catalogue)
         self.telemetry.readings += _readings(self)
         self.dispatcher.parts = {
+            Catalogue: self.catalogue,
+            Pool: self.models,
+            Inference: Inference(self.models, settings.models.model_queue),
             Readiness: self.readiness,
             Registry: self.registry,
             Sessions: self.webrtc,
@@ -144,6 +166,9 @@ class App:
                 )()
                 stack.push_async_callback(asyncio.to_thread, tracer.stop)
             stack.callback(self.threads.stop)
+            stack.push_async_callback(self.models.close)
+            sweeper = asyncio.create_task(self.models.sweep())
+            stack.push_async_callback(_end, sweeper)
             if self.processes is not None:
                 stack.push_async_callback(self.processes.stop)
                 for watcher in (self._watch_lag(), self.readiness.probe(self.dispatcher)):
@@ -178,6 +203,24 @@ class App:
             lag = max(0.0, time.perf_counter() - before - LAG_S)
             self.telemetry.loop_lag_s = lag
             self.telemetry.loop_lag_max_s = max(lag, self.telemetry.loop_lag_max_s)
+
+
+def _model_pool(settings: Settings, catalogue: Catalogue) -> Pool:
+    def find(name: str, version: str) -> Artifact:
+        artifact = catalogue.find(name, version)
+        return replace(artifact, digest=artifact.digest or catalogue.digest(artifact))
+
+    def weigh(artifact: Artifact, options: LoadOptions) -> int:
+        del options
+        return artifact.size
+
+    return Pool(
+        find,
+        Placer().place,
+        weigh,
+        budget_bytes=settings.models.model_memory_bytes or 1 << 40,
+        keep_alive_s=settings.models.keep_alive_s,
+    )
 
 
 def _readings(app: App) -> list[Reading]:

@@ -33,6 +33,19 @@ from sensorium.capabilities.metrics.schema import (
 from sensorium.capabilities.metrics.schema import (
     WatchSnapshot as MetricsWatchSnapshot,
 )
+from sensorium.capabilities.models.schema import (
+    DeleteRequest,
+    Done,
+    GetRequest,
+    InferRequest,
+    InferResponse,
+    ListRequest,
+    LoadedEntry,
+    LoadRequest,
+    Model,
+    Models,
+    UnloadRequest,
+)
 from sensorium.client.facade import (
     AsyncClient,
     Client,
@@ -52,13 +65,18 @@ from sensorium.control.system import (
     OperationsRequest,
     Ready,
 )
+from sensorium.core.tensors import (
+    Tensor,
+)
 from sensorium.core.types import (
     Series,
+)
+from sensorium.models.backends.base import (
+    LoadOptions,
 )
 from sensorium.transports.webrtc.schema import (
     CandidateRequest,
     CloseRequest,
-    Done,
     IceServers,
     JoinRequest,
     OfferAnswer,
@@ -66,6 +84,9 @@ from sensorium.transports.webrtc.schema import (
     RoomEvent,
     SessionList,
     Signal,
+)
+from sensorium.transports.webrtc.schema import (
+    Done as WebrtcDone,
 )
 from sensorium.transports.webrtc.schema import (
     Nothing as WebrtcNothing,
@@ -289,6 +310,149 @@ class MetricsMethods:
     ) -> Generator[MetricsWatchEvent]:
         """Points that left their expected band, as the points come."""
 
+class ModelsMethods:
+    """The operations of `models`."""
+
+    @overload
+    def delete(
+        self,
+        *,
+        model: str,
+    ) -> Done:
+        """Delete a model's files, after unloading it.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+        """
+    @overload
+    def delete(
+        self,
+        request: DeleteRequest,
+        /,
+    ) -> Done:
+        """Delete a model's files, after unloading it."""
+
+    @overload
+    def get(
+        self,
+        *,
+        model: str,
+        version: str = "",
+        load: bool = False,
+    ) -> Model:
+        """A model: its files, its versions, and what it takes and gives once it is loaded.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            load: Load it if it is not, to tell what it takes and gives.
+        """
+    @overload
+    def get(
+        self,
+        request: GetRequest,
+        /,
+    ) -> Model:
+        """A model: its files, its versions, and what it takes and gives once it is loaded."""
+
+    @overload
+    def infer(
+        self,
+        *,
+        model: str,
+        version: str = "",
+        inputs: list[Tensor],
+        outputs: list[str] = ...,
+        raw: bool = False,
+        tag: str = "",
+    ) -> InferResponse:
+        """Run tensors through a model, loaded first if need be.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            inputs: Its inputs, each with its name.
+            outputs: Which outputs to give; [] for all.
+            raw: Elements as raw bytes; without it, as values where they are few.
+            tag: Comes back with the answer.
+        """
+    @overload
+    def infer(
+        self,
+        request: InferRequest,
+        /,
+    ) -> InferResponse:
+        """Run tensors through a model, loaded first if need be."""
+
+    @overload
+    def list(
+        self,
+        *,
+        loaded: bool = False,
+    ) -> Models:
+        """The models on disk, and those that are loaded.
+
+        Args:
+            loaded: Only those that are loaded.
+        """
+    @overload
+    def list(
+        self,
+        request: ListRequest,
+        /,
+    ) -> Models:
+        """The models on disk, and those that are loaded."""
+
+    @overload
+    def load(
+        self,
+        *,
+        model: str,
+        version: str = "",
+        options: LoadOptions | None = None,
+        keep_alive_s: float | None = None,
+        fresh: bool = False,
+        alias: str = "",
+    ) -> LoadedEntry:
+        """Load a model, or load it anew; calls that run keep the old one until they end.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            options: How; null: as it is, or by default.
+            keep_alive_s: Seconds that it stays loaded unused; -1 for ever, 0 not at all.
+            fresh: Load it anew from disk, even if it is loaded already.
+            alias: Another name under which it answers from now on.
+        """
+    @overload
+    def load(
+        self,
+        request: LoadRequest,
+        /,
+    ) -> LoadedEntry:
+        """Load a model, or load it anew; calls that run keep the old one until they end."""
+
+    @overload
+    def unload(
+        self,
+        *,
+        model: str,
+        version: str = "",
+    ) -> Done:
+        """Let go of a model's memory, after the calls that use it.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+        """
+    @overload
+    def unload(
+        self,
+        request: UnloadRequest,
+        /,
+    ) -> Done:
+        """Let go of a model's memory, after the calls that use it."""
+
 class SystemMethods:
     """The operations of `system`."""
 
@@ -406,7 +570,7 @@ class WebrtcMethods:
         candidate: str = "",
         sdp_mid: str | None = None,
         sdp_m_line_index: int | None = None,
-    ) -> Done:
+    ) -> WebrtcDone:
         """One more address of a peer that made an offer; the last one is empty.
 
         Args:
@@ -420,7 +584,7 @@ class WebrtcMethods:
         self,
         request: CandidateRequest,
         /,
-    ) -> Done:
+    ) -> WebrtcDone:
         """One more address of a peer that made an offer; the last one is empty."""
 
     @overload
@@ -428,7 +592,7 @@ class WebrtcMethods:
         self,
         *,
         session: str,
-    ) -> Done:
+    ) -> WebrtcDone:
         """End a session; what it still runs is stopped.
 
         Args:
@@ -439,7 +603,7 @@ class WebrtcMethods:
         self,
         request: CloseRequest,
         /,
-    ) -> Done:
+    ) -> WebrtcDone:
         """End a session; what it still runs is stopped."""
 
     @overload
@@ -514,6 +678,7 @@ class Sensorium(Client):
 
     logs: LogsMethods
     metrics: MetricsMethods
+    models: ModelsMethods
     system: SystemMethods
     webrtc: WebrtcMethods
 
@@ -735,6 +900,149 @@ class AsyncMetricsMethods:
     ) -> AsyncGenerator[MetricsWatchEvent]:
         """Points that left their expected band, as the points come."""
 
+class AsyncModelsMethods:
+    """The operations of `models`."""
+
+    @overload
+    async def delete(
+        self,
+        *,
+        model: str,
+    ) -> Done:
+        """Delete a model's files, after unloading it.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+        """
+    @overload
+    async def delete(
+        self,
+        request: DeleteRequest,
+        /,
+    ) -> Done:
+        """Delete a model's files, after unloading it."""
+
+    @overload
+    async def get(
+        self,
+        *,
+        model: str,
+        version: str = "",
+        load: bool = False,
+    ) -> Model:
+        """A model: its files, its versions, and what it takes and gives once it is loaded.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            load: Load it if it is not, to tell what it takes and gives.
+        """
+    @overload
+    async def get(
+        self,
+        request: GetRequest,
+        /,
+    ) -> Model:
+        """A model: its files, its versions, and what it takes and gives once it is loaded."""
+
+    @overload
+    async def infer(
+        self,
+        *,
+        model: str,
+        version: str = "",
+        inputs: list[Tensor],
+        outputs: list[str] = ...,
+        raw: bool = False,
+        tag: str = "",
+    ) -> InferResponse:
+        """Run tensors through a model, loaded first if need be.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            inputs: Its inputs, each with its name.
+            outputs: Which outputs to give; [] for all.
+            raw: Elements as raw bytes; without it, as values where they are few.
+            tag: Comes back with the answer.
+        """
+    @overload
+    async def infer(
+        self,
+        request: InferRequest,
+        /,
+    ) -> InferResponse:
+        """Run tensors through a model, loaded first if need be."""
+
+    @overload
+    async def list(
+        self,
+        *,
+        loaded: bool = False,
+    ) -> Models:
+        """The models on disk, and those that are loaded.
+
+        Args:
+            loaded: Only those that are loaded.
+        """
+    @overload
+    async def list(
+        self,
+        request: ListRequest,
+        /,
+    ) -> Models:
+        """The models on disk, and those that are loaded."""
+
+    @overload
+    async def load(
+        self,
+        *,
+        model: str,
+        version: str = "",
+        options: LoadOptions | None = None,
+        keep_alive_s: float | None = None,
+        fresh: bool = False,
+        alias: str = "",
+    ) -> LoadedEntry:
+        """Load a model, or load it anew; calls that run keep the old one until they end.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            options: How; null: as it is, or by default.
+            keep_alive_s: Seconds that it stays loaded unused; -1 for ever, 0 not at all.
+            fresh: Load it anew from disk, even if it is loaded already.
+            alias: Another name under which it answers from now on.
+        """
+    @overload
+    async def load(
+        self,
+        request: LoadRequest,
+        /,
+    ) -> LoadedEntry:
+        """Load a model, or load it anew; calls that run keep the old one until they end."""
+
+    @overload
+    async def unload(
+        self,
+        *,
+        model: str,
+        version: str = "",
+    ) -> Done:
+        """Let go of a model's memory, after the calls that use it.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+        """
+    @overload
+    async def unload(
+        self,
+        request: UnloadRequest,
+        /,
+    ) -> Done:
+        """Let go of a model's memory, after the calls that use it."""
+
 class AsyncSystemMethods:
     """The operations of `system`."""
 
@@ -852,7 +1160,7 @@ class AsyncWebrtcMethods:
         candidate: str = "",
         sdp_mid: str | None = None,
         sdp_m_line_index: int | None = None,
-    ) -> Done:
+    ) -> WebrtcDone:
         """One more address of a peer that made an offer; the last one is empty.
 
         Args:
@@ -866,7 +1174,7 @@ class AsyncWebrtcMethods:
         self,
         request: CandidateRequest,
         /,
-    ) -> Done:
+    ) -> WebrtcDone:
         """One more address of a peer that made an offer; the last one is empty."""
 
     @overload
@@ -874,7 +1182,7 @@ class AsyncWebrtcMethods:
         self,
         *,
         session: str,
-    ) -> Done:
+    ) -> WebrtcDone:
         """End a session; what it still runs is stopped.
 
         Args:
@@ -885,7 +1193,7 @@ class AsyncWebrtcMethods:
         self,
         request: CloseRequest,
         /,
-    ) -> Done:
+    ) -> WebrtcDone:
         """End a session; what it still runs is stopped."""
 
     @overload
@@ -960,5 +1268,6 @@ class AsyncSensorium(AsyncClient):
 
     logs: AsyncLogsMethods
     metrics: AsyncMetricsMethods
+    models: AsyncModelsMethods
     system: AsyncSystemMethods
     webrtc: AsyncWebrtcMethods

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from sensorium.control.inference import Inference
 from sensorium.core.dispatch import Answer, Caller
-from sensorium.core.tensors import Tensor
+from sensorium.core.tensors import Inferred, Tensor
 
 R = TypeVar("R")
 Nested = Callable[[str, Struct], Awaitable[Answer]]
@@ -36,7 +36,7 @@ class CallContext:
         *,
         outputs: Sequence[str] = (),
         version: str = "",
-    ) -> list[Tensor]:
+    ) -> Inferred:
         """See `core.operation.Context.infer`."""
         priority = self.get(Caller).priority
         run = self.get(Inference).infer

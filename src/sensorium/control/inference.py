@@ -13,7 +13,7 @@ from sensorium.core.errors import (
     OverloadedError,
     SensoriumError,
 )
-from sensorium.core.tensors import Tensor
+from sensorium.core.tensors import Inferred, Tensor
 from sensorium.models.checking import check_inputs, chosen_outputs
 from sensorium.models.exchange import Request
 from sensorium.models.pool import Loaded, Pool
@@ -38,7 +38,7 @@ class Inference:
         outputs: Sequence[str] = (),
         version: str = "",
         priority: Priority = Priority.INTERACTIVE,
-    ) -> list[Tensor]:
+    ) -> Inferred:
         """See `core.operation.Context.infer`."""
         async with self._pool.use(model, version) as loaded:
             spec = loaded.placed.facts.spec
@@ -51,7 +51,13 @@ class Inference:
                     loaded.failed_at = time.time()
                 raise
             loaded.succeeded_at = time.time()
-            return found
+            artifact = loaded.artifact
+            return Inferred(
+                model=artifact.name,
+                version=artifact.version,
+                digest=artifact.digest,
+                outputs=found,
+            )
 
     def turns(self, loaded: Loaded) -> Turns:
         """The queue before a loaded model."""

@@ -1,25 +1,36 @@
 """Operations on the event loop: those that take microseconds, and those that await others."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
 
 from msgspec import Struct
 
-from sensorium.control.body import Bodies, check_size
+from sensorium.control.body import Bodies, Body, check_size
 from sensorium.core.dispatch import Answer, Caller, Encoded, Payload
 from sensorium.core.execution import only_our_errors, read_item, read_request
 from sensorium.core.operation import Context, Execution, Operation, Work
 
 MakeContext = Callable[[Caller, float | None], Context]
+ReadElsewhere = Callable[[Operation, Body, Caller, float], Awaitable[Struct]]
 
 
 class OnLoop:
     """Runs `INLINE` and `ASYNC` operations; what it decodes is small."""
 
-    def __init__(self, bodies: Bodies, max_bytes: int, context: MakeContext) -> None:
+    def __init__(
+        self,
+        bodies: Bodies,
+        max_bytes: int,
+        max_large_bytes: int,
+        context: MakeContext,
+        read_elsewhere: ReadElsewhere,
+    ) -> None:
         self._bodies = bodies
         self._max_bytes = max_bytes
+        self._max_large_bytes = max_large_bytes
+        self._read_elsewhere = read_elsewhere
         self._context = context
 
     def inline(self, operation: Operation, payload: Payload) -> Answer:
@@ -34,11 +45,10 @@ class OnLoop:
         self, operation: Operation, payload: Payload, caller: Caller, deadline: float
     ) -> Answer:
         """Run a unary operation."""
-        payload = await self.whole(payload)
         if operation.execution is Execution.INLINE:
-            return self.inline(operation, payload)
+            return self.inline(operation, await self.whole(payload))
+        request = await self._request(operation, payload, caller, deadline)
         with only_our_errors(operation.name):
-            request = read_request(operation, payload, self._max_bytes)
             value: Struct = await operation.function(request, self._context(caller, deadline))
         return Answer(value)
 
@@ -67,6 +77,24 @@ class OnLoop:
             return payload
         async with self._bodies.gather(payload, self._max_bytes) as body:
             return body.whole()
+
+    async def _request(
+        self, operation: Operation, payload: Payload, caller: Caller, deadline: float
+    ) -> Struct:
+        """The validated request; read elsewhere where that would hold up the event loop."""
+        if not (operation.large and isinstance(payload, Encoded)):
+            payload = await self.whole(payload)
+            with only_our_errors(operation.name):
+                return read_request(operation, payload, self._max_bytes)
+        form = operation.forms.get(payload.media_type)
+        light = form is not None and form.light and not payload.content_encoding
+        async with self._bodies.gather(payload, self._max_large_bytes) as body:
+            if body.size > self._max_bytes and not light:
+                return await self._read_elsewhere(operation, body, caller, deadline)
+            small = body.size <= self._max_bytes
+            whole = body.whole() if small else await asyncio.to_thread(body.whole)
+            with only_our_errors(operation.name):
+                return read_request(operation, whole, self._max_bytes)
 
     def _check(self, payload: Payload) -> None:
         """Refuse what is too large to be decoded here."""

@@ -22,6 +22,7 @@ from sensorium.control.settings import ControlSettings
 from sensorium.control.threads import Threads
 from sensorium.core.dispatch import LOCAL, Answer, Caller, Encoded, Payload, Principal
 from sensorium.core.errors import DeadlineExceededError, NotSupportedError, SensoriumError
+from sensorium.core.execution import read_request
 from sensorium.core.operation import Execution, Kind, Operation
 from sensorium.core.registry import Registry
 from sensorium.core.telemetry import Telemetry, request_id
@@ -52,7 +53,13 @@ class Pipeline:
         self._threads = threads
         self._processes = processes
         self._bodies = Bodies(settings.max_pending_bytes)
-        self._on_loop = OnLoop(self._bodies, settings.max_inline_bytes, self._context)
+        self._on_loop = OnLoop(
+            self._bodies,
+            settings.max_inline_bytes,
+            settings.max_body_bytes,
+            self._context,
+            self._read_elsewhere,
+        )
 
     @property
     def registry(self) -> Registry:
@@ -193,6 +200,15 @@ class Pipeline:
             items = await stack.enter_async_context(aclosing(source))
             async for item in items:
                 yield item
+
+    async def _read_elsewhere(
+        self, operation: Operation, body: Body, caller: Caller, deadline: float
+    ) -> Struct:
+        """A request that is too large to be read on the event loop."""
+        if self._processes is not None:
+            return await self._processes.read(operation, body, caller, deadline)
+        limit = self._settings.max_body_bytes
+        return await asyncio.to_thread(lambda: read_request(operation, body.whole(), limit))
 
     async def _gather(self, stack: AsyncExitStack, payload: Payload) -> Body:
         if not isinstance(payload, Encoded):

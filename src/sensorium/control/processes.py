@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import asynccontextmanager
 
 import msgspec
+from msgspec import Struct
 
 from sensorium.control.admission import Lane
 from sensorium.control.body import Body
@@ -52,11 +53,32 @@ class Processes:
         self, operation: Operation, body: Body, caller: Caller, deadline: float, *, nested: bool
     ) -> Answer:
         """Run a unary operation in a worker."""
+        answer = await self._unary(operation, body, caller, deadline, nested=nested)
+        return Answer(encoded=answer)
+
+    async def read(
+        self, operation: Operation, body: Body, caller: Caller, deadline: float
+    ) -> Struct:
+        """Have a request read and validated in a worker, for an operation that runs here."""
+        packed = await self._unary(operation, body, caller, deadline, only_read=True)
+        request: Struct = msgspec.msgpack.decode(packed, type=operation.request)
+        return request
+
+    async def _unary(
+        self,
+        operation: Operation,
+        body: Body,
+        caller: Caller,
+        deadline: float,
+        *,
+        nested: bool = False,
+        only_read: bool = False,
+    ) -> bytes:
         self.start()
         big = body.size > self._escalate_bytes
         lanes = [self.big_lane, self.lane] if big else [self.lane]
         timeout_s = deadline - time.monotonic()
-        header = self._header(operation, body.source, caller, timeout_s)
+        header = self._header(operation, body.source, caller, timeout_s, only_read=only_read)
         async with self._running(
             self.pool, lanes, operation, header, caller, nested=nested
         ) as call:
@@ -64,7 +86,7 @@ class Processes:
             answer = await call.answer()
             if answer is None or await call.answer() is not None:
                 raise SensoriumError
-            return Answer(encoded=answer)
+            return answer
 
     async def stream(
         self,
@@ -90,7 +112,13 @@ class Processes:
                     await _finish(feeder)
 
     def _header(
-        self, operation: Operation, source: Encoded, caller: Caller, timeout_s: float | None
+        self,
+        operation: Operation,
+        source: Encoded,
+        caller: Caller,
+        timeout_s: float | None,
+        *,
+        only_read: bool = False,
     ) -> bytes:
         header = CallHeader(
             target=operation.target,
@@ -101,6 +129,7 @@ class Processes:
             fields=source.fields,
             request_id=request_id.get(),
             answer_type=caller.answer_type,
+            only_read=only_read,
         )
         return msgspec.json.encode(header)
 

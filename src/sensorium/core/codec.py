@@ -98,11 +98,7 @@ def split_lines(body: bytes | bytearray) -> list[str]:
 
 
 def _decode(kind: type[Struct], payload: Encoded, max_bytes: int, lines_field: str | None) -> Any:
-    assert isinstance(payload.body, bytes | bytearray)
-    body = payload.body
-    if payload.content_encoding not in ("", "identity"):
-        unfold = load("sensorium.core.compression:decompress")
-        body = unfold(bytes(body), payload.content_encoding, max_bytes)
+    body = _unfolded(payload, max_bytes)
     media_type, _, parameters = payload.media_type.partition(";")
     media_type = media_type.strip().lower()
     beside = dict(payload.fields)
@@ -133,6 +129,8 @@ def _decode(kind: type[Struct], payload: Encoded, max_bytes: int, lines_field: s
 
 
 def _decode_as(operation: Operation, kind: type[Struct], payload: Encoded, limit: int) -> Any:
+    if payload.media_type in operation.forms:
+        return _read_form(operation.forms[payload.media_type].reader, payload, limit)
     if payload.media_type != PROTOBUF:
         return _decode(kind, payload, limit, operation.lines_field)
     codec = load("sensorium.core.protobuf.codec:codec_of")(operation)
@@ -141,6 +139,24 @@ def _decode_as(operation: Operation, kind: type[Struct], payload: Encoded, limit
         return msgspec.convert(values, kind, builtin_types=(bytes,))
     except (msgspec.MsgspecError, RecursionError, OverflowError) as error:
         raise _explained(error) from None
+
+
+def _read_form(reader: str, payload: Encoded, limit: int) -> Any:
+    try:
+        read: Struct = load(reader)(_unfolded(payload, limit), payload.fields)
+        return validate(read)
+    except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
+        raise _explained(error) from None
+
+
+def _unfolded(payload: Encoded, max_bytes: int) -> bytes | bytearray:
+    """The body, decompressed."""
+    assert isinstance(payload.body, bytes | bytearray)
+    if payload.content_encoding in ("", "identity"):
+        return payload.body
+    unfold = load("sensorium.core.compression:decompress")
+    body: bytes = unfold(bytes(payload.body), payload.content_encoding, max_bytes)
+    return body
 
 
 def _from_json(kind: type[Struct], body: bytes | bytearray, beside: Mapping[str, str]) -> Any:

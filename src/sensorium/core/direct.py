@@ -21,7 +21,7 @@ from sensorium.core.execution import (
 )
 from sensorium.core.operation import Execution, Operation, Work
 from sensorium.core.registry import Registry
-from sensorium.core.tensors import Tensor
+from sensorium.core.tensors import Inferred, Tensor
 
 R = TypeVar("R")
 MAX_BYTES = 64 << 20
@@ -33,7 +33,7 @@ class DirectDispatcher:
     def __init__(self, registry: Registry, parts: dict[type[Any], Any] | None = None) -> None:
         self.registry = registry
         self.parts = parts or {}
-        self.infer: Callable[..., Awaitable[list[Tensor]]] | None = None
+        self.infer: Callable[..., Awaitable[Inferred]] | None = None
         """What runs models, where there is anything."""
 
     def identify(self, credential: str | None) -> Principal:
@@ -112,7 +112,7 @@ class _Context:
         *,
         outputs: Sequence[str] = (),
         version: str = "",
-    ) -> list[Tensor]:
+    ) -> Inferred:
         """See `Context.infer`."""
         if self._owner.infer is None:
             raise NotSupportedError("there are no models here")

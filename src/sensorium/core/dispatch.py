@@ -91,7 +91,8 @@ class Answer:
             return msgspec.json.decode(self.encoded, type=returns)
         if type(self.value) is returns:
             return self.value
-        return msgspec.convert(msgspec.to_builtins(self.value), returns)
+        plain = msgspec.to_builtins(self.value, builtin_types=(bytes,))
+        return msgspec.convert(plain, returns, builtin_types=(bytes,))
 
 
 class Dispatcher(Protocol):

@@ -3,8 +3,8 @@
 import inspect
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from typing import Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from sensorium.core.errors import CancelledCallError, DeadlineExceededError
-from sensorium.core.tensors import Tensor
+from sensorium.core.tensors import Inferred, Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -80,7 +80,7 @@ class Context(Protocol):
         *,
         outputs: Sequence[str] = (),
         version: str = "",
-    ) -> list[Tensor]:
+    ) -> Inferred:
         """The outputs of a model, loaded first if need be; all of them where none is named.
 
         Raises:
@@ -125,6 +125,19 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Form:
+    """A form of a request beside JSON.
+
+    `reader` is the address of a function of the body and of the fields beside it that returns the
+    request. `light`: it cuts the body rather than parse it, and may do so on the event loop
+    whatever the body's size.
+    """
+
+    reader: str
+    light: bool = False
+
+
+@dataclass(frozen=True)
 class Operation:
     """A registered operation. Types are read from the function's annotations at first use."""
 
@@ -135,6 +148,10 @@ class Operation:
     incoming_example: tuple[Struct, ...] = ()
     lines_field: str | None = None
     """The field of the request (or of the incoming items) that a plain-text body fills."""
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    """Other media types of its request, and how each is read."""
+    large: bool = False
+    """`ASYNC`: a body too large for the event loop is read in a worker process."""
     changes: bool = False
     """Changes something: audited, and made once per idempotency key."""
     public: bool = False
@@ -184,7 +201,7 @@ class Operation:
         return (
             self.kind is Kind.UNARY
             and not self.changes
-            and not any(field.required for field in fields(self.request))
+            and not any(each.required for each in fields(self.request))
         )
 
     @property

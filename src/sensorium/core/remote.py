@@ -17,7 +17,7 @@ from sensorium.core import settings
 from sensorium.core.codec import encode_answer
 from sensorium.core.dispatch import Encoded
 from sensorium.core.errors import SensoriumError
-from sensorium.core.execution import compute, compute_stream
+from sensorium.core.execution import compute, compute_stream, only_our_errors, read_request
 from sensorium.core.loading import load
 from sensorium.core.operation import Kind, Operation, Work, operation_of
 from sensorium.core.telemetry import LogSettings, request_id, set_up_logging
@@ -36,6 +36,8 @@ class CallHeader(Struct, frozen=True, kw_only=True):
     fields: dict[str, str] = {}
     request_id: str = ""
     answer_type: str = "application/json"
+    only_read: bool = False
+    """Answer with the request itself, read and validated."""
 
 
 class Channel(Protocol):
@@ -92,7 +94,11 @@ def serve(header: bytes, body: bytearray, channel: Channel) -> None:
     )
     try:
         operation = operation_of(load(call.target))
-        if operation.kind is Kind.UNARY:
+        if call.only_read:
+            with only_our_errors(operation.name):
+                request = read_request(operation, payload, call.max_bytes)
+            channel.send(msgspec.msgpack.encode(request))
+        elif operation.kind is Kind.UNARY:
             answer = compute(operation, payload, work, call.max_bytes)
             channel.send(encode_answer(operation, answer, call.answer_type))
         else:

@@ -7,7 +7,7 @@ them into arrays and back.
 import struct
 from array import array
 from collections.abc import Sequence
-from math import prod
+from math import isfinite, prod
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -49,6 +49,7 @@ ITEM_SIZES = {
     "BF16": 2,
 }
 """Bytes of an element; one of `BYTES` has no fixed size."""
+FLOATS = ("FP16", "BF16", "FP32", "FP64")
 MAX_ELEMENTS = 1 << 40
 EXACT = 1 << 53
 """From here on a double does not hold every integer."""
@@ -103,6 +104,16 @@ class TensorSpec(Struct, frozen=True, kw_only=True):
     shape: Annotated[list[int], Meta(description="Its extents; -1 for one that may vary.")]
 
 
+class Inferred(Struct, frozen=True, kw_only=True):
+    """What a model gave, and which it was."""
+
+    model: str
+    version: str
+    digest: str
+    """What its files hash to."""
+    outputs: list[Tensor]
+
+
 def check_size(datatype: str, shape: Sequence[int], size: int) -> None:
     """Whether so many bytes are a tensor of that shape; allocates nothing.
 
@@ -142,6 +153,21 @@ def pack_numbers(datatype: str, values: Sequence[float]) -> bytes:
         raise ValueError(f"a value is none of {datatype}") from None
 
 
+def unpack_numbers(datatype: str, data: bytes | memoryview) -> list[float | None]:
+    """Raw elements as numbers; None for what is none (NaN) or not finite."""
+    found: Sequence[float]
+    if datatype == "FP16":
+        found = struct.unpack(f"<{len(data) // 2}e", data)
+    elif datatype == "BF16":
+        upper = array("H", bytes(data))
+        found = array("f", array("I", (each << 16 for each in upper)).tobytes())
+    else:
+        found = array(TYPECODES[datatype], bytes(data))
+    if datatype in FLOATS:
+        return [each if isfinite(each) else None for each in found]
+    return list(found)
+
+
 def pack_bytes(items: Sequence[bytes]) -> bytes:
     """Byte strings as the raw elements of `BYTES`."""
     return b"".join(part for item in items for part in (LENGTH.pack(len(item)), item))
@@ -172,7 +198,8 @@ def unpack_bytes(data: bytes | memoryview, elements: int) -> list[bytes]:
 def _pack_integers(datatype: str, values: Sequence[float]) -> bytes:
     if any(value != int(value) for value in values):
         raise ValueError(f"a value is none of {datatype}: it is no whole number")
-    if datatype in ("INT64", "UINT64") and any(abs(value) > EXACT for value in values):
+    wide = datatype in ("INT64", "UINT64")
+    if wide and any(isinstance(value, float) and abs(value) > EXACT for value in values):
         raise ValueError(f"give {datatype} beyond 2**53 as data: values would not hold it")
     if datatype == "BOOL" and any(value not in (0, 1) for value in values):
         raise ValueError("the values of BOOL are 0 and 1")

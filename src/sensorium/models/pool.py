@@ -5,9 +5,10 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Literal
 
 from sensorium.core.errors import NotFoundError, OverloadedError, SensoriumError
-from sensorium.models.artifact import Artifact, folder_name
+from sensorium.models.artifact import SEPARATOR, Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.placement.base import Placed
 
@@ -48,7 +49,7 @@ class Loaded:
         return max(0.0, self.used_at + self.keep_alive_s - time.monotonic())
 
     @property
-    def state(self) -> str:
+    def state(self) -> Literal["untested", "ready", "failing"]:
         """`untested`, `ready` or `failing`: as its latest real inference was."""
         if self.succeeded_at is None and self.failed_at is None:
             return "untested"
@@ -83,6 +84,10 @@ class Pool:
     def loaded(self) -> list[Loaded]:
         """The models that take calls."""
         return list(self._loaded.values())
+
+    def find(self, name: str, version: str) -> Loaded | None:
+        """A model that takes calls, by its folder's name and its version."""
+        return self._loaded.get((name, version))
 
     @property
     def used_bytes(self) -> int:
@@ -145,11 +150,11 @@ class Pool:
         Raises:
             NotFoundError: it is not loaded.
         """
-        wanted = folder_name(self.aliases.get(name, name))
+        wanted = self.aliases.get(name, name).replace("/", SEPARATOR)
         found = [
             each
             for (known, number), each in self._loaded.items()
-            if known == wanted and version in ("", number)
+            if wanted in (known, known.partition(":")[0]) and version in ("", number)
         ]
         if not found:
             raise NotFoundError(f"the model {name[:80]} is not loaded")

@@ -13,6 +13,8 @@ from sensorium.core.operation import Operation
 from sensorium.core.protobuf.codec import codec_of
 from sensorium.core.protobuf.schema import PACKAGE, service_name
 from sensorium.core.registry import Registry
+from sensorium.transports.grpc.compat.messages import PACKAGE as INFERENCE
+from sensorium.transports.grpc.compat.messages import service_file
 
 log = logging.getLogger("sensorium.grpc")
 OWN = "grpc.reflection.v1alpha.ServerReflection"
@@ -41,7 +43,8 @@ class Reflection(reflection.aio.ReflectionServicer):  # type: ignore[misc]
 
 def _describe(registry: Registry) -> Any:
     pool = DescriptorPool()
-    names = [OWN]
+    pool.Add(service_file())
+    names = [OWN, f"{INFERENCE}.GRPCInferenceService"]
     described: set[str] = set()
     nouns: dict[str, Operation] = {each.name.partition(".")[0]: each for each in registry}
     for noun, operation in nouns.items():

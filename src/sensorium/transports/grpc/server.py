@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2_grpc
 
 from sensorium.core.dispatch import Dispatcher
 from sensorium.core.errors import UnavailableError
+from sensorium.transports.grpc.compat.open_inference import OpenInferenceService
 from sensorium.transports.grpc.door import GrpcDoor
 from sensorium.transports.grpc.reflection import Reflection
 from sensorium.transports.grpc.settings import GrpcSettings
@@ -101,7 +102,7 @@ async def start(
         ],
         maximum_concurrent_rpcs=settings.grpc_max_calls,
     )
-    server.add_generic_rpc_handlers((GrpcDoor(dispatcher),))
+    server.add_generic_rpc_handlers((GrpcDoor(dispatcher), OpenInferenceService(dispatcher)))
     health_of = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_of, server)
     reflection_pb2_grpc.add_ServerReflectionServicer_to_server(

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -34,7 +34,8 @@ class HttpDoor:
 
     `routes` are the addresses that are not operations (`/folder/*` for a whole folder), `aliases`
     the other addresses of operations, `mounted` whole ASGI applications by path (other doors that
-    share this port; they see requests whose sender has been checked).
+    share this port; they see requests whose sender has been checked), `families` what serves
+    everything below a first part of the path (`/v2`).
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class HttpDoor:
         routes: Mapping[str, Route],
         aliases: Mapping[str, Alias],
         mounted: Mapping[str, Any],
+        families: Mapping[str, Callable[[Exchange], Awaitable[None]]],
         timeout_s: float,
     ) -> None:
+        self._families = families
         self.routes = routes
         self.aliases = aliases
         self._dispatcher = dispatcher
@@ -80,6 +83,8 @@ class HttpDoor:
             await self._serve_alias(exchange, alias)
         elif (operation := self._operation_at(path)) is not None:
             await self._serve_operation(exchange, operation, {})
+        elif (family := self._families.get("/".join(path.split("/", 2)[:2]))) is not None:
+            await family(exchange)
         elif (mounted := self.mounted.get(path)) is not None:
             exchange.scope[CALLER] = self._caller_of_mounted(exchange)
             await mounted(exchange.scope, exchange.receive, exchange.forward)

@@ -8,6 +8,7 @@ from sensorium.core.dispatch import Dispatcher
 from sensorium.core.loading import load
 from sensorium.core.telemetry import Telemetry
 from sensorium.transports.http.compat.founding import FOUNDING
+from sensorium.transports.http.compat.open_inference import OpenInference
 from sensorium.transports.http.door import HttpDoor
 from sensorium.transports.http.exchange import JSON, Exchange
 from sensorium.transports.http.origin import Senders
@@ -48,6 +49,7 @@ def build(
         routes=routes,
         aliases={**HEALTH, **FOUNDING},
         mounted=mounted,
+        families={"/v2": OpenInference(dispatcher).serve},
         timeout_s=settings.request_timeout_s,
     )
     if settings.cors_origins:

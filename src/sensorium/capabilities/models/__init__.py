@@ -1,0 +1,1 @@
+"""Models: what there is, what is loaded, and tensors through them."""

@@ -1,0 +1,160 @@
+"""The `models` operations."""
+
+import asyncio
+from functools import partial
+
+from sensorium.capabilities.models.schema import (
+    DeleteRequest,
+    Done,
+    GetRequest,
+    InferRequest,
+    InferResponse,
+    ListRequest,
+    LoadedEntry,
+    LoadRequest,
+    Model,
+    ModelEntry,
+    Models,
+    OutputTensor,
+    UnloadRequest,
+)
+from sensorium.core.operation import Context, Execution, Form, operation
+from sensorium.core.tensors import Tensor, unpack_bytes, unpack_numbers
+from sensorium.models.artifact import Artifact
+from sensorium.models.catalogue.catalogue import Catalogue
+from sensorium.models.pool import Loaded, Pool
+
+READER = "sensorium.capabilities.models.open_inference"
+FORMS = {
+    "application/vnd.open-inference+json": Form(f"{READER}:read"),
+    "application/vnd.open-inference": Form(f"{READER}:read_binary", light=True),
+}
+"""The forms of the Open Inference Protocol, without and with binary tensors."""
+FEW = 1 << 16
+"""So many elements are turned into values; more would hold up the server, and stay raw."""
+
+
+@operation("models.infer", execution=Execution.ASYNC, large=True, forms=FORMS, queue_limit=4096)
+async def infer(request: InferRequest, context: Context) -> InferResponse:
+    """Run tensors through a model, loaded first if need be."""
+    found = await context.infer(
+        request.model, request.inputs, outputs=request.outputs, version=request.version
+    )
+    return InferResponse(
+        model=found.model,
+        version=found.version,
+        digest=found.digest,
+        outputs=[output(each, raw=request.raw) for each in found.outputs],
+        tag=request.tag,
+    )
+
+
+@operation("models.list", execution=Execution.ASYNC, example=ListRequest())
+async def list_models(request: ListRequest, context: Context) -> Models:
+    """The models on disk, and those that are loaded."""
+    pool = context.get(Pool)
+    on_disk = await asyncio.to_thread(context.get(Catalogue).entries)
+    entries = [entry(each, pool) for each in on_disk]
+    return Models(
+        models=[each for each in entries if not request.loaded or each.state != "unloaded"],
+        loaded=[loaded_entry(each) for each in pool.loaded],
+        aliases=dict(pool.aliases),
+    )
+
+
+@operation("models.get", execution=Execution.ASYNC)
+async def get(request: GetRequest, context: Context) -> Model:
+    """A model: its files, its versions, and what it takes and gives once it is loaded."""
+    pool, catalogue = context.get(Pool), context.get(Catalogue)
+    name = pool.aliases.get(request.model, request.model)
+    artifact = await asyncio.to_thread(catalogue.find, name, request.version)
+    there = await asyncio.to_thread(catalogue.entries)
+    loaded = pool.find(artifact.name, artifact.version)
+    if loaded is None and request.load:
+        loaded = await pool.load(artifact.name, artifact.version)
+    return Model(
+        entry=entry(artifact, pool),
+        versions=[each.version for each in there if each.name == artifact.name],
+        loaded=None if loaded is None else loaded_entry(loaded),
+    )
+
+
+@operation("models.load", execution=Execution.ASYNC, changes=True, deadline_s=600.0)
+async def load(request: LoadRequest, context: Context) -> LoadedEntry:
+    """Load a model, or load it anew; calls that run keep the old one until they end."""
+    pool = context.get(Pool)
+    loaded = await pool.load(
+        request.model,
+        request.version,
+        options=request.options,
+        keep_alive_s=request.keep_alive_s,
+        fresh=request.fresh,
+    )
+    if request.alias:
+        pool.aliases[request.alias] = loaded.artifact.name
+    return loaded_entry(loaded)
+
+
+@operation("models.unload", execution=Execution.ASYNC, changes=True)
+async def unload(request: UnloadRequest, context: Context) -> Done:
+    """Let go of a model's memory, after the calls that use it."""
+    await context.get(Pool).unload(request.model, request.version)
+    return Done(model=request.model)
+
+
+@operation("models.delete", execution=Execution.ASYNC, changes=True)
+async def delete(request: DeleteRequest, context: Context) -> Done:
+    """Delete a model's files, after unloading it."""
+    pool, catalogue = context.get(Pool), context.get(Catalogue)
+    artifact = await asyncio.to_thread(catalogue.find, request.model)
+    if any(each.artifact.name == artifact.name for each in pool.loaded):
+        await pool.unload(artifact.name)
+    await asyncio.to_thread(catalogue.delete, request.model)
+    return Done(model=artifact.name)
+
+
+def output(tensor: Tensor, *, raw: bool) -> OutputTensor:
+    """A tensor as an answer shows it."""
+    shown = partial(OutputTensor, name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+    if raw or tensor.elements > FEW:
+        return shown(data=bytes(tensor.data))
+    if tensor.datatype == "BYTES":
+        items = unpack_bytes(tensor.data, tensor.elements)
+        return shown(strings=[each.decode("utf-8", "replace") for each in items])
+    return shown(values=unpack_numbers(tensor.datatype, tensor.data))
+
+
+def entry(artifact: Artifact, pool: Pool) -> ModelEntry:
+    """A model on disk as an answer shows it."""
+    loaded = pool.find(artifact.name, artifact.version)
+    return ModelEntry(
+        name=artifact.name,
+        version=artifact.version,
+        format=artifact.format,
+        size_bytes=artifact.size,
+        digest=artifact.digest,
+        licence=artifact.licence,
+        task=artifact.task,
+        source=artifact.source,
+        state="unloaded" if loaded is None else loaded.state,
+    )
+
+
+def loaded_entry(loaded: Loaded) -> LoadedEntry:
+    """A loaded model as an answer shows it."""
+    facts = loaded.placed.facts
+    return LoadedEntry(
+        name=loaded.artifact.name,
+        version=loaded.artifact.version,
+        platform=facts.spec.platform,
+        inputs=facts.spec.inputs,
+        outputs=facts.spec.outputs,
+        providers=facts.spec.providers,
+        degraded=facts.spec.degraded,
+        joins_calls=facts.joins,
+        state=loaded.state,
+        memory_bytes=loaded.memory_bytes,
+        in_use=loaded.users,
+        expires_in_s=loaded.expires_in_s,
+        load_s=facts.seconds,
+    )

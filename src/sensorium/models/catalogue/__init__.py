@@ -1,0 +1,1 @@
+"""The models on disk: what there is, where each came from, and which are worth fetching."""

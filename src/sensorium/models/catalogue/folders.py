@@ -1,0 +1,156 @@
+"""The models that one folder holds, as its manifest says or as its files show."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sensorium.models.artifact import Format
+from sensorium.models.catalogue.digests import Stamp
+from sensorium.models.catalogue.manifest import Entry, Manifest, read_manifest
+from sensorium.models.catalogue.paths import is_safe
+from sensorium.models.catalogue.recognition import Found, models_among
+
+MAX_FILES = 10_000
+MAX_DEPTH = 5
+MAX_TREES = 32
+TREE = b"tree"
+"""How a LightGBM model begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A model in a folder; paths are relative to `folder`."""
+
+    folder: Path
+    version: str
+    format: Format
+    path: str
+    variant: str
+    usual: bool
+    """Meant where no variant is named."""
+    weights: dict[str, Stamp]
+    """The files that make its digest."""
+    size: int
+    manifest: Manifest | None = None
+
+
+def models_in(folder: Path) -> list[Listed]:
+    """The models of a folder, the highest version first; empty where it holds none.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        return list(_fetched(folder, manifest))
+    versions = sorted((n for n in os.listdir(folder) if _is_version(folder, n)), key=int)
+    found: list[Listed] = []
+    for version in reversed(versions):
+        found += _found(folder / version, str(int(version)))
+    return found or _found(folder, "1")
+
+
+def files_in(folder: Path) -> dict[str, Stamp]:
+    """The visible files below a folder by their relative paths; folders are not entered by links.
+
+    Raises:
+        OSError: the folder itself cannot be read.
+    """
+    files: dict[str, Stamp] = {}
+    _walk(folder, "", files)
+    return files
+
+
+def is_tree(path: Path) -> bool:
+    """Whether a text file is a LightGBM model."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(TREE)) == TREE
+    except OSError:
+        return False
+
+
+def recognised(folder: Path, files: dict[str, Stamp]) -> list[Found]:
+    """The models that the files of a folder are; the content decides where names do not."""
+    texts = [path for path in sorted(files) if path.endswith(".txt") and "/" not in path]
+    trees = [path for path in texts[:MAX_TREES] if is_tree(folder / path)]
+    return models_among(files, trees)
+
+
+def _fetched(folder: Path, manifest: Manifest) -> Iterator[Listed]:
+    sizes = {file.path: file.size for file in manifest.files}
+    for place, entry in enumerate(manifest.entries):
+        stamps = {path: _stamp(folder / path) for path in entry.weights}
+        if any(stamp is None for stamp in stamps.values()):
+            continue
+        yield Listed(
+            folder=folder,
+            version="1",
+            format=entry.format,
+            path=entry.path,
+            variant=_variant(entry),
+            usual=place == 0,
+            weights={path: stamp for path, stamp in stamps.items() if stamp is not None},
+            size=sum(sizes[path] for path in entry.files),
+            manifest=manifest,
+        )
+
+
+def _found(folder: Path, version: str) -> list[Listed]:
+    files = files_in(folder)
+    found = recognised(folder, files)
+    if found and found[0].format == "transformers":
+        found = [Found("transformers", found[0].path, tuple(files))]
+    alone = len(found) == 1
+    return [
+        Listed(
+            folder=folder,
+            version=version,
+            format=model.format,
+            path=model.path,
+            variant=model.variant,
+            usual=alone,
+            weights={path: files[path] for path in model.weights},
+            size=sum(files[path][0] for path in (files if alone else model.weights)),
+        )
+        for model in found
+    ]
+
+
+def _variant(entry: Entry) -> str:
+    return Found(entry.format, entry.path, entry.weights).variant
+
+
+def _is_version(folder: Path, name: str) -> bool:
+    return name.isascii() and name.isdigit() and len(name) < 19 and (folder / name).is_dir()
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _walk(folder: Path, prefix: str, files: dict[str, Stamp]) -> None:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = prefix + entry.name
+            if len(files) >= MAX_FILES or not is_safe(path):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if path.count("/") < MAX_DEPTH:
+                    _walk_further(folder / entry.name, f"{path}/", files)
+            elif entry.is_file():
+                stamp = _stamp(folder / entry.name)
+                if stamp is not None:
+                    files[path] = stamp
+
+
+def _walk_further(folder: Path, prefix: str, files: dict[str, Stamp]) -> None:
+    try:
+        _walk(folder, prefix, files)
+    except OSError:
+        return

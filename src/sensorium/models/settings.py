@@ -1,0 +1,32 @@
+"""What can be set about models."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from sensorium.core.settings import Secret
+
+
+class ModelSettings(Struct, frozen=True, kw_only=True):
+    """Models: where they lie, and how long they stay in memory."""
+
+    model_cache_path: Annotated[
+        str, Meta(description="The folder of models; default: `models` in the data folder.")
+    ] = ""
+    keep_alive_s: Annotated[
+        float,
+        Meta(ge=-1, le=1e9, description="Seconds that an unused model stays loaded; -1: for ever."),
+    ] = 300.0
+    model_memory_bytes: Annotated[
+        int,
+        Meta(ge=0, le=2**50, description="What all models may hold; 0: four fifths of the memory."),
+    ] = 0
+    model_queue: Annotated[
+        int, Meta(ge=1, le=100_000, description="Calls that may wait for one model.")
+    ] = 1024
+    preload: Annotated[
+        list[str], Meta(description="Models that are loaded at the start, and stay.")
+    ] = []
+    hf_token: Annotated[Secret, Meta(description="The model hub's access token.")] = Secret("")
+    hf_endpoint: Annotated[str, Meta(description="Another address of the model hub.")] = ""
+    offline: Annotated[bool, Meta(description="Fetch nothing; use what is on disk.")] = False

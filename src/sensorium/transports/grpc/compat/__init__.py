@@ -1,0 +1,1 @@
+"""Services that clients of other systems already call."""

@@ -1,0 +1,102 @@
+"""An inference answer in the form of the Open Inference Protocol."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from math import prod
+
+import msgspec
+from msgspec import Struct
+
+from sensorium.core.tensors import unpack_bytes, unpack_numbers
+from sensorium.transports.http.exchange import JSON, Exchange
+
+BINARY = b"application/octet-stream"
+HEADER_LENGTH = b"inference-header-content-length"
+AT_ONCE = 1 << 14
+"""So many elements are written as JSON before others have their turn on the event loop."""
+
+
+class _Tensor(Struct):
+    name: str
+    datatype: str
+    shape: list[int]
+    data: bytes = b""
+
+    @property
+    def elements(self) -> int:
+        """How many elements it has."""
+        return prod(self.shape)
+
+
+class _Reply(Struct):
+    id: str = ""
+    binary: list[str] = []
+    all_binary: bool = False
+
+
+class Inferred(Struct):
+    """What is read of the answer of `models.infer`."""
+
+    version: str
+    outputs: list[_Tensor]
+    tag: str = ""
+
+
+class _Head(Struct, omit_defaults=True):
+    model_name: str
+    model_version: str
+    outputs: list["_Output"]
+    id: str = ""
+
+
+class _Output(Struct, omit_defaults=True):
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, int] = {}
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+async def write_answer(exchange: Exchange, found: Inferred, model: str) -> None:
+    """Answer with outputs as JSON, or as binary after the JSON where that was asked for."""
+    reply = msgspec.json.decode(found.tag, type=_Reply)
+    outputs: list[_Output] = []
+    blobs: list[bytes] = []
+    for each in found.outputs:
+        shown = _Output(each.name, each.datatype, each.shape)
+        if reply.all_binary or each.name in reply.binary:
+            shown.parameters = {"binary_data_size": len(each.data)}
+            blobs.append(each.data)
+        else:
+            shown.data = msgspec.Raw(b"".join([part async for part in _listed(each)]))
+        outputs.append(shown)
+    head = msgspec.json.encode(_Head(model, found.version, outputs, reply.id))
+    if blobs:
+        headers = [(HEADER_LENGTH, str(len(head)).encode())]
+        await exchange.answer(200, BINARY, b"".join([head, *blobs]), headers)
+    else:
+        await exchange.answer(200, JSON, head)
+
+
+async def _listed(tensor: _Tensor) -> AsyncIterator[bytes]:
+    """The elements of a tensor as a JSON list, in parts."""
+    if tensor.datatype == "BYTES":
+        items = unpack_bytes(tensor.data, tensor.elements)
+        yield msgspec.json.encode([each.decode("utf-8", "replace") for each in items])
+        return
+    size = len(tensor.data) // max(1, tensor.elements) * AT_ONCE
+    view = memoryview(tensor.data)
+    before = b"["
+    for start in range(0, len(view), size or 1):
+        yield before + _numbers(tensor.datatype, view[start : start + size])[1:-1]
+        before = b","
+        if start + size < len(view):
+            await asyncio.sleep(0)
+    yield b"]" if len(view) else b"[]"
+
+
+def _numbers(datatype: str, data: memoryview) -> bytes:
+    found = unpack_numbers(datatype, data)
+    if datatype == "BOOL":
+        return msgspec.json.encode([bool(each) for each in found])
+    return msgspec.json.encode(found)

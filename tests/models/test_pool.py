@@ -1,0 +1,216 @@
+"""The pool: loads once, keeps, evicts what is idle, swaps under its callers and loses no call."""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+
+from sensorium.core.arrays import to_array, to_tensor
+from sensorium.core.errors import NotFoundError, OverloadedError
+from sensorium.models.backends.base import LoadOptions
+from sensorium.models.exchange import Request
+from sensorium.models.placement.inproc import Inproc
+from sensorium.models.pool import Pool
+from tests.models import files
+from tests.workers.test_pool import until
+
+MIB = 1 << 20
+
+
+class Shelf:
+    """Models on disk by name and version, and how often each was loaded."""
+
+    def __init__(self, folder, names=("a", "b", "c"), weight=MIB):
+        self.weight = weight
+        self.loads = []
+        self.there = {
+            (name, "1"): files.artifact(files.mlp(folder / name, seed=seed), name)
+            for seed, name in enumerate(names)
+        }
+
+    def find(self, name, version):
+        for (known, number), artifact in self.there.items():
+            if known == name and version in ("", number):
+                return artifact
+        raise NotFoundError(f"there is no model {name}")
+
+    async def place(self, artifact, options):
+        self.loads.append(artifact.name)
+        return await Inproc.load(artifact, options)
+
+    def pool(self, budget=64 * MIB, keep_alive_s=300.0):
+        def weigh(artifact, options):
+            return self.weight
+
+        return Pool(self.find, self.place, weigh, budget_bytes=budget, keep_alive_s=keep_alive_s)
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    return Shelf(tmp_path)
+
+
+def run(pool, work):
+    async def inside():
+        sweeper = asyncio.create_task(pool.sweep())
+        try:
+            return await work()
+        finally:
+            sweeper.cancel()
+            await pool.close()
+
+    return asyncio.run(inside())
+
+
+async def one(loaded, fill=1.0):
+    x = to_tensor("x", np.full((1, 8), fill, np.float32))
+    ((y,),) = await loaded.placed.run([Request([x], ["y"])])
+    return to_array(y)
+
+
+def test_a_model_that_many_want_is_loaded_once(shelf):
+    pool = shelf.pool()
+
+    async def call():
+        async with pool.use("a") as loaded:
+            return await one(loaded)
+
+    async def work():
+        return await asyncio.gather(*(call() for _ in range(20)))
+
+    found = run(pool, work)
+    assert shelf.loads == ["a"]
+    assert all(np.array_equal(each, found[0]) for each in found)
+
+
+def test_the_longest_unused_makes_room_and_a_used_one_never(shelf):
+    pool = shelf.pool(budget=2 * MIB)
+
+    async def work():
+        await pool.load("a")
+        await pool.load("b")
+        async with pool.use("a") as a:
+            await one(a)
+        await pool.load("c")
+        assert {each.artifact.name for each in pool.loaded} == {"a", "c"}
+        async with pool.use("a") as a, pool.use("c"):
+            with pytest.raises(OverloadedError, match="b needs 1 MiB"):
+                await pool.load("b")
+            await one(a)
+        assert pool.used_bytes == 2 * MIB
+
+    run(pool, work)
+
+
+def test_an_idle_model_is_unloaded_after_its_time_and_at_once_with_zero(shelf):
+    pool = shelf.pool()
+
+    async def work():
+        await pool.load("a", keep_alive_s=0.5)
+        await pool.load("b", keep_alive_s=-1)
+        async with pool.use("c") as c:
+            c.keep_alive_s = 0
+            await one(c)
+        assert {each.artifact.name for each in pool.loaded} == {"a", "b"}
+        await until(lambda: len(pool.loaded) == 1)
+        assert pool.loaded[0].artifact.name == "b"
+        assert pool.loaded[0].expires_in_s is None
+
+    run(pool, work)
+
+
+def test_a_model_is_swapped_under_its_callers_and_loses_none(shelf):
+    pool = shelf.pool()
+    done, stop = [], False
+
+    async def caller():
+        while not stop:
+            async with pool.use("a") as loaded:
+                done.append(await one(loaded))
+
+    async def work():
+        nonlocal stop
+        first = await pool.load("a")
+        callers = [asyncio.create_task(caller()) for _ in range(4)]
+        for _ in range(5):
+            await pool.load("a", fresh=True)
+        stop = True
+        await asyncio.gather(*callers)
+        assert first.retired
+        return len(pool.loaded)
+
+    assert run(pool, work) == 1
+    assert len(shelf.loads) == 6
+    assert done
+
+
+def test_a_model_that_is_unloaded_in_use_serves_its_call_first(shelf):
+    pool = shelf.pool()
+
+    async def work():
+        async with pool.use("a") as loaded:
+            await pool.unload("a")
+            assert pool.loaded == []
+            await one(loaded)
+        with pytest.raises(NotFoundError, match="not loaded"):
+            await pool.unload("a")
+
+    run(pool, work)
+
+
+def test_other_options_load_another(shelf):
+    pool = shelf.pool()
+
+    async def work():
+        await pool.load("a")
+        loaded = await pool.load("a", options=LoadOptions(max_batch=1))
+        assert not loaded.placed.facts.joins
+        assert await pool.load("a") is loaded
+
+    run(pool, work)
+
+
+def test_an_alias_and_the_highest_version_are_meant(shelf, tmp_path):
+    second = files.artifact(files.mlp(tmp_path / "a2", seed=9), "a", "2")
+    shelf.there = {("a", "2"): second, **shelf.there}
+    pool = shelf.pool()
+    pool.aliases["best"] = "a"
+
+    async def work():
+        async with pool.use("best") as newest, pool.use("a", "1") as oldest:
+            assert newest.artifact.version == "2"
+            assert oldest.artifact.version == "1"
+            assert not np.array_equal(await one(newest), await one(oldest))
+
+    run(pool, work)
+
+
+def test_a_model_that_cannot_be_loaded_holds_no_memory(shelf):
+    (shelf.there["a", "1"].path).write_bytes(b"nothing")
+    pool = shelf.pool()
+
+    async def work():
+        for _ in range(3):
+            with pytest.raises(Exception, match="cannot load"):
+                await pool.load("a")
+        assert pool.used_bytes == 0
+        async with pool.use("b") as b:
+            await one(b)
+
+    run(pool, work)
+
+
+def test_loading_and_unloading_500_times_leaves_nothing_behind(shelf):
+    pool = shelf.pool()
+
+    async def work():
+        before = time.perf_counter()
+        for _ in range(50):
+            async with pool.use("a") as loaded:
+                await one(loaded)
+            await pool.unload("a")
+        return time.perf_counter() - before
+
+    run(pool, work)
+    assert pool.used_bytes == 0

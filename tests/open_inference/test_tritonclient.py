@@ -1,0 +1,218 @@
+"""Triton's own client against a running server, over HTTP and gRPC."""
+
+import pytest
+
+CLIENT = """
+import tritonclient.{door} as client
+from tritonclient.utils import InferenceServerException
+triton = client.InferenceServerClient({address})
+GRPC = {grpc}
+def given(name, array, datatype, binary=True):
+    made = client.InferInput(name, list(array.shape), datatype)
+    made.set_data_from_numpy(array, **({{}} if GRPC else {{"binary_data": binary}}))
+    return made
+def wanted(name, binary=True):
+    return client.InferRequestedOutput(name, **({{}} if GRPC else {{"binary_data": binary}}))
+"""
+DOORS = pytest.mark.parametrize("door", ["http", "grpc"])
+
+
+def script(door, text):
+    address = "HTTP" if door == "http" else "GRPC"
+    return CLIENT.format(door=door, address=address, grpc=door == "grpc") + text
+
+
+@DOORS
+def test_health_and_metadata(triton, door):
+    result = triton(
+        script(
+            door,
+            """
+meta = triton.get_model_metadata("mlp", **({"as_json": True} if GRPC else {}))
+config = triton.get_model_config("mlp", **({"as_json": True} if GRPC else {}))
+server = triton.get_server_metadata(**({"as_json": True} if GRPC else {}))
+result = [triton.is_server_live(), triton.is_server_ready(), triton.is_model_ready("mlp"),
+          server["name"], meta, config]
+""",
+        )
+    )
+    assert result[:4] == [True, True, True, "sensorium"]
+    meta, config = result[4:]
+    assert meta["name"] == "mlp"
+    assert meta["platform"] == "onnxruntime_onnx"
+    assert [each["name"] for each in meta["inputs"]] == ["x"]
+    assert [int(n) for n in meta["outputs"][0]["shape"]] == [-1, 3]
+    config = config.get("config", config)
+    assert config["input"][0]["data_type"] == "TYPE_FP32"
+
+
+@DOORS
+@pytest.mark.parametrize("binary", [True, False])
+def test_what_goes_in_comes_out(triton, door, binary):
+    result = triton(
+        script(
+            door,
+            f"""
+result = []
+cases = [("identity_bool", np.array([[True, False]]), "BOOL"),
+         ("identity_int8", np.array([[-128, 127]], np.int8), "INT8"),
+         ("identity_uint64", np.array([[2**64 - 1, 2**53 + 1]], np.uint64), "UINT64"),
+         ("identity_fp64", np.array([[0.1, 1e300]], np.float64), "FP64"),
+         ("echo", np.array([[2**62 + 1, -2**62, 0, 1]], np.int64), "INT64"),
+         ("strings", np.array(["héllo".encode(), b"", b"x" * 1000], dtype=object), "BYTES")]
+if {binary}:
+    cases.append(("identity_fp16", np.array([[0.5, 65504]], np.float16), "FP16"))
+for model, array, datatype in cases:
+    found = triton.infer(model, [given("x", array, datatype, {binary})], request_id="r7",
+                         outputs=[wanted("y", {binary})])
+    back = found.as_numpy("y")
+    if datatype == "BYTES":
+        back = np.array([b if isinstance(b, bytes) else b.encode() for b in back], dtype=object)
+    response = found.get_response()
+    id = response.id if GRPC else response["id"]
+    result.append([model, id, bool(np.array_equal(back, array))])
+""",
+        )
+    )
+    assert result
+    for model, request_id, same in result:
+        assert same, model
+        assert request_id == "r7"
+
+
+@DOORS
+def test_versions_and_the_repository(triton, door):
+    result = triton(
+        script(
+            door,
+            """
+as_json = {"as_json": True} if GRPC else {}
+x = np.ones((1, 8), np.float32)
+def answer(version):
+    return triton.infer("versions", [given("x", x, "FP32")], model_version=version).as_numpy("y")
+first, second, newest = answer("1"), answer("2"), answer("")
+triton.unload_model("versions")
+gone = triton.is_model_ready("versions", "2")
+triton.load_model("versions")
+index = triton.get_model_repository_index(**as_json)
+index = index["models"] if GRPC else index
+result = [bool((first != second).all()), bool((newest == second).all()), gone,
+          triton.is_model_ready("versions", "2"),
+          sorted((each["name"], each["version"], each["state"]) for each in index)]
+""",
+        )
+    )
+    assert result[:4] == [True, True, False, True]
+    assert ["versions", "2", "READY"] in result[4]
+    assert ["versions", "1", "UNAVAILABLE"] in result[4]
+
+
+@DOORS
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [
+        ('"nothing", [given("x", X, "FP32")]', "there is no model"),
+        ('"mlp", [given("z", X, "FP32")]', "the input x is missing"),
+        ('"mlp", [given("x", X[:, :3], "FP32")]', r"FP32 \[-1, 8\], not FP32 \[1, 3\]"),
+        ('"mlp", [given("x", X.astype("i4"), "INT32")]', "not INT32"),
+        ('"mlp", [given("x", X, "FP32")], outputs=[wanted("w")]', "there is no output 'w'"),
+        ('"mlp", [given("x", X, "FP32")], model_version="9"', "no version '9'"),
+        ('"damaged", [given("x", X, "FP32")]', "cannot load"),
+    ],
+)
+def test_mistakes_are_said(triton, door, call, why):
+    result = triton(
+        script(
+            door,
+            f"""
+X = np.ones((1, 8), np.float32)
+try:
+    triton.infer({call})
+    result = "no error"
+except InferenceServerException as error:
+    result = error.message()
+""",
+        )
+    )
+    assert __import__("re").search(why, result), result
+
+
+def test_the_stream_answers_each_request_in_turn(triton):
+    result = triton(
+        script(
+            "grpc",
+            """
+import queue
+answers = queue.Queue()
+triton.start_stream(callback=lambda result, error: answers.put((result, error)))
+for n in range(20):
+    x = np.full((1, 4), n, np.int64)
+    triton.async_stream_infer("echo", [given("x", x, "INT64")])
+triton.async_stream_infer("nothing", [given("x", x, "INT64")])
+got = [answers.get(timeout=20) for _ in range(21)]
+triton.stop_stream()
+result = [[int(found.as_numpy("y")[0, 0]) for found, error in got[:20]], str(got[20][1])]
+""",
+        )
+    )
+    assert result[0] == list(range(20))
+    assert "there is no model" in result[1]
+
+
+def test_many_clients_get_their_own_answers(triton):
+    result = triton(
+        script(
+            "http",
+            """
+from concurrent.futures import ThreadPoolExecutor
+def call(n):
+    own = client.InferenceServerClient(HTTP)
+    good = 0
+    for turn in range(20):
+        x = np.full((1 + turn % 3, 4), n * 1000 + turn, np.int64)
+        good += np.array_equal(own.infer("echo", [given("x", x, "INT64")]).as_numpy("y"), x)
+    return good
+with ThreadPoolExecutor(16) as pool:
+    result = sum(pool.map(call, range(16)))
+result = int(result)
+""",
+        )
+    )
+    assert result == 320
+
+
+def test_a_compressed_request_is_read(triton):
+    result = triton(
+        script(
+            "http",
+            """
+x = np.ones((4, 8), np.float32)
+plain = triton.infer("mlp", [given("x", x, "FP32")]).as_numpy("y")
+result = [bool(np.array_equal(plain, triton.infer("mlp", [given("x", x, "FP32")],
+          request_compression_algorithm=each).as_numpy("y"))) for each in ("gzip", "deflate")]
+""",
+        )
+    )
+    assert result == [True, True]
+
+
+@DOORS
+def test_large_tensors_go_through(triton, door):
+    rows = 200_000 if door == "http" else 60_000
+    result = triton(
+        script(
+            door,
+            f"""
+x = np.random.default_rng(0).random(({rows}, 8), dtype=np.float32)
+found = triton.infer("mlp", [given("x", x, "FP32")]).as_numpy("y")
+result = [list(found.shape), float(np.abs(found).sum())]
+if not GRPC:
+    listed = triton.infer("mlp", [given("x", x[:50000], "FP32", False)],
+                          outputs=[wanted("y", False)]).as_numpy("y")
+    result.append(bool(np.array_equal(listed, found[:50000])))
+""",
+        )
+    )
+    assert result[0] == [rows, 3]
+    assert result[1] > 0
+    assert result[2:] in ([], [True])
