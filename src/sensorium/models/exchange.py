@@ -26,15 +26,20 @@ class Facts(Struct, frozen=True, kw_only=True):
     spec: ModelSpec
     joins: bool
     """Whether requests may be joined into one run: shown by trying it."""
+    parallel: int = 0
+    """How many texts it makes at once; 0 for a model of tensors."""
     seconds: float
     """How long it took to load and try."""
+
+
+Action = Literal["load", "run", "generate", "embed", "tokenize", "detokenize"]
 
 
 class Task(Struct, frozen=True, kw_only=True):
     """What the process is asked for. Every task tells the model, so that a process that took the
     place of another knows it too."""
 
-    action: Literal["load", "run"]
+    action: Action
     artifact: Artifact
     options: LoadOptions
 

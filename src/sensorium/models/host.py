@@ -9,33 +9,40 @@ from typing import Any, Protocol
 import msgspec
 
 from sensorium.core.errors import SensoriumError
-from sensorium.models.backends.base import LoadedModel
+from sensorium.models.backends.base import LoadedModel, TextModel
 from sensorium.models.exchange import Facts, Outcome, Request, Result, Task
+from sensorium.models.generation import Generation, Piece
 from sensorium.models.loading import load_model
 from sensorium.models.running import run
+
+log = logging.getLogger("sensorium.models")
+pack = msgspec.msgpack.encode
+
+
+@dataclass
+class Cancelling:
+    """What cancelling a call does."""
+
+    act: Callable[[], None] = lambda: None
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Nobody waits for the call any more."""
+        self.cancelled = True
+        self.act()
 
 
 class Channel(Protocol):
     """What the workers floor offers to the code that serves a call."""
 
     def send(self, body: bytes) -> None:
-        """Send the answer."""
+        """Send the answer, or one item of it."""
 
     def fail(self, body: bytes) -> None:
         """End the call with an error."""
 
-    def on_cancel(self, work: "Interrupt") -> None:
+    def on_cancel(self, work: Cancelling) -> None:
         """Have `work.cancel` called when the call is cancelled."""
-
-
-log = logging.getLogger("sensorium.models")
-
-
-@dataclass(frozen=True)
-class Interrupt:
-    """Ends the run that is under way."""
-
-    cancel: Callable[[], None]
 
 
 class _Host:
@@ -43,10 +50,10 @@ class _Host:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._model: LoadedModel | None = None
+        self._model: LoadedModel | TextModel | None = None
         self._facts: Facts | None = None
 
-    def load(self, task: Task) -> tuple[LoadedModel, Facts]:
+    def load(self, task: Task) -> tuple[LoadedModel | TextModel, Facts]:
         """The model, loaded now if it is not yet."""
         with self._lock:
             if self._model is None or self._facts is None:
@@ -60,20 +67,44 @@ _HOST = _Host()
 def serve(header: bytes, body: bytearray, channel: Channel) -> None:
     """Serve one call to its end."""
     task = msgspec.json.decode(header, type=Task, dec_hook=_path)
+    cancelling = Cancelling()
     try:
         model, facts = _HOST.load(task)
+        channel.on_cancel(cancelling)
         if task.action == "load":
-            channel.send(msgspec.msgpack.encode(facts))
-            return
-        channel.on_cancel(Interrupt(model.interrupt))
-        requests = msgspec.msgpack.decode(body, type=list[Request])
-        outcomes = [_outcome(each) for each in run(model, requests)]
-        channel.send(msgspec.msgpack.encode(outcomes))
+            channel.send(pack(facts))
+        elif isinstance(model, TextModel):
+            _serve_text(model, task.action, body, channel, cancelling)
+        else:
+            cancelling.act = model.interrupt
+            requests = msgspec.msgpack.decode(body, type=list[Request])
+            channel.send(pack([_outcome(each) for each in run(model, requests)]))
     except Exception as error:
         known = error if isinstance(error, SensoriumError) else SensoriumError()
         if known is not error:
             log.exception("a model failed")
         channel.fail(msgspec.json.encode(known.body()))
+
+
+def _serve_text(
+    model: TextModel, action: str, body: bytearray, channel: Channel, cancelling: Cancelling
+) -> None:
+    def emit(piece: Piece) -> bool:
+        if not cancelling.cancelled:
+            channel.send(pack(piece))
+        return not cancelling.cancelled
+
+    match action:
+        case "generate":
+            model.generate(msgspec.msgpack.decode(body, type=Generation), emit)
+        case "embed":
+            vectors = model.embed(msgspec.msgpack.decode(body, type=list[str]))
+            channel.send(pack((list(vectors.shape), vectors.tobytes())))
+        case "tokenize":
+            channel.send(pack(model.tokenize(body.decode())))
+        case "detokenize":
+            tokens = msgspec.msgpack.decode(body, type=list[int])
+            channel.send(pack(model.detokenize(tokens)))
 
 
 def _outcome(result: Result) -> Outcome:

@@ -3,13 +3,14 @@
 import time
 
 from sensorium.models.artifact import Artifact
-from sensorium.models.backends.base import LoadedModel, LoadOptions
+from sensorium.models.backends.base import LoadedModel, LoadOptions, TextModel
 from sensorium.models.backends.table import backend_of
 from sensorium.models.exchange import Facts
+from sensorium.models.generation import Generation
 from sensorium.models.running import proves_batching
 
 
-def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel, Facts]:
+def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel | TextModel, Facts]:
     """Load a model on this thread, and try it on inputs made up for it.
 
     Raises:
@@ -19,8 +20,17 @@ def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel, F
     began = time.perf_counter()
     model = backend_of(artifact.format).load(artifact, options)
     try:
-        joins = proves_batching(model) and options.max_batch > 1
+        joins, parallel = _tried(model, options)
     except BaseException:
         model.close()
         raise
-    return model, Facts(spec=model.spec, joins=joins, seconds=time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return model, Facts(spec=model.spec, joins=joins, parallel=parallel, seconds=seconds)
+
+
+def _tried(model: LoadedModel | TextModel, options: LoadOptions) -> tuple[bool, int]:
+    """Whether calls may be joined, and how many texts it makes at once (0: it takes tensors)."""
+    if isinstance(model, TextModel):
+        model.generate(Generation(prompt="a", max_tokens=1, temperature=0.0), lambda piece: True)
+        return False, model.parallel
+    return proves_batching(model) and options.max_batch > 1, 0

@@ -28,7 +28,7 @@ class Placer:
         row = row_of(artifact.format)
         chosen = options.placement or ("inproc" if row.in_process else "process")
         if chosen == "process":
-            return await InProcess.load(artifact, options)
+            return await InProcess.load(artifact, options, text=row.text)
         if artifact.digest not in self._vetted:
             tried = await InProcess.load(artifact, options)
             await tried.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from sensorium.workers.process import RunningCall, Worker
+from sensorium.workers.process import CANCEL_GRACE_S, RunningCall, Worker
 
 log = logging.getLogger("sensorium.workers")
 
@@ -42,12 +42,14 @@ class Pool:
         slots: int = 1,
         environment: Mapping[str, str] | None = None,
         on_up: Callable[[], None] | None = None,
+        cancel_grace_s: float = CANCEL_GRACE_S,
     ) -> None:
         self.size = size
         self.slots = slots
         self.restarts = 0
         self._handler = handler
         self._on_up = on_up
+        self._cancel_grace_s = cancel_grace_s
         self._environment = dict(environment or {})
         self._workers: list[Worker] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -114,7 +116,9 @@ class Pool:
     async def _live(self) -> bool:
         """One worker's life; returns whether it ever was ready."""
         try:
-            worker = await Worker.spawn(self._handler, self.slots, self._environment)
+            worker = await Worker.spawn(
+                self._handler, self.slots, self._environment, self._cancel_grace_s
+            )
         except OSError:  # no more processes or descriptors; there may be some later
             log.exception("a worker could not be started")
             return False

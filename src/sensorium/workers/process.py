@@ -105,7 +105,7 @@ class Worker(asyncio.Protocol):
     Created by `spawn`; `exited` is set when the process is gone, by itself or killed.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", cancel_grace_s: float) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = loop.create_future()
         self.exited: asyncio.Future[None] = loop.create_future()
@@ -114,6 +114,7 @@ class Worker(asyncio.Protocol):
         self.silent = 0
         """How many heartbeats in a row it has left unanswered; its keeper counts."""
         self._process = process
+        self._cancel_grace_s = cancel_grace_s
         self._parser = Parser()
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
@@ -121,7 +122,13 @@ class Worker(asyncio.Protocol):
         self._number = 0
 
     @classmethod
-    async def spawn(cls, handler: str, slots: int, environment: Mapping[str, str]) -> "Worker":
+    async def spawn(
+        cls,
+        handler: str,
+        slots: int,
+        environment: Mapping[str, str],
+        cancel_grace_s: float = CANCEL_GRACE_S,
+    ) -> "Worker":
         """Start a process that serves calls with `handler` (`module:function`)."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -140,7 +147,7 @@ class Worker(asyncio.Protocol):
         )
         theirs.close()
         loop = asyncio.get_running_loop()
-        _, worker = await loop.create_connection(lambda: cls(process), sock=ours)
+        _, worker = await loop.create_connection(lambda: cls(process, cancel_grace_s), sock=ours)
         return worker
 
     @property
@@ -170,7 +177,7 @@ class Worker(asyncio.Protocol):
         if self._transport is None or self.exited.done():
             return
         self._transport.write(pack(Frame.CANCEL, number))
-        grace_s = CANCEL_GRACE_S * max(1, len(self.calls))
+        grace_s = self._cancel_grace_s * max(1, len(self.calls))
         asyncio.get_running_loop().call_later(grace_s, self._kill_if_still, number)
 
     def ping(self) -> None:

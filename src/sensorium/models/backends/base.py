@@ -1,12 +1,13 @@
 """What every backend offers: is it here, load a file, run arrays through it."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Meta, Struct
 
 from sensorium.core.tensors import TensorSpec
 from sensorium.models.artifact import Artifact
+from sensorium.models.generation import Generation, Piece
 
 Arrays: TypeAlias = dict[str, Any]
 """numpy arrays by name; `BYTES` as objects of bytes, `BF16` as uint16."""
@@ -34,6 +35,15 @@ class LoadOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_batch_bytes: Annotated[
         int, Meta(ge=1, le=2**40, description="Bytes of input that one run of several may have.")
     ] = 16 << 20
+    context: Annotated[
+        int, Meta(ge=0, le=10_000_000, description="Tokens that a text may have; 0: the model's.")
+    ] = 0
+    parallel: Annotated[
+        int, Meta(ge=1, le=256, description="Texts that a language model makes at once.")
+    ] = 4
+    gpu_layers: Annotated[
+        int, Meta(ge=-1, le=10_000, description="Layers on the GPU, of a GGUF file; -1: all.")
+    ] = 0
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True):
@@ -75,10 +85,48 @@ class LoadedModel(Protocol):
 class Backend(Protocol):
     """A way to run the files of some formats."""
 
-    def load(self, artifact: Artifact, options: LoadOptions) -> LoadedModel:
+    def load(self, artifact: Artifact, options: LoadOptions) -> "LoadedModel | TextModel":
         """The model, ready to run; takes as long as it takes.
 
         Raises:
             InvalidInputError: the file is malformed, or of a kind that is not run.
             UnavailableError: a library or a provider is missing.
         """
+
+
+@runtime_checkable
+class TextModel(Protocol):
+    """A language model that is ready to run; several threads may call it at once."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Its platform and what computes; it has no tensors in or out."""
+
+    @property
+    def parallel(self) -> int:
+        """How many texts it makes at once; more wait."""
+
+    def generate(self, task: Generation, emit: Callable[[Piece], bool]) -> None:
+        """Make a text, and hand out its pieces as they come, the last with its `finish`.
+
+        Ends within a token of `emit` having returned False: nobody wants more.
+
+        Raises:
+            InvalidInputError: the task is too long, or asks for what this model cannot do.
+        """
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """Vectors that stand for the texts: float32, shape (texts, dimensions), length 1.
+
+        Raises:
+            NotSupportedError: the model gives none.
+        """
+
+    def tokenize(self, text: str) -> list[int]:
+        """The numbers of a text's tokens, without those that only begin or end a prompt."""
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """The text of tokens."""
+
+    def close(self) -> None:
+        """Give back what it holds; a second time does nothing."""

@@ -14,8 +14,10 @@ class Row:
 
     name: str
     target: str
-    in_process: bool
+    in_process: bool = False
     """By default; whatever parses untrusted files in native code runs in a process of its own."""
+    text: bool = False
+    """Whether its models make text."""
 
 
 BACKENDS: dict[Format, Row] = {

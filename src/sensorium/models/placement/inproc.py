@@ -8,7 +8,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from sensorium.core.errors import SensoriumError
+from sensorium.core.errors import NotSupportedError, SensoriumError
 from sensorium.core.loading import load
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadedModel, LoadOptions
@@ -82,6 +82,9 @@ class Inproc:
 def _load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel, Facts]:
     loaded: tuple[LoadedModel, Facts]
     loaded = load("sensorium.models.loading:load_model")(artifact, options)
+    if loaded[1].parallel:
+        loaded[0].close()
+        raise NotSupportedError("a language model runs in a process of its own")
     return loaded
 
 

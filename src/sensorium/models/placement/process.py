@@ -2,49 +2,67 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 
-from sensorium.core.errors import ErrorBody, InvalidInputError, UnavailableError, from_body
+from sensorium.core.errors import (
+    ErrorBody,
+    InvalidInputError,
+    SensoriumError,
+    UnavailableError,
+    from_body,
+)
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
-from sensorium.models.exchange import Facts, Outcome, Request, Result, Task
+from sensorium.models.exchange import Action, Facts, Outcome, Request, Result, Task
+from sensorium.models.generation import Generation, Piece
 from sensorium.workers.pool import Pool
-from sensorium.workers.process import RunningCall, WorkerDiedError, WorkFailedError
+from sensorium.workers.process import CANCEL_GRACE_S, RunningCall, WorkerDiedError, WorkFailedError
 
 SERVE = "sensorium.models.host:serve"
+TOKEN_GRACE_S = 5.0
+"""How long a cancelled text may go on: as long as a long prompt's reading, which nothing ends."""
 log = logging.getLogger("sensorium.models")
 
 
 class InProcess:
-    """See `placement.base.Placed`."""
+    """See `placement.base.Placed`. `text` tells that it is a language model."""
 
     facts: Facts
 
-    def __init__(self, artifact: Artifact, options: LoadOptions) -> None:
+    def __init__(self, artifact: Artifact, options: LoadOptions, *, text: bool) -> None:
         self._artifact = artifact
         self._options = options
-        self._pool = Pool(SERVE, 1, on_up=self._came_up)
+        self._pool = Pool(
+            SERVE,
+            1,
+            options.parallel + 1 if text else 1,
+            on_up=self._came_up,
+            cancel_grace_s=TOKEN_GRACE_S if text else CANCEL_GRACE_S,
+        )
         self._loaded_once = False
         self._running: RunningCall | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @classmethod
-    async def load(cls, artifact: Artifact, options: LoadOptions) -> "InProcess":
+    async def load(
+        cls, artifact: Artifact, options: LoadOptions, *, text: bool = False
+    ) -> "InProcess":
         """Load a model in a new process.
 
         Raises:
             InvalidInputError: the file is malformed; perhaps so that it killed the process.
             UnavailableError: a library or a provider is missing there.
         """
-        placed = cls(artifact, options)
+        placed = cls(artifact, options, text=text)
         placed._pool.start()
         try:
             placed.facts = await placed._load()
             placed._loaded_once = True
-        except WorkerDiedError:
+        except _DiedError:
             await placed._pool.stop()
             raise InvalidInputError(
                 "the process that loaded the model died of it: the file is damaged or malicious, "
@@ -70,6 +88,25 @@ class InProcess:
         if self._running is not None:
             self._running.cancel()
 
+    async def generate(self, task: Generation) -> AsyncGenerator[Piece, None]:
+        """The pieces of a text; closing it ends the text. Errors as for `ask`."""
+        async with self._call("generate", msgspec.msgpack.encode(task)) as call:
+            while (answer := await call.answer()) is not None:
+                yield msgspec.msgpack.decode(answer, type=Piece)
+
+    async def ask(self, action: Action, body: bytes) -> bytes:
+        """What the model answers to something small.
+
+        Raises:
+            UnavailableError: the process died.
+            SensoriumError: what the model has against it.
+        """
+        async with self._call(action, body) as call:
+            answer = await call.answer()
+            assert answer is not None
+            await call.done
+            return answer
+
     async def close(self) -> None:
         """See `Placed.close`."""
         for task in self._tasks:
@@ -77,17 +114,17 @@ class InProcess:
         await self._pool.stop()
 
     async def _load(self) -> Facts:
-        answer = await self._call("load", b"")
-        return msgspec.msgpack.decode(answer, type=Facts)
+        return msgspec.msgpack.decode(await self.ask("load", b""), type=Facts)
 
     async def _run(self, requests: Sequence[Request]) -> list[Result]:
-        try:
-            answer = await self._call("run", msgspec.msgpack.encode(requests))
-        except WorkerDiedError:
-            raise UnavailableError(
-                "the process that ran the model died and is being replaced; try again",
-                retry_after_s=1.0,
-            ) from None
+        async with self._call("run", msgspec.msgpack.encode(requests)) as call:
+            self._running = call
+            try:
+                answer = await call.answer()
+                assert answer is not None
+                await call.done
+            finally:
+                self._running = None
         outcomes = msgspec.msgpack.decode(answer, type=list[Outcome])
         return [each.tensors if each.error is None else from_body(each.error) for each in outcomes]
 
@@ -100,34 +137,35 @@ class InProcess:
         try:
             await self._load()
             log.info("%s is loaded again", self._artifact.name)
-        except (WorkerDiedError, UnavailableError, InvalidInputError):
-            log.exception("%s could not be loaded again", self._artifact.name)
+        except SensoriumError as error:
+            log.warning("%s could not be loaded again: %s", self._artifact.name, error.message)
 
-    async def _call(self, action: Literal["load", "run"], body: bytes) -> bytes:
-        """One call to the process.
-
-        Raises:
-            WorkerDiedError: it died of it.
-            SensoriumError: what it answered.
-        """
+    @asynccontextmanager
+    async def _call(self, action: Action, body: bytes) -> AsyncIterator[RunningCall]:
+        """One call to the process; errors as for `ask`."""
         task = Task(action=action, artifact=self._artifact, options=self._options)
         call = await self._pool.call(msgspec.json.encode(task, enc_hook=str))
-        self._running = call
         try:
             if body:
                 await call.write(body)
             await call.start()
-            answer = await call.answer()
-            assert answer is not None
-            await call.done
-            return answer
+            yield call
         except WorkFailedError as error:
             raise from_body(msgspec.json.decode(error.args[0], type=ErrorBody)) from None
+        except WorkerDiedError:
+            raise _DiedError from None
         finally:
-            self._running = None
+            call.cancel()
 
     def _start(self, work: Any) -> "asyncio.Task[Any]":
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+class _DiedError(UnavailableError):
+    """The process that ran the model died and is being replaced; try again."""
+
+    def __init__(self) -> None:
+        super().__init__(retry_after_s=1.0)
