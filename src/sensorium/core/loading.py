@@ -10,6 +10,8 @@ EXTRAS = {
     "aiortc": "webrtc",
     "av": "webrtc",
     "google": "grpc",
+    "llguidance": "gguf",
+    "xllamacpp": "gguf",
     "grpc": "grpc",
     "grpc_health": "grpc",
     "grpc_reflection": "grpc",

@@ -41,6 +41,9 @@ class LoadOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     parallel: Annotated[
         int, Meta(ge=1, le=256, description="Texts that a language model makes at once.")
     ] = 4
+    embeddings: Annotated[
+        bool, Meta(description="A language model gives vectors, too; an encoder always does.")
+    ] = False
     gpu_layers: Annotated[
         int, Meta(ge=-1, le=10_000, description="Layers on the GPU, of a GGUF file; -1: all.")
     ] = 0

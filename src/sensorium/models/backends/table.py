@@ -21,6 +21,7 @@ class Row:
 
 
 BACKENDS: dict[Format, Row] = {
+    "gguf": Row("gguf", "sensorium.models.backends.gguf:BACKEND", text=True),
     "onnx": Row("onnx", "sensorium.models.backends.onnx:BACKEND", in_process=True),
 }
 

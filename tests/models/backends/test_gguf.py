@@ -1,0 +1,274 @@
+"""GGUF models through llama.cpp, in a process of their own."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import stat
+import time
+from pathlib import Path
+
+import httpx
+import msgspec
+import psutil
+import pytest
+
+from sensorium.core.errors import (
+    InvalidInputError,
+    NotFoundError,
+    NotSupportedError,
+    UnavailableError,
+)
+from sensorium.models.artifact import Artifact
+from sensorium.models.backends.base import LoadOptions
+from sensorium.models.generation import Generation
+from sensorium.models.placement.process import InProcess
+from tests.servers import ROOT
+
+pytest.importorskip("xllamacpp", reason="the extra gguf is not installed")
+TINYLM = ROOT.parent / "shared" / "models" / "tinylm"
+FILE = TINYLM / "tinylm-q8_0.gguf"
+pytestmark = pytest.mark.skipif(not FILE.exists(), reason="../shared/models/tinylm is not there")
+
+
+def artifact(path: Path = FILE) -> Artifact:
+    return Artifact("tinylm", "1", "gguf", path, size=path.stat().st_size)
+
+
+def with_model(work, options=LoadOptions(threads=1)):  # noqa: B008 - frozen
+    async def run():
+        placed = await InProcess.load(artifact(), options, text=True)
+        try:
+            return await work(placed)
+        finally:
+            await placed.close()
+
+    return asyncio.run(run())
+
+
+def task(**fields) -> Generation:
+    return Generation(**{"max_tokens": 24, "temperature": 0.0, **fields})
+
+
+def ask(text: str, **fields) -> Generation:
+    return task(messages=[{"role": "user", "content": text}], **fields)
+
+
+async def pieces(placed, generation):
+    return [each async for each in placed.generate(generation)]
+
+
+async def text(placed, generation):
+    return "".join(each.text for each in await pieces(placed, generation))
+
+
+def test_the_tokens_are_those_of_the_reference():
+    """Greedy, through the chat template: the same token numbers as transformers."""
+    reference = json.loads((TINYLM / "greedy_hf.json").read_text())
+
+    async def work(placed):
+        for prompt, told in reference.items():
+            got = await pieces(placed, ask(prompt, max_tokens=len(told["gen_ids"]), logprobs=1))
+            ids = [token for piece in got for token in piece.tokens]
+            assert told["gen_ids"][: len(ids)] == ids, prompt
+            assert len(ids) >= len(told["gen_ids"]) - 1, prompt
+
+    with_model(work)
+
+
+def test_a_text_comes_in_pieces_and_says_how_it_ended():
+    async def work(placed):
+        got = await pieces(placed, ask("What is the capital of France?"))
+        assert "".join(each.text for each in got) == "The capital of France is Paris."
+        assert len([each for each in got if each.text]) > 3
+        assert [each.finish for each in got[:-1]] == [""] * (len(got) - 1)
+        assert got[-1].finish == "stop"
+        assert got[-1].prompt_tokens > 0
+        assert got[-1].generated_tokens >= 7
+        short = await pieces(placed, ask("What is the capital of France?", max_tokens=3))
+        assert short[-1].finish == "length"
+        assert short[-1].generated_tokens == 3
+
+    with_model(work)
+
+
+def test_sampling_is_as_it_is_told():
+    async def work(placed):
+        same = [await text(placed, task(prompt="Once", temperature=1.5, seed=7)) for _ in range(2)]
+        assert same[0] == same[1]
+        assert same[0] != await text(placed, task(prompt="Once", temperature=1.5, seed=8))
+        stopped = await text(placed, ask("What is the capital of France?", stop=["France"]))
+        assert stopped == "The capital of "
+        (first,) = await placed_ids(placed, "Paris")
+        banned = await text(
+            placed, ask("What is the capital of France?", logit_bias={str(first): -100.0})
+        )
+        assert "Paris" not in banned
+
+    async def placed_ids(placed, word):
+        ids = json_ids(await placed.ask("tokenize", f" {word}".encode()))
+        return ids[:1]
+
+    with_model(work)
+
+
+def json_ids(packed: bytes):
+
+    return msgspec.msgpack.decode(packed)
+
+
+def test_likelihoods_come_with_the_tokens():
+    async def work(placed):
+        got = await pieces(placed, ask("What is the capital of France?", logprobs=3))
+        steps = [step for piece in got for step in piece.steps]
+        assert "".join(step.chosen.text for step in steps) == "The capital of France is Paris."
+        for step in steps:
+            assert len(step.top) == 3
+            assert step.chosen == step.top[0]
+            assert step.chosen.logprob <= 0
+
+    with_model(work)
+
+
+def test_a_schema_and_a_grammar_are_held_to():
+    schema = {
+        "type": "object",
+        "properties": {"city": {"enum": ["Paris", "Rome"]}, "n": {"type": "integer"}},
+        "required": ["city", "n"],
+        "additionalProperties": False,
+    }
+
+    async def work(placed):
+        made = await text(placed, ask("A city", json_schema=schema, max_tokens=120, stop=["\n\n"]))
+        assert set(json.loads(made)) == {"city", "n"}
+        chosen = await text(placed, task(prompt="The sky is", grammar='root ::= " red" | " blue"'))
+        assert chosen in (" red", " blue")
+
+    with_model(work)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"json_schema": {"type": "nonsense"}}, "Invalid type"),
+        ({"json_schema": {"$ref": "#/nothing"}}, "does not exist"),
+        ({"grammar": "root := @@@"}, "grammar"),
+        ({"prompt": "word " * 4000}, "context size"),
+        ({"messages": [{"role": "nobody"}]}, "."),
+    ],
+)
+def test_what_cannot_be_done_is_said(wrong, why):
+    async def work(placed):
+        with pytest.raises(InvalidInputError, match=why):
+            await pieces(placed, task(**{"prompt": "" if "messages" in wrong else "x", **wrong}))
+        assert await text(placed, ask("What is the capital of France?")) != ""
+
+    with_model(work)
+
+
+def test_several_texts_are_made_at_once_and_none_gets_anothers():
+    questions = {
+        "What is the capital of France?": "The capital of France is Paris.",
+        "What is the opposite of hot?": None,
+        "What sound does a cow make?": None,
+        "What is the capital of Italy?": None,
+    }
+
+    async def work(placed):
+        alone = {each: await text(placed, ask(each)) for each in questions}
+        assert alone["What is the capital of France?"].endswith("Paris.")
+        assert len(set(alone.values())) == len(questions)
+        many = [question for question in questions for _ in range(6)]
+        found = await asyncio.gather(*(text(placed, ask(each)) for each in many))
+        assert found == [alone[each] for each in many]
+
+    with_model(work)
+
+
+def test_a_text_that_nobody_wants_ends_at_the_next_token():
+    async def work(placed):
+        story = task(prompt="Once upon a time", max_tokens=200, logit_bias={"0": -100, "1": -100})
+        stream = placed.generate(story)
+        await anext(stream)
+        began = time.perf_counter()
+        await stream.aclose()
+        await text(placed, ask("What is the capital of France?"))
+        assert time.perf_counter() - began < 1.0
+        assert placed.pid is not None
+
+    with_model(work)
+
+
+def test_words_become_tokens_and_words_again():
+    async def work(placed):
+        ids = json_ids(await placed.ask("tokenize", b"Hello world"))
+        assert len(ids) >= 2
+        packed = await placed.ask("detokenize", msgspec.msgpack.encode(ids))
+        assert json_ids(packed) == "Hello world"
+
+    with_model(work)
+
+
+def test_vectors_on_request():
+    async def work(placed):
+        packed = await placed.ask("embed", msgspec.msgpack.encode(["a dog", "a cat"]))
+        (rows, width), data = json_ids(packed)
+        assert (rows, width, len(data)) == (2, 256, 2 * 256 * 4)
+
+    with_model(work, LoadOptions(threads=1, embeddings=True))
+
+    async def without(placed):
+        with pytest.raises(NotSupportedError):
+            await placed.ask("embed", msgspec.msgpack.encode(["a dog"]))
+
+    with_model(without)
+
+
+def test_the_librarys_own_listener_is_closed_off():
+    """It is a Unix socket in a folder of this user's alone, and wants a key; no port is open."""
+
+    async def work(placed):
+        child = psutil.Process(placed.pid)
+        assert [each for each in child.net_connections("inet") if each.status == "LISTEN"] == []
+        sockets = [
+            each.laddr for each in child.net_connections("unix") if "sensorium-" in each.laddr
+        ]
+        (socket,) = {each for each in sockets if each}
+        assert stat.S_IMODE(os.stat(Path(socket).parent).st_mode) == 0o700
+        over = httpx.AsyncHTTPTransport(uds=socket)
+        async with httpx.AsyncClient(transport=over, base_url="http://x") as http:
+            for path in ("/completion", "/v1/chat/completions", "/tokenize"):
+                assert (await http.post(path, json={"prompt": "x"})).status_code == 401
+            for path in ("/slots", "/props", "/"):
+                assert (await http.get(path)).status_code in (401, 403, 404, 501)
+
+    with_model(work)
+
+
+def test_a_killed_process_ends_its_texts_and_comes_back():
+    async def work(placed):
+        stream = placed.generate(task(prompt="Once upon a time", max_tokens=250))
+        await anext(stream)
+        os.kill(placed.pid, signal.SIGKILL)
+        with pytest.raises(UnavailableError, match="died"):
+            async for _ in stream:
+                pass
+        began = time.perf_counter()
+        assert await text(placed, ask("What is the capital of France?"))
+        return time.perf_counter() - began
+
+    assert with_model(work) < 10
+
+
+@pytest.mark.parametrize("size", [0, 3, 24, 5000, 2_000_000])
+def test_a_file_that_is_cut_short_is_a_typed_error(size, tmp_path):
+    path = tmp_path / "cut.gguf"
+    path.write_bytes(FILE.read_bytes()[:size])
+
+    async def run():
+        with pytest.raises((InvalidInputError, NotFoundError)) as caught:
+            await InProcess.load(artifact(path), LoadOptions(), text=True)
+        assert not re.search(r"/|tmp", caught.value.message)
+
+    asyncio.run(run())
