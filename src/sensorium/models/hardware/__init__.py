@@ -1,0 +1,1 @@
+"""What this machine can compute with: processors, memory, accelerators, and what drives them."""

@@ -1,0 +1,1 @@
+"""What each installed engine can run on, in its own words."""

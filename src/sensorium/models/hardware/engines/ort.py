@@ -1,0 +1,8 @@
+"""What the installed ONNX Runtime was built with."""
+
+import onnxruntime  # type: ignore[import-untyped, import-not-found, unused-ignore]
+
+
+def builds() -> frozenset[str]:
+    """The names of its providers. That one is among them says nothing of the machine."""
+    return frozenset(onnxruntime.get_available_providers())
