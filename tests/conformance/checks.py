@@ -22,6 +22,7 @@ LONG_S = 60.0
 
 VOLATILE: dict[str, tuple[str, ...]] = {
     "system.activity": ("uptime_s", "event_loop_lag_s", "operations", "recent"),
+    "system.hardware": ("memory.now", "gpus.now"),
     "system.ready": ("doors", "ports", "capabilities", "workers"),
     "testing.change": ("index",),
     "testing.nested_change": ("index",),
@@ -29,7 +30,7 @@ VOLATILE: dict[str, tuple[str, ...]] = {
     "webrtc.sessions": ("sessions",),
     "testing.tasks": ("index",),
 }
-"""The fields of an answer that may differ between two doors, by operation."""
+"""The fields of an answer that may differ between two doors, by operation; dots lead inside."""
 
 
 async def answers(driver: Driver, operation: Operation) -> list[Any]:
@@ -306,7 +307,19 @@ def _same_error(outcome: Outcome, expected: Outcome, bad: BadRequest) -> None:
 
 
 def _settled(operation: Operation, value: Any) -> Any:
-    return {k: v for k, v in value.items() if k not in VOLATILE.get(operation.name, ())}
+    for path in VOLATILE.get(operation.name, ()):
+        value = _without(value, path)
+    return value
+
+
+def _without(value: Any, path: str) -> Any:
+    """A value without what lies there; a list without what lies there in each of its items."""
+    if isinstance(value, list):
+        return [_without(item, path) for item in value]
+    name, _, rest = path.partition(".")
+    if not rest:
+        return {k: v for k, v in value.items() if k != name}
+    return {k: _without(v, rest) if k == name else v for k, v in value.items()}
 
 
 async def _sent(items: Sequence[bytes]) -> AsyncIterator[bytes]:

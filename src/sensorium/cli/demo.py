@@ -22,6 +22,7 @@ CHECKS: dict[str, Check] = {
     "system.operations": demo_system.operations,
     "system.echo": demo_system.echo,
     "system.measure": demo_system.measure,
+    "system.hardware": demo_system.hardware,
     "logs.cluster": demo_logs.cluster,
     "logs.compare": demo_logs.compare,
     "logs.watch": demo_logs.watch,

@@ -1,8 +1,10 @@
 """What the demonstration asks of the server itself, and what must come back."""
 
 import math
+import os
 import secrets
 from array import array
+from importlib.util import find_spec
 
 from sensorium.app import MODULES
 from sensorium.cli.demo_told import Own, Told
@@ -86,6 +88,24 @@ def measure(client: Sensorium, own: Own) -> Told:
     seen = (last.images, last.width, last.height)
     told.expect(seen == (PICTURES, 64, 48), "it counted other pictures")
     told.expect(abs(loudness - TONE_DBFS) < 0.1, "it heard another loudness")
+    return told
+
+
+def hardware(client: Sensorium, own: Own) -> Told:
+    """`system.hardware`: there are cores and memory, and what runs on the CPU is known."""
+    del own
+    told = Told("nothing")
+    with told.timed():
+        answer = client.system.hardware()
+    cores, memory = answer.cpu.usable_cores, answer.memory.usable_bytes or 0
+    there = [each for each in answer.providers if each.available]
+    told.answer = f"{cores:g} cores, {memory / 2**30:.1f} GiB, {len(answer.gpus)} GPUs, "
+    told.answer += f"{len(there)} of {len(answer.providers)} providers"
+    told.expect(0 < cores <= (os.cpu_count() or 1), "it has another number of cores")
+    told.expect(memory > 0, "it has no memory")
+    ready = {each.name for each in there if each.engine == "onnxruntime"}
+    needed = find_spec("onnxruntime") is not None
+    told.expect(not needed or "CPUExecutionProvider" in ready, "onnxruntime has no CPU there")
     return told
 
 

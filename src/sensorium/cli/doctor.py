@@ -1,7 +1,6 @@
 """`sensorium doctor`: is everything here that a server needs, and how does one get what is not?"""
 
 import asyncio
-import os
 import platform
 import sys
 import time
@@ -14,6 +13,7 @@ from tempfile import TemporaryFile
 from msgspec.structs import replace
 
 from sensorium.app import App, Settings, load_settings
+from sensorium.cli import hardware
 from sensorium.cli.connect import Target
 from sensorium.cli.doors import Finding, doors
 from sensorium.cli.render import FAILED, Output
@@ -50,7 +50,8 @@ def doctor(
 
 def _findings(target: Target) -> Iterator[Finding]:
     yield _python()
-    yield Finding("platform", "ok", f"{platform.platform()}, {os.cpu_count()} CPUs")
+    yield Finding("platform", "ok", platform.platform())
+    yield from hardware.findings()
     yield from _extras()
     try:
         settings = load_settings()

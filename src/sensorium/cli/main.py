@@ -39,6 +39,9 @@ HUMAN = {
         ),
         "forecast": ("sensorium.cli.metrics:forecast", "How a metric goes on."),
     },
+    "system": {
+        "hardware": ("sensorium.cli.hardware:hardware", "What this machine can compute with."),
+    },
 }
 """Commands for people beside, and before, the generated ones of the same name."""
 

@@ -60,7 +60,6 @@ from sensorium.control.system import (
     Echo,
     EchoRequest,
     Health,
-    Nothing,
     Operations,
     OperationsRequest,
     Ready,
@@ -69,10 +68,14 @@ from sensorium.core.tensors import (
     Tensor,
 )
 from sensorium.core.types import (
+    Nothing,
     Series,
 )
 from sensorium.models.backends.base import (
     LoadOptions,
+)
+from sensorium.models.hardware.schema import (
+    Hardware,
 )
 from sensorium.transports.webrtc.schema import (
     CandidateRequest,
@@ -87,9 +90,6 @@ from sensorium.transports.webrtc.schema import (
 )
 from sensorium.transports.webrtc.schema import (
     Done as WebrtcDone,
-)
-from sensorium.transports.webrtc.schema import (
-    Nothing as WebrtcNothing,
 )
 
 class LogsMethods:
@@ -491,6 +491,19 @@ class SystemMethods:
         """What it is sent, for trying a door."""
 
     @overload
+    def hardware(
+        self,
+    ) -> Hardware:
+        """Processors, memory, GPUs and NPUs of this machine, and the execution providers it has."""
+    @overload
+    def hardware(
+        self,
+        request: Nothing,
+        /,
+    ) -> Hardware:
+        """Processors, memory, GPUs and NPUs of this machine, and the execution providers it has."""
+
+    @overload
     def health(
         self,
     ) -> Health:
@@ -614,7 +627,7 @@ class WebrtcMethods:
     @overload
     def ice_servers(
         self,
-        request: WebrtcNothing,
+        request: Nothing,
         /,
     ) -> IceServers:
         """The STUN and TURN servers that a browser is to use; from the settings."""
@@ -668,7 +681,7 @@ class WebrtcMethods:
     @overload
     def sessions(
         self,
-        request: WebrtcNothing,
+        request: Nothing,
         /,
     ) -> SessionList:
         """The caller's sessions."""
@@ -1081,6 +1094,19 @@ class AsyncSystemMethods:
         """What it is sent, for trying a door."""
 
     @overload
+    async def hardware(
+        self,
+    ) -> Hardware:
+        """Processors, memory, GPUs and NPUs of this machine, and the execution providers it has."""
+    @overload
+    async def hardware(
+        self,
+        request: Nothing,
+        /,
+    ) -> Hardware:
+        """Processors, memory, GPUs and NPUs of this machine, and the execution providers it has."""
+
+    @overload
     async def health(
         self,
     ) -> Health:
@@ -1204,7 +1230,7 @@ class AsyncWebrtcMethods:
     @overload
     async def ice_servers(
         self,
-        request: WebrtcNothing,
+        request: Nothing,
         /,
     ) -> IceServers:
         """The STUN and TURN servers that a browser is to use; from the settings."""
@@ -1258,7 +1284,7 @@ class AsyncWebrtcMethods:
     @overload
     async def sessions(
         self,
-        request: WebrtcNothing,
+        request: Nothing,
         /,
     ) -> SessionList:
         """The caller's sessions."""

@@ -7,18 +7,15 @@ import msgspec
 from msgspec import Meta, Struct, field
 from msgspec.structs import astuple
 
+from sensorium.control.hardware import hardware as hardware
 from sensorium.control.measuring import measure as measure
 from sensorium.control.readiness import Readiness
 from sensorium.core.operation import Context, Execution, Operation, WorkContext, operation
 from sensorium.core.registry import Registry
 from sensorium.core.schema import schema_of
 from sensorium.core.telemetry import BUCKETS_S, OperationStats, RecentCall
-from sensorium.core.types import Count, Text
+from sensorium.core.types import Count, Nothing, Text
 from sensorium.core.version import VERSION
-
-
-class Nothing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An empty request."""
 
 
 class Health(Struct, frozen=True, kw_only=True):

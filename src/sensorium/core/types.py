@@ -4,6 +4,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+
+class Nothing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An empty request."""
+
+
 Text = Annotated[str, Meta(max_length=1_000_000)]
 Name = Annotated[str, Meta(max_length=256, description="The name it was given.")]
 EpochSeconds = Annotated[

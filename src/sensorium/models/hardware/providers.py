@@ -14,7 +14,8 @@ from typing import Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from sensorium.models.hardware.engines.probing import PACKAGES, Engine
+from sensorium.core.loading import EXTRAS, how_to_install
+from sensorium.models.hardware.engines.probing import LIBRARIES, PACKAGES, Engine
 from sensorium.models.hardware.schema import Api, EngineName, Gpu, Npu, Platform, Provider
 
 MISSING = {
@@ -107,12 +108,19 @@ def _reason(row: Definition, machine: Machine, engine: Engine) -> str:
     if row.needs and not machine.has(row.needs):
         return MISSING[row.needs]
     if not engine.installed:
-        return f"{row.engine} is not installed: pip install {row.package or PACKAGES[row.engine]}"
+        return f"{row.engine} is not installed: {_install(row)}"
     if engine.problem:
         return engine.problem
     if (row.build or row.name) not in engine.builds:
         return f"{row.engine} here was built without it: {_how(row)}"
     return ""
+
+
+def _install(row: Definition) -> str:
+    library, usual = LIBRARIES[row.engine], PACKAGES[row.engine]
+    if row.package in ("", usual):
+        return how_to_install(library) if library in EXTRAS else f"pip install {usual}"
+    return f"pip install '{row.package}'"
 
 
 def _how(row: Definition) -> str:

@@ -6,6 +6,7 @@ import msgspec
 
 from sensorium.core.dispatch import Caller
 from sensorium.core.operation import Context, Execution, operation
+from sensorium.core.types import Nothing
 from sensorium.transports.webrtc.rooms import Rooms
 from sensorium.transports.webrtc.schema import (
     CandidateRequest,
@@ -13,7 +14,6 @@ from sensorium.transports.webrtc.schema import (
     Done,
     IceServers,
     JoinRequest,
-    Nothing,
     OfferAnswer,
     OfferRequest,
     RoomEvent,

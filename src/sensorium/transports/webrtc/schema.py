@@ -14,10 +14,6 @@ Sdp = Annotated[str, Meta(max_length=1 << 16)]
 PeerNumber = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
-class Nothing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An empty request."""
-
-
 class Done(Struct, frozen=True, kw_only=True):
     """It was done."""
 
