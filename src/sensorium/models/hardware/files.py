@@ -7,9 +7,9 @@ from pathlib import Path
 
 LIMIT_BYTES = 1 << 16
 MOST_ENTRIES = 4096
-_NUMBER = re.compile(r"\d{1,19}")
+_NUMBER = re.compile(r"[0-9]{1,19}")
 _LARGEST = 2**63 - 1
-_RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?")
+_RANGE = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 _MOST_CORES = 1 << 16
 _FLAGS = (
     os.O_RDONLY

@@ -17,10 +17,11 @@ from sensorium.models.hardware.schema import Api, Cpu, Gpu, Npu
 SYSCTL = ("/usr/sbin/sysctl", "hw", "machdep.cpu")
 PROFILER = ("/usr/sbin/system_profiler", "-json", "SPDisplaysDataType")
 VULKAN = ("usr/local/lib/libvulkan.dylib", "opt/homebrew/lib/libvulkan.dylib")
+METAL = ("spdisplays_mtlgpufamilysupport", "spdisplays_metalfamily", "spdisplays_metal")
 VENDORS = {"apple": "apple", "amd": "amd", "ati": "amd", "intel": "intel", "nvidia": "nvidia"}
 UNITS = {"MB": 1 << 20, "GB": 1 << 30}
 _SIZE = re.compile(r"(\d{1,6})\s*(MB|GB)")
-_FAMILY = re.compile(r"metal\s?(\d)", re.IGNORECASE)
+_VERSION = re.compile(r"metal\s?(\d)$", re.IGNORECASE)
 
 
 def read(check: Check) -> Parts:
@@ -79,7 +80,7 @@ def graphics(displays: list[Mapping[str, Any]]) -> list[Gpu]:
                 vendor=vendor,
                 name=name,
                 kind="integrated" if own is None or builtin else "discrete",
-                driver="metal" if _family(each) else "",
+                driver="metal" if _metal(each) else "",
                 memory_bytes=own,
                 cores=files.whole(_text(each, "sppci_cores")),
             )
@@ -89,7 +90,8 @@ def graphics(displays: list[Mapping[str, Any]]) -> list[Gpu]:
 
 def interfaces(displays: list[Mapping[str, Any]], root: Path) -> list[Api]:
     """Metal where a GPU supports it; OpenCL is a part of macOS."""
-    families = [family for each in displays if (family := _family(each))]
+    told = [metal for each in displays if (metal := _metal(each))]
+    versions = [found[1] for each in told if (found := _VERSION.search(each))]
     vulkan = any(files.exists(root / path) for path in VULKAN)
     opencl = files.exists(root / "System/Library/Frameworks/OpenCL.framework")
     return [
@@ -99,7 +101,7 @@ def interfaces(displays: list[Mapping[str, Any]], root: Path) -> list[Api]:
         Api(name="opencl", present=opencl, evidence="OpenCL.framework" if opencl else ""),
         Api(name="level_zero", present=False),
         Api(name="directml", present=False),
-        Api(name="metal", present=bool(families), version=max(families, default="")),
+        Api(name="metal", present=bool(told), version=max(versions, default="")),
     ]
 
 
@@ -137,14 +139,9 @@ def _vendor(display: Mapping[str, Any]) -> str:
     return next((ours for theirs, ours in VENDORS.items() if told.startswith(theirs)), "")
 
 
-def _family(display: Mapping[str, Any]) -> str:
-    """The newest family of Metal that it supports: `spdisplays_metal3` is 3."""
-    for name in ("spdisplays_mtlgpufamilysupport", "spdisplays_metalfamily", "spdisplays_metal"):
-        told = _text(display, name)
-        if told:
-            found = _FAMILY.search(told)
-            return found[1] if found else "1"
-    return ""
+def _metal(display: Mapping[str, Any]) -> str:
+    """What is told of its support of Metal, in whichever way this version of macOS tells it."""
+    return next(filter(None, (_text(display, name) for name in METAL)), "")
 
 
 def _text(display: Mapping[str, Any], name: str) -> str:
