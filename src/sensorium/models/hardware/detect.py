@@ -31,7 +31,7 @@ def detect(check: Check = unwatched) -> Hardware:
 
 def available(engine: EngineName, check: Check = unwatched) -> list[Provider]:
     """The providers of one engine, and which of them are available: what `choose` takes."""
-    parts = _source()(check)
+    parts = _linux().seen() if platform.system() == "Linux" else _source()(check)
     return told(_machine(parts), partial(probing.ask, check=check), engine)
 
 
@@ -41,11 +41,16 @@ def _machine(parts: Parts) -> Machine:
 
 
 @cache
+def _linux() -> Linux:
+    return Linux(Path("/"), nvidia.driver())
+
+
+@cache
 def _source() -> Callable[[Check], Parts]:
     """What tells of this machine; it is kept, with what it need not read again."""
     match platform.system():
         case "Linux":
-            return Linux(Path("/"), nvidia.driver()).read
+            return _linux().read
         case "Windows":
             return windows.read
         case "Darwin":

@@ -18,16 +18,19 @@ class Linux:
 
     def read(self, check: Check) -> Parts:
         """The machine as it is now; `check` raises where nobody waits any more."""
+        return nvidia.added(self.seen(), self._ask_nvidia, check)
+
+    def seen(self) -> Parts:
+        """The same without what a driver has to be asked for, so that nothing is waited for."""
         root = self._root
         limits = cgroups.read(root)
         if self._cpu is None:
             self._cpu = cpu.read(root)
         devices = pci.devices(root)
-        parts = Parts(
+        return Parts(
             cpu=cpu.limited(self._cpu, root, limits.cores),
             memory=memory.read(root, limits),
             gpus=gpus.read(root, devices),
             npus=npus.read(root, devices),
             apis=apis.read(root),
         )
-        return nvidia.added(parts, self._ask_nvidia, check)

@@ -1,6 +1,6 @@
 """What the installed ONNX Runtime was built with."""
 
-import onnxruntime  # type: ignore[import-untyped, import-not-found, unused-ignore]
+import onnxruntime
 
 
 def builds() -> frozenset[str]:
