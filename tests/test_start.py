@@ -28,6 +28,7 @@ OURS = {
     "sensorium.core.compression",
     "sensorium.core.forms",
     "sensorium.core.tracing",
+    "sensorium.models.hardware.detect",
     "sensorium.transports.http.metrics",
     "sensorium.transports.http.openapi",
 }

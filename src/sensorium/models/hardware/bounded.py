@@ -1,4 +1,4 @@
-"""A call into a driver that may hang: made on a thread of its own, and not waited for for ever."""
+"""A call that may hang, such as one into a driver: made on a thread of its own, for so long."""
 
 import threading
 import time

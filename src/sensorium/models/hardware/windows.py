@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sensorium.models.hardware import files, gpus, instructions, npus, nvidia, portable
+from sensorium.models.hardware.bounded import Bounded
 from sensorium.models.hardware.parts import Check, Parts
 from sensorium.models.hardware.pci import Device
 from sensorium.models.hardware.schema import Api, ApiName, Cpu, Gpu, Npu
@@ -55,7 +56,7 @@ Row = Mapping[str, Any]
 
 def read(check: Check) -> Parts:
     """The machine as it is now; PowerShell is asked once, which takes a second."""
-    cpu, video, neural, apis = _fixed()
+    cpu, video, neural, apis = _asked(check)
     parts = Parts(cpu, portable.memory(), video, neural, apis)
     return nvidia.added(parts, nvidia.driver(), check)
 
@@ -65,6 +66,9 @@ def _fixed() -> tuple[Cpu, list[Gpu], list[Npu], list[Api]]:
     told = portable.output_of(*POWERSHELL)
     system = Path(os.environ.get("SYSTEMROOT", "C:\\Windows"), "System32")
     return processors(told, _has_feature), graphics(told), accelerators(told), interfaces(system)
+
+
+_asked = Bounded(_fixed, 3 * portable.PROGRAM_S)
 
 
 def processors(told: str, has_feature: Callable[[int], bool]) -> Cpu:
