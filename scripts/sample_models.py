@@ -7,6 +7,7 @@ that tells a machine's state; `machine-life` is a LightGBM regression of the hou
 left, as the ONNX file that serves it and as the text that LightGBM wrote.
 """
 
+import hashlib
 from pathlib import Path
 
 import lightgbm
@@ -15,6 +16,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
+
+from sensorium.models.catalogue.manifest import Entry, Manifest, ManifestFile, write_manifest
 
 FOLDER = Path(__file__).parent.parent / "src" / "sensorium" / "models" / "samples"
 MEANS = np.array([[60.0, 2.0, 10.0], [75.0, 5.0, 12.0], [92.0, 9.0, 15.0]])
@@ -52,6 +55,23 @@ def save(name: str, model: onnx.ModelProto) -> None:
     (FOLDER / name).mkdir(parents=True, exist_ok=True)
     onnx.checker.check_model(model)
     onnx.save(model, FOLDER / name / "model.onnx")
+    content = (FOLDER / name / "model.onnx").read_bytes()
+    file = ManifestFile(
+        path="model.onnx",
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        verified=True,
+    )
+    only = (file.path,)
+    manifest = Manifest(
+        source="sensorium",
+        licence="apache-2.0",
+        task="tabular-classification" if name == "machine-state" else "tabular-regression",
+        entries=(Entry(format="onnx", path=file.path, weights=only, files=only),),
+        files=(file,),
+        fetched_at=0.0,
+    )
+    write_manifest(FOLDER / name, manifest)
 
 
 def life_model(inputs: np.ndarray, left: np.ndarray) -> lightgbm.Booster:

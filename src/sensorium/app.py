@@ -6,7 +6,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from sensorium.core.settings import load as load_sections
 from sensorium.core.telemetry import LogSettings, Reading, Telemetry, as_environment
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
-from sensorium.models.catalogue.catalogue import Catalogue
+from sensorium.models.catalogue.shelves import Shelves
 from sensorium.models.placing import Placer
 from sensorium.models.pool import Pool
 from sensorium.models.settings import ModelSettings
@@ -54,6 +53,8 @@ MODULES = {
 LIBRARIES = {"http": "uvicorn", "grpc": "grpc", "webrtc": "aiortc", "mcp": "mcp"}
 """The doors that need a library, and which."""
 LAG_S = 0.1
+UNKNOWN_MEMORY = 4 << 30
+"""What models may hold where nothing tells how much memory there is."""
 TRACING = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """OpenTelemetry's standard variables; where one is set, calls are traced."""
 
@@ -128,11 +129,11 @@ class App:
             self.processes,
         )
         self.webrtc = Sessions(self.dispatcher, settings.webrtc)
-        self.catalogue = Catalogue(settings.model_dir)
-        self.models = _model_pool(settings, self.catalogue)
+        self.shelves = Shelves(settings.model_dir)
+        self.models = _model_pool(settings, self.shelves)
         self.telemetry.readings += _readings(self)
         self.dispatcher.parts = {
-            Catalogue: self.catalogue,
+            Shelves: self.shelves,
             Pool: self.models,
             Inference: Inference(self.models, settings.models.model_queue),
             Readiness: self.readiness,
@@ -205,20 +206,20 @@ class App:
             self.telemetry.loop_lag_max_s = max(lag, self.telemetry.loop_lag_max_s)
 
 
-def _model_pool(settings: Settings, catalogue: Catalogue) -> Pool:
-    def find(name: str, version: str) -> Artifact:
-        artifact = catalogue.find(name, version)
-        return replace(artifact, digest=artifact.digest or catalogue.digest(artifact))
-
+def _model_pool(settings: Settings, shelves: Shelves) -> Pool:
     def weigh(artifact: Artifact, options: LoadOptions) -> int:
-        del options
-        return artifact.size
+        found: int = load("sensorium.models.weighing:weigh")(artifact, options)
+        return found
+
+    def budget() -> int:
+        usable: int = load("sensorium.models.hardware.detect:usable_memory")()
+        return settings.models.model_memory_bytes or usable * 4 // 5 or UNKNOWN_MEMORY
 
     return Pool(
-        find,
+        shelves.found,
         Placer().place,
         weigh,
-        budget_bytes=settings.models.model_memory_bytes or 1 << 40,
+        budget=budget,
         keep_alive_s=settings.models.keep_alive_s,
     )
 

@@ -33,6 +33,9 @@ REFERENCE = drivers.DispatcherDriver.name
 FAILING = {
     "testing.fail": "internal",
     "testing.refuse": "invalid_input",
+    "models.delete": "not_found",
+    "models.generate": "not_found",
+    "models.unload": "not_found",
     "webrtc.candidate": "not_found",
     "webrtc.close": "not_found",
 }
@@ -41,6 +44,8 @@ those whose example names something that is not there."""
 ROOM = {"webrtc_max_sessions": "1000"}
 SHARED = ("webrtc.join",)
 """Operations whose answer depends on who else calls them at that moment."""
+WHOLE = ("models.infer",)
+"""Operations whose requests must fit as a whole, too: what is made at random seldom does."""
 NEVER_LOOKS = ("testing.stuck",)
 """Operations that never look whether they are still wanted."""
 

@@ -13,6 +13,7 @@ import grpc
 import msgspec
 from msgspec import Struct
 
+from sensorium.core.errors import InvalidInputError
 from sensorium.core.operation import Kind, Operation
 from sensorium.core.protobuf.codec import NounCodec, codec_of
 from sensorium.core.protobuf.layout import (
@@ -114,6 +115,8 @@ def to_message(codec: NounCodec, kind: type[Struct], body: bytes) -> bytes | Non
         values = msgspec.json.decode(body)
         message = codec.to_bytes(_built(kind, values))
         same = _same(codec.from_bytes(kind, message), values)
+    except InvalidInputError:  # so wrong that its reading ends before it is compared
+        return message
     except (msgspec.MsgspecError, RecursionError, TypeError, ValueError, KeyError, AttributeError):
         return None
     return message if same else None

@@ -1,6 +1,7 @@
 """Requests made from the Structs: good ones, and ones that are wrong in exactly one way."""
 
 import copy
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -183,6 +184,8 @@ def _strategy(info: mi.Type) -> st.SearchStrategy[Any]:
             return _plain(plain)
         case mi.StrType() as text:
             return _TEXT.filter(lambda value: len(value) >= (text.min_length or 0))
+        case mi.BytesType():
+            return st.binary(max_size=12).map(lambda data: b64encode(data).decode())
         case mi.ListType() as items:
             return st.lists(_strategy(items.item_type), min_size=items.min_length or 0, max_size=4)
         case mi.UnionType() as union:

@@ -21,7 +21,9 @@ COUNTING = [each for each in WORKING if checks.takes(each, "count", "fail_after"
 STREAMING = [each for each in COUNTING if each.kind is Kind.SERVER_STREAM]
 ECHOING = [each for each in WORKING if each.kind is Kind.UNARY and each.request is each.response]
 CHEAP = [
-    each for each in WORKING if not checks.takes(each, "seconds") and each.name not in doors.SHARED
+    each
+    for each in WORKING
+    if not checks.takes(each, "seconds") and each.name not in (*doors.SHARED, *doors.WHOLE)
 ]
 UNKNOWN = ("testing.nothing", "nothing.at_all", "logs", "a.b.c", "logs.cluster.")
 

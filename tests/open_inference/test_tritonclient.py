@@ -117,7 +117,7 @@ result = [bool((first != second).all()), bool((newest == second).all()), gone,
         ('"mlp", [given("x", X.astype("i4"), "INT32")]', "not INT32"),
         ('"mlp", [given("x", X, "FP32")], outputs=[wanted("w")]', "there is no output 'w'"),
         ('"mlp", [given("x", X, "FP32")], model_version="9"', "no version '9'"),
-        ('"damaged", [given("x", X, "FP32")]', "cannot load"),
+        ('"damaged", [given("x", X, "FP32")]', "cannot be used"),
     ],
 )
 def test_mistakes_are_said(triton, door, call, why):

@@ -131,6 +131,150 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/models/delete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Delete a model's files, after unloading it
+         * @description Delete a model's files, after unloading it.
+         */
+        post: operations["models_delete"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/generate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A text from a language model as it stands, piece by piece; `chat` is for conversations
+         * @description A text from a language model as it stands, piece by piece; `chat` is for conversations.
+         */
+        post: operations["models_generate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/get": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A model: its files, its versions, and what it takes and gives once it is loaded
+         * @description A model: its files, its versions, and what it takes and gives once it is loaded.
+         */
+        post: operations["models_get"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/infer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run tensors through a model, loaded first if need be
+         * @description Run tensors through a model, loaded first if need be.
+         */
+        post: operations["models_infer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The models on disk, and those that are loaded
+         * @description The models on disk, and those that are loaded.
+         */
+        get: operations["models_list_get"];
+        put?: never;
+        /**
+         * The models on disk, and those that are loaded
+         * @description The models on disk, and those that are loaded.
+         */
+        post: operations["models_list"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/load": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Load a model, or load it anew; calls that run keep the old one until they end
+         * @description Load a model, or load it anew; calls that run keep the old one until they end.
+         */
+        post: operations["models_load"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/unload": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let go of a model's memory, after the calls that use it
+         * @description Let go of a model's memory, after the calls that use it.
+         */
+        post: operations["models_unload"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/system/activity": {
         parameters: {
             query?: never;
@@ -173,6 +317,30 @@ export interface paths {
          * @description What it is sent, for trying a door.
          */
         post: operations["system_echo"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/system/hardware": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Processors, memory, GPUs and NPUs of this machine, and the execution providers it has
+         * @description Processors, memory, GPUs and NPUs of this machine, and the execution providers it has.
+         */
+        get: operations["system_hardware_get"];
+        put?: never;
+        /**
+         * Processors, memory, GPUs and NPUs of this machine, and the execution providers it has
+         * @description Processors, memory, GPUs and NPUs of this machine, and the execution providers it has.
+         */
+        post: operations["system_hardware"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1524,10 +1692,569 @@ export interface components {
             snapshot?: boolean;
         };
         /**
+         * DeleteRequest
+         * @description Which model to delete from disk.
+         */
+        DeleteRequest: {
+            /** @description The model: org/name, a name or an alias. */
+            model: string;
+        };
+        /**
+         * Done
+         * @description It is done.
+         */
+        ModelsDone: {
+            /** @description The model's name. */
+            model: string;
+        };
+        /**
+         * GenerateRequest
+         * @description A text for a language model to go on with.
+         */
+        GenerateRequest: {
+            /** @description The model: org/name, a name or an alias. */
+            model: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /** @description The text, and how to go on with it. */
+            task: components["schemas"]["Generation"];
+        };
+        /**
+         * Generation
+         * @description A text to go on with, and how.
+         *
+         *         Give `prompt` for a text as it is, or `messages` for a conversation, which the model's own
+         *         template turns into a text.
+         */
+        Generation: {
+            /**
+             * @description The text to go on with.
+             * @default
+             */
+            prompt?: string;
+            /**
+             * @description A conversation: each with `role` and `content`.
+             * @default []
+             */
+            messages?: Record<string, never>[];
+            /**
+             * @description It ends after so many tokens.
+             * @default 256
+             */
+            max_tokens?: number;
+            /**
+             * @description 0: always the likeliest token.
+             * @default 0.8
+             */
+            temperature?: number;
+            /**
+             * @description Only the likeliest tokens that make up so much.
+             * @default 0.95
+             */
+            top_p?: number;
+            /**
+             * @description Only the so many likeliest tokens; 0: all.
+             * @default 40
+             */
+            top_k?: number;
+            /**
+             * @description Only tokens so likely beside the likeliest.
+             * @default 0.05
+             */
+            min_p?: number;
+            /**
+             * @description 1: none; above, what was said is less likely.
+             * @default 1
+             */
+            repeat_penalty?: number;
+            /** @default 0 */
+            presence_penalty?: number;
+            /** @default 0 */
+            frequency_penalty?: number;
+            /**
+             * @description The same seed gives the same text; null: another each time.
+             * @default null
+             */
+            seed?: number | null;
+            /**
+             * @description It ends before any of these texts.
+             * @default []
+             */
+            stop?: string[];
+            /**
+             * @description Tell so many likeliest tokens at each step.
+             * @default 0
+             */
+            logprobs?: number;
+            /**
+             * @description Added to a token's logit, by its number as text.
+             * @default {}
+             */
+            logit_bias?: {
+                [key: string]: number;
+            };
+            /**
+             * @description The text is JSON of this schema; {}: of none.
+             * @default {}
+             */
+            json_schema?: Record<string, never>;
+            /**
+             * @description The text is of this grammar (GBNF).
+             * @default
+             */
+            grammar?: string;
+        };
+        /**
+         * Piece
+         * @description The next piece of the text; the last one says why it is the last, and how much it was.
+         */
+        Piece: {
+            /**
+             * @description What comes next; whole characters.
+             * @default
+             */
+            text?: string;
+            /**
+             * @description The numbers of its tokens.
+             * @default []
+             */
+            tokens?: number[];
+            /**
+             * @description Its tokens' likelihoods, on request.
+             * @default []
+             */
+            steps?: components["schemas"]["Step"][];
+            /**
+             * @description 'stop': it is at its end; 'length': at its limit.
+             * @default
+             * @enum {unknown}
+             */
+            finish?: "" | "length" | "stop";
+            /**
+             * @description On the last piece: tokens read.
+             * @default 0
+             */
+            prompt_tokens?: number;
+            /**
+             * @description On the last piece: tokens made.
+             * @default 0
+             */
+            generated_tokens?: number;
+        };
+        /**
+         * Step
+         * @description A token that was chosen, and what else was likely there.
+         */
+        Step: {
+            /** @description The token that was chosen. */
+            chosen: components["schemas"]["Likely"];
+            /** @description The likeliest tokens, most likely first. */
+            top: components["schemas"]["Likely"][];
+        };
+        /**
+         * Likely
+         * @description A token, and how likely it was.
+         */
+        Likely: {
+            /** @description Its number. */
+            token: number;
+            /** @description Its text. */
+            text: string;
+            /** @description The logarithm of its probability. */
+            logprob: number;
+        };
+        /**
+         * GetRequest
+         * @description Which model to describe.
+         */
+        GetRequest: {
+            /** @description The model: org/name, a name or an alias. */
+            model: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /**
+             * @description Load it if it is not, to tell what it takes and gives.
+             * @default false
+             */
+            load?: boolean;
+        };
+        /**
+         * Model
+         * @description A model: what is on disk, and what is loaded.
+         */
+        Model: {
+            /** @description What is on disk. */
+            entry: components["schemas"]["ModelEntry"];
+            /** @description The versions on disk. */
+            versions: string[];
+            /**
+             * @description null while it is not loaded.
+             * @default null
+             */
+            loaded?: components["schemas"]["LoadedEntry"] | null;
+        };
+        /**
+         * ModelEntry
+         * @description A model that is on disk.
+         */
+        ModelEntry: {
+            /** @description Its name. */
+            name: string;
+            /** @description Its version. */
+            version: string;
+            /** @description The format of its files. */
+            format: string;
+            /** @description Bytes of all its files. */
+            size_bytes: number;
+            /**
+             * @description What its files hash to (SHA-256); '' unknown.
+             * @default
+             */
+            digest?: string;
+            /**
+             * @description Its licence, where that is known.
+             * @default
+             */
+            licence?: string;
+            /**
+             * @description What it is for, where that is known.
+             * @default
+             */
+            task?: string;
+            /**
+             * @description Where it was fetched from.
+             * @default
+             */
+            source?: string;
+            /**
+             * @description Once loaded: as its latest real inference was.
+             * @default unloaded
+             * @enum {unknown}
+             */
+            state?: "failing" | "ready" | "unloaded" | "untested";
+        };
+        /**
+         * LoadedEntry
+         * @description A model that is loaded.
+         */
+        LoadedEntry: {
+            /** @description Its name. */
+            name: string;
+            /** @description Its version. */
+            version: string;
+            /** @description What runs it. */
+            platform: string;
+            /** @description What it takes. */
+            inputs: components["schemas"]["TensorSpec"][];
+            /** @description What it gives. */
+            outputs: components["schemas"]["TensorSpec"][];
+            /** @description What computes. */
+            providers: string[];
+            /**
+             * @description Why it is not what was asked for, if so.
+             * @default
+             */
+            degraded?: string;
+            /** @description Whether calls that wait are joined into one run. */
+            joins_calls: boolean;
+            /**
+             * @description As its latest real inference was.
+             * @enum {unknown}
+             */
+            state: "failing" | "ready" | "unloaded" | "untested";
+            /** @description What it is reckoned to hold. */
+            memory_bytes: number;
+            /** @description Calls that wait for it or run. */
+            in_use: number;
+            /**
+             * @description Seconds until it is unloaded unused; null: it is not.
+             * @default null
+             */
+            expires_in_s?: number | null;
+            /** @description How long it took to load. */
+            load_s: number;
+        };
+        /**
+         * TensorSpec
+         * @description What a model takes or gives under one name.
+         */
+        TensorSpec: {
+            /** @description Its name. */
+            name: string;
+            /**
+             * @description What its elements are.
+             * @enum {unknown}
+             */
+            datatype: "BF16" | "BOOL" | "BYTES" | "FP16" | "FP32" | "FP64" | "INT16" | "INT32" | "INT64" | "INT8" | "UINT16" | "UINT32" | "UINT64" | "UINT8";
+            /** @description Its extents; -1 for one that may vary. */
+            shape: number[];
+        };
+        /**
+         * InferRequest
+         * @description Tensors for a model.
+         */
+        InferRequest: {
+            /** @description The model: org/name, a name or an alias. */
+            model: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /** @description Its inputs, each with its name. */
+            inputs: components["schemas"]["Tensor"][];
+            /**
+             * @description Which outputs to give; [] for all.
+             * @default []
+             */
+            outputs?: string[];
+            /**
+             * @description Elements as raw bytes; without it, as values where they are few.
+             * @default false
+             */
+            raw?: boolean;
+            /**
+             * @description Comes back with the answer.
+             * @default
+             */
+            tag?: string;
+        };
+        /**
+         * Tensor
+         * @description An array of numbers, booleans or byte strings, row by row.
+         *
+         *         Its elements are given in one of three ways: `data` holds them raw (little-endian, without
+         *         gaps; of `BYTES`, each after its length as a uint32), `values` as numbers (0 and 1 for
+         *         `BOOL`), `strings` as text for `BYTES`. The latter two are turned into `data` at once.
+         *
+         *         Raises:
+         *             ValueError: the elements do not fit the shape or the datatype.
+         */
+        Tensor: {
+            /**
+             * @description Which of a model's it is.
+             * @default
+             */
+            name?: string;
+            /**
+             * @description What its elements are.
+             * @enum {unknown}
+             */
+            datatype: "BF16" | "BOOL" | "BYTES" | "FP16" | "FP32" | "FP64" | "INT16" | "INT32" | "INT64" | "INT8" | "UINT16" | "UINT32" | "UINT64" | "UINT8";
+            /** @description Its extents; [] for one value. */
+            shape: number[];
+            /**
+             * @description The elements, raw.
+             * @default
+             */
+            data?: string;
+            /**
+             * @description The elements, as numbers.
+             * @default []
+             */
+            values?: number[];
+            /**
+             * @description The elements of BYTES, as text.
+             * @default []
+             */
+            strings?: string[];
+        };
+        /**
+         * InferResponse
+         * @description What the model gave.
+         */
+        InferResponse: {
+            /** @description Its name. */
+            model: string;
+            /** @description Its version. */
+            version: string;
+            /** @description What its files hash to (SHA-256). */
+            digest: string;
+            /** @description In the order that was asked for. */
+            outputs: components["schemas"]["OutputTensor"][];
+            /**
+             * @description The request's.
+             * @default
+             */
+            tag?: string;
+        };
+        /**
+         * OutputTensor
+         * @description What a model gave under one name; its elements stand in one of three fields.
+         */
+        OutputTensor: {
+            /** @description Its name. */
+            name: string;
+            /**
+             * @description What its elements are.
+             * @enum {unknown}
+             */
+            datatype: "BF16" | "BOOL" | "BYTES" | "FP16" | "FP32" | "FP64" | "INT16" | "INT32" | "INT64" | "INT8" | "UINT16" | "UINT32" | "UINT64" | "UINT8";
+            /** @description Its extents. */
+            shape: number[];
+            /**
+             * @description Elements, raw: on request, or where they are many.
+             * @default
+             */
+            data?: string;
+            /**
+             * @description Elements, as numbers.
+             * @default []
+             */
+            values?: (number | null)[];
+            /**
+             * @description Elements of BYTES, as text.
+             * @default []
+             */
+            strings?: string[];
+        };
+        /**
+         * ListRequest
+         * @description Which models to list.
+         */
+        ListRequest: {
+            /**
+             * @description Only those that are loaded.
+             * @default false
+             */
+            loaded?: boolean;
+        };
+        /**
+         * Models
+         * @description The models of this server.
+         */
+        Models: {
+            /** @description By name and version. */
+            models: components["schemas"]["ModelEntry"][];
+            /** @description Those that are loaded. */
+            loaded: components["schemas"]["LoadedEntry"][];
+            /**
+             * @description Other names, and what they mean.
+             * @default {}
+             */
+            aliases?: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * LoadRequest
+         * @description Which model to load, and how.
+         */
+        LoadRequest: {
+            /** @description The model: org/name, a name or an alias. */
+            model: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /**
+             * @description How; null: as it is, or by default.
+             * @default null
+             */
+            options?: components["schemas"]["LoadOptions"] | null;
+            /**
+             * @description Seconds that it stays loaded unused; -1 for ever, 0 not at all.
+             * @default null
+             */
+            keep_alive_s?: number | null;
+            /**
+             * @description Load it anew from disk, even if it is loaded already.
+             * @default false
+             */
+            fresh?: boolean;
+            /**
+             * @description Another name under which it answers from now on.
+             * @default
+             */
+            alias?: string;
+        };
+        /**
+         * LoadOptions
+         * @description How a model is loaded.
+         */
+        LoadOptions: {
+            /**
+             * @description What computes, in order; [] for the CPU.
+             * @default []
+             */
+            providers?: string[];
+            /**
+             * @description Where a provider is not available, take the CPU and say so.
+             * @default false
+             */
+            fallback?: boolean;
+            /**
+             * @description In the server's process, or in one of its own; '': as suits the format.
+             * @default
+             * @enum {unknown}
+             */
+            placement?: "" | "inproc" | "process";
+            /**
+             * @description Take a file that could run code of its own once it is loaded.
+             * @default false
+             */
+            trusted?: boolean;
+            /**
+             * @description Threads of one run; 0: the backend's choice.
+             * @default 0
+             */
+            threads?: number;
+            /**
+             * @description Rows that one run may have; 1: calls are not joined.
+             * @default 64
+             */
+            max_batch?: number;
+            /**
+             * @description Bytes of input that one run of several may have.
+             * @default 16777216
+             */
+            max_batch_bytes?: number;
+            /**
+             * @description Tokens that a text may have; 0: the model's.
+             * @default 0
+             */
+            context?: number;
+            /**
+             * @description Texts that a language model makes at once.
+             * @default 4
+             */
+            parallel?: number;
+            /**
+             * @description A language model gives vectors, too; an encoder always does.
+             * @default false
+             */
+            embeddings?: boolean;
+            /**
+             * @description Layers on the GPU, of a GGUF file; -1: all.
+             * @default 0
+             */
+            gpu_layers?: number;
+        };
+        /**
+         * UnloadRequest
+         * @description Which model to unload.
+         */
+        UnloadRequest: {
+            /** @description The model: org/name, a name or an alias. */
+            model: string;
+            /**
+             * @description A whole number; '' for all of them.
+             * @default
+             */
+            version?: string;
+        };
+        /**
          * Nothing
          * @description An empty request.
          */
-        SystemNothing: Record<string, never>;
+        Nothing: Record<string, never>;
         /**
          * Activity
          * @description What the server did.
@@ -1599,6 +2326,338 @@ export interface components {
             text: string;
             /** @description The JSON that was sent. */
             data?: unknown;
+        };
+        /**
+         * Hardware
+         * @description What this machine can compute with.
+         */
+        Hardware: {
+            /** @description The processors. */
+            cpu: components["schemas"]["Cpu"];
+            /** @description Main memory. */
+            memory: components["schemas"]["Memory"];
+            /** @description Graphics processors that can compute. */
+            gpus: components["schemas"]["Gpu"][];
+            /** @description Neural processors. */
+            npus: components["schemas"]["Npu"][];
+            /** @description Ways to program them, here or not. */
+            apis: components["schemas"]["Api"][];
+            /** @description Every one known, available or not. */
+            providers: components["schemas"]["Provider"][];
+            /**
+             * @description What could not be asked, such as a driver that hangs.
+             * @default []
+             */
+            problems?: string[];
+        };
+        /**
+         * Cpu
+         * @description The processors.
+         */
+        Cpu: {
+            /**
+             * @description Its name; empty where nobody tells.
+             * @default
+             */
+            model?: string;
+            /**
+             * @description Who made it: `intel`, `amd`, `arm`, …
+             * @default
+             */
+            vendor?: string;
+            /**
+             * @description `x86_64`, `aarch64`, …
+             * @default
+             */
+            architecture?: string;
+            /**
+             * @description Processors in sockets.
+             * @default null
+             */
+            sockets?: number | null;
+            /**
+             * @description Cores in all sockets.
+             * @default null
+             */
+            physical_cores?: number | null;
+            /**
+             * @description Threads that the cores run at once, in all.
+             * @default null
+             */
+            logical_cores?: number | null;
+            /**
+             * @description Logical cores that this process may run on (affinity).
+             * @default null
+             */
+            allowed_cores?: number | null;
+            /**
+             * @description Cores' worth of time that a container's limit leaves it.
+             * @default null
+             */
+            quota_cores?: number | null;
+            /**
+             * @description What it may really use: the least of the three above; 0: unknown.
+             * @default 0
+             */
+            usable_cores?: number;
+            /**
+             * @description Frequency that it keeps up.
+             * @default null
+             */
+            base_mhz?: number | null;
+            /**
+             * @description Highest frequency of any core.
+             * @default null
+             */
+            max_mhz?: number | null;
+            /**
+             * @description Those that matter to arithmetic: `avx2`, `avx512_bf16`, `neon`, `sve`, …
+             * @default []
+             */
+            instruction_sets?: string[];
+        };
+        /**
+         * Memory
+         * @description Main memory.
+         */
+        Memory: {
+            /**
+             * @description What the machine has.
+             * @default null
+             */
+            total_bytes?: number | null;
+            /**
+             * @description A container's limit, where there is one.
+             * @default null
+             */
+            limit_bytes?: number | null;
+            /**
+             * @description What this process may have: the lesser of the two.
+             * @default null
+             */
+            usable_bytes?: number | null;
+            /**
+             * @description Swap in all.
+             * @default null
+             */
+            swap_bytes?: number | null;
+            /**
+             * @description How it is at this moment.
+             * @default {
+             *       "available_bytes": null,
+             *       "limit_used_bytes": null,
+             *       "swap_free_bytes": null
+             *     }
+             */
+            now?: components["schemas"]["MemoryNow"];
+        };
+        /**
+         * MemoryNow
+         * @description Memory at this moment.
+         */
+        MemoryNow: {
+            /**
+             * @description What this process may still take, limits counted.
+             * @default null
+             */
+            available_bytes?: number | null;
+            /**
+             * @description What stands against the container's limit.
+             * @default null
+             */
+            limit_used_bytes?: number | null;
+            /**
+             * @description Swap that is free.
+             * @default null
+             */
+            swap_free_bytes?: number | null;
+        };
+        /**
+         * Gpu
+         * @description A graphics processor.
+         */
+        Gpu: {
+            /** @description Its place among those of its vendor, from 0. */
+            index: number;
+            /** @description `nvidia`, `amd`, `intel` or `apple`. */
+            vendor: string;
+            /** @description Its name, or its PCI ids where nobody tells. */
+            name: string;
+            /**
+             * @description integrated: it shares the main memory.
+             * @default unknown
+             * @enum {unknown}
+             */
+            kind?: "discrete" | "integrated" | "unknown";
+            /**
+             * @description The driver's name for this very one.
+             * @default
+             */
+            uuid?: string;
+            /**
+             * @description Its place: `0000:01:00.0`.
+             * @default
+             */
+            pci?: string;
+            /**
+             * @description PCI ids of vendor and device: `10de:2330`.
+             * @default
+             */
+            device_id?: string;
+            /**
+             * @description What drives it; empty: nothing does.
+             * @default
+             */
+            driver?: string;
+            /**
+             * @description The driver's version.
+             * @default
+             */
+            driver_version?: string;
+            /**
+             * @description Memory of its own; null where it has none or nobody tells.
+             * @default null
+             */
+            memory_bytes?: number | null;
+            /**
+             * @description What code is compiled for: `9.0` (NVIDIA), `gfx1100` (AMD).
+             * @default
+             */
+            compute_capability?: string;
+            /**
+             * @description It is cut into instances (NVIDIA's MIG).
+             * @default false
+             */
+            mig?: boolean;
+            /**
+             * @description Its cores, where told (Apple).
+             * @default null
+             */
+            cores?: number | null;
+            /**
+             * @description How it is at this moment.
+             * @default {
+             *       "used_bytes": null,
+             *       "own_bytes": null,
+             *       "busy": null
+             *     }
+             */
+            now?: components["schemas"]["GpuNow"];
+        };
+        /**
+         * GpuNow
+         * @description A GPU at this moment.
+         */
+        GpuNow: {
+            /**
+             * @description Memory in use, by anybody.
+             * @default null
+             */
+            used_bytes?: number | null;
+            /**
+             * @description Of that, by this server and its workers, where told.
+             * @default null
+             */
+            own_bytes?: number | null;
+            /**
+             * @description Share of the last moments it worked.
+             * @default null
+             */
+            busy?: number | null;
+        };
+        /**
+         * Npu
+         * @description A neural processor.
+         */
+        Npu: {
+            /** @description `intel`, `amd`, `qualcomm`, `apple`, … */
+            vendor: string;
+            /** @description Its name, or its PCI ids where nobody tells. */
+            name: string;
+            /**
+             * @description Its place: `0000:00:0b.0`.
+             * @default
+             */
+            pci?: string;
+            /**
+             * @description PCI ids of vendor and device: `8086:7d1d`.
+             * @default
+             */
+            device_id?: string;
+            /**
+             * @description What drives it; empty: nothing does, so it cannot be used.
+             * @default
+             */
+            driver?: string;
+            /**
+             * @description Its device file: `accel0`.
+             * @default
+             */
+            device?: string;
+        };
+        /**
+         * Api
+         * @description A way to program an accelerator.
+         */
+        Api: {
+            /**
+             * @description Which.
+             * @enum {unknown}
+             */
+            name: "cuda" | "directml" | "level_zero" | "metal" | "opencl" | "rocm" | "vulkan";
+            /** @description Its driver and what loads it are here. */
+            present: boolean;
+            /**
+             * @description Its version, where told.
+             * @default
+             */
+            version?: string;
+            /**
+             * @description What was found of it.
+             * @default
+             */
+            evidence?: string;
+        };
+        /**
+         * Provider
+         * @description An execution provider: what a model can be made to run on, by which engine.
+         */
+        Provider: {
+            /** @description The name to ask for: `cuda`, `openvino`, `cpu`, … */
+            id: string;
+            /**
+             * @description The library that has it.
+             * @enum {unknown}
+             */
+            engine: "litert" | "llama.cpp" | "onnxruntime" | "torch";
+            /** @description The library's own name: `CUDAExecutionProvider`. */
+            name: string;
+            /** @description Whose hardware it is for. */
+            vendor: string;
+            /**
+             * @description What computes.
+             * @enum {unknown}
+             */
+            device: "cpu" | "gpu" | "npu";
+            /** @description Where it exists. */
+            platforms: ("android" | "browser" | "ios" | "linux" | "macos" | "windows")[];
+            /**
+             * @description What brings it; empty: a build of one's own.
+             * @default
+             */
+            package?: string;
+            /**
+             * @description What else to know of it.
+             * @default
+             */
+            note?: string;
+            /** @description It can be asked for here. */
+            available: boolean;
+            /**
+             * @description Why not, and what to do.
+             * @default
+             */
+            reason?: string;
         };
         /**
          * Health
@@ -1861,7 +2920,7 @@ export interface components {
          * Done
          * @description It was done.
          */
-        Done: Record<string, never>;
+        WebrtcDone: Record<string, never>;
         /**
          * CloseRequest
          * @description A session to end.
@@ -1870,11 +2929,6 @@ export interface components {
             /** @description A session, as the answer to its offer names it. */
             session: string;
         };
-        /**
-         * Nothing
-         * @description An empty request.
-         */
-        WebrtcNothing: Record<string, never>;
         /**
          * IceServers
          * @description The servers that help peers to find each other.
@@ -2216,6 +3270,271 @@ export interface operations {
             };
         };
     };
+    models_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DeleteRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelsDone"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    models_generate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GenerateRequest"];
+            };
+        };
+        responses: {
+            /** @description A line or an event for each item, and one for the end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": {
+                        chunk?: components["schemas"]["Piece"];
+                        end?: Record<string, never>;
+                        error?: Record<string, never>;
+                    };
+                    "text/event-stream": components["schemas"]["Piece"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    models_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GetRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Model"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    models_infer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InferRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InferResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    models_list_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Models"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    models_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["ListRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Models"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    models_load: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoadRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LoadedEntry"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    models_unload: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UnloadRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelsDone"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     system_activity_get: {
         parameters: {
             query?: never;
@@ -2254,7 +3573,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["SystemNothing"];
+                "application/json": components["schemas"]["Nothing"];
             };
         };
         responses: {
@@ -2340,6 +3659,68 @@ export interface operations {
             };
         };
     };
+    system_hardware_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hardware"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    system_hardware: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hardware"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     system_health_get: {
         parameters: {
             query?: never;
@@ -2378,7 +3759,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["SystemNothing"];
+                "application/json": components["schemas"]["Nothing"];
             };
         };
         responses: {
@@ -2542,7 +3923,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["SystemNothing"];
+                "application/json": components["schemas"]["Nothing"];
             };
         };
         responses: {
@@ -2585,7 +3966,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Done"];
+                    "application/json": components["schemas"]["WebrtcDone"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
@@ -2618,7 +3999,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Done"];
+                    "application/json": components["schemas"]["WebrtcDone"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
@@ -2670,7 +4051,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["WebrtcNothing"];
+                "application/json": components["schemas"]["Nothing"];
             };
         };
         responses: {
@@ -2805,7 +4186,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["WebrtcNothing"];
+                "application/json": components["schemas"]["Nothing"];
             };
         };
         responses: {

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from msgspec import Struct
 
 from sensorium.app import MODULES
-from sensorium.cli import demo_logs, demo_metrics, demo_system
+from sensorium.cli import demo_logs, demo_metrics, demo_models, demo_system
 from sensorium.cli.demo_server import started
 from sensorium.cli.demo_told import Own, Told
 from sensorium.cli.render import FAILED, Output, note
@@ -29,9 +29,18 @@ CHECKS: dict[str, Check] = {
     "metrics.detect_anomalies": demo_metrics.detect,
     "metrics.watch": demo_metrics.watch,
     "metrics.forecast": demo_metrics.forecast,
+    "models.load": demo_models.load,
+    "models.infer": demo_models.infer,
+    "models.infer (LightGBM)": demo_models.lightgbm,
+    "models.get": demo_models.get,
+    "models.list": demo_models.listed,
+    "models.unload": demo_models.unload,
     "system.activity": demo_system.activity,
 }
-"""What is shown, in this order. A capability without a row fails the demonstration."""
+"""What is shown, in this order: operations, and in brackets what of one. A capability without a
+row fails the demonstration."""
+OTHERWISE = {"models.generate", "models.delete"}
+"""Operations that need what does not come with Sensorium, or would take something away."""
 DOORS = {"webrtc"}
 """Nouns that are a way in, and nothing that the server can do."""
 PLAIN = Output()

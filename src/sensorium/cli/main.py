@@ -22,6 +22,7 @@ With --json any command prints its whole answer for programs."""
 NOUNS = {
     "logs": "Log lines: group them, compare them, watch them come.",
     "metrics": "Series of values: find anomalies, forecast.",
+    "models": "Model files: fetch them, load them, run tensors and texts through them.",
     "system": "The server itself: health, operations, activity.",
     "webrtc": "Connections over WebRTC, and rooms in which two browsers meet.",
 }

@@ -36,6 +36,7 @@ from sensorium.capabilities.metrics.schema import (
 from sensorium.capabilities.models.schema import (
     DeleteRequest,
     Done,
+    GenerateRequest,
     GetRequest,
     InferRequest,
     InferResponse,
@@ -63,6 +64,10 @@ from sensorium.control.system import (
     Operations,
     OperationsRequest,
     Ready,
+)
+from sensorium.core.generation import (
+    Generation,
+    Piece,
 )
 from sensorium.core.tensors import (
     Tensor,
@@ -331,6 +336,29 @@ class ModelsMethods:
         /,
     ) -> Done:
         """Delete a model's files, after unloading it."""
+
+    @overload
+    def generate(
+        self,
+        *,
+        model: str,
+        version: str = "",
+        task: Generation,
+    ) -> Generator[Piece]:
+        """A text from a language model as it stands, piece by piece.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            task: The text, and how to go on with it.
+        """
+    @overload
+    def generate(
+        self,
+        request: GenerateRequest,
+        /,
+    ) -> Generator[Piece]:
+        """A text from a language model as it stands, piece by piece."""
 
     @overload
     def get(
@@ -934,6 +962,29 @@ class AsyncModelsMethods:
         /,
     ) -> Done:
         """Delete a model's files, after unloading it."""
+
+    @overload
+    def generate(
+        self,
+        *,
+        model: str,
+        version: str = "",
+        task: Generation,
+    ) -> AsyncGenerator[Piece]:
+        """A text from a language model as it stands, piece by piece.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            task: The text, and how to go on with it.
+        """
+    @overload
+    def generate(
+        self,
+        request: GenerateRequest,
+        /,
+    ) -> AsyncGenerator[Piece]:
+        """A text from a language model as it stands, piece by piece."""
 
     @overload
     async def get(

@@ -1,13 +1,15 @@
 """What an `ASYNC` operation sees of the server."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from sensorium.control.inference import Inference
 from sensorium.core.dispatch import Answer, Caller
-from sensorium.core.tensors import Inferred, Tensor
+from sensorium.core.generation import Generation, Piece
+from sensorium.core.operation import Inferred
+from sensorium.core.tensors import Tensor
 
 R = TypeVar("R")
 Nested = Callable[[str, Struct], Awaitable[Answer]]
@@ -41,6 +43,13 @@ class CallContext:
         priority = self.get(Caller).priority
         run = self.get(Inference).infer
         return await run(model, inputs, outputs=outputs, version=version, priority=priority)
+
+    def generate(
+        self, model: str, task: Generation, *, version: str = ""
+    ) -> AsyncGenerator[Piece, None]:
+        """See `core.operation.Context.generate`."""
+        priority = self.get(Caller).priority
+        return self.get(Inference).generate(model, task, version=version, priority=priority)
 
     def get(self, part: type[R]) -> R:
         """See `core.operation.Context.get`."""

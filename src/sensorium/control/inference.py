@@ -2,33 +2,43 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from weakref import WeakKeyDictionary
 
+from sensorium.control.admission import Lane
 from sensorium.control.turns import Compute, Turns
 from sensorium.core.dispatch import Priority
 from sensorium.core.errors import (
     CancelledCallError,
     InvalidInputError,
+    NotSupportedError,
     OverloadedError,
     SensoriumError,
 )
-from sensorium.core.tensors import Inferred, Tensor
+from sensorium.core.generation import Generation, Piece
+from sensorium.core.operation import Inferred
+from sensorium.core.tensors import Tensor
 from sensorium.models.checking import check_inputs, chosen_outputs
-from sensorium.models.exchange import Request
+from sensorium.models.exchange import Action, Request
 from sensorium.models.pool import Loaded, Pool
 
-NOT_ITS_FAULT = (InvalidInputError, CancelledCallError, OverloadedError)
+NOT_ITS_FAULT = (InvalidInputError, NotSupportedError, CancelledCallError, OverloadedError)
+"""Errors that say nothing of how a model is."""
 
 
 class Inference:
-    """Runs tensors through the models of a pool."""
+    """Runs tensors and texts through the models of a pool.
+
+    At most `queue_limit` calls wait for one model.
+    """
 
     def __init__(self, pool: Pool, queue_limit: int) -> None:
         self._pool = pool
         self._queue_limit = queue_limit
         self._compute = Compute(os.cpu_count() or 1)
         self._turns: WeakKeyDictionary[Loaded, Turns] = WeakKeyDictionary()
+        self._lanes: WeakKeyDictionary[Loaded, Lane] = WeakKeyDictionary()
 
     async def infer(
         self,
@@ -44,25 +54,76 @@ class Inference:
             spec = loaded.placed.facts.spec
             check_inputs(spec, inputs)
             request = Request(list(inputs), chosen_outputs(spec, outputs))
-            try:
-                found = await self.turns(loaded).infer(request, priority)
-            except SensoriumError as error:
-                if not isinstance(error, NOT_ITS_FAULT):
-                    loaded.failed_at = time.time()
-                raise
-            loaded.succeeded_at = time.time()
+            async with _on_record(loaded):
+                found = await self._turns_of(loaded).infer(request, priority)
             artifact = loaded.artifact
-            return Inferred(
-                model=artifact.name,
-                version=artifact.version,
-                digest=artifact.digest,
-                outputs=found,
-            )
+            return Inferred(artifact.name, artifact.version, artifact.digest, found)
 
-    def turns(self, loaded: Loaded) -> Turns:
-        """The queue before a loaded model."""
+    async def generate(
+        self,
+        model: str,
+        task: Generation,
+        *,
+        version: str = "",
+        priority: Priority = Priority.INTERACTIVE,
+    ) -> AsyncGenerator[Piece, None]:
+        """The pieces of a text as they come, the last with its `finish`; closing it ends the text.
+
+        Raises:
+            NotFoundError: there is no such model.
+            NotSupportedError: it makes no text.
+            OverloadedError: too many texts wait for it.
+            SensoriumError: what it has against the task, or why it cannot run.
+        """
+        async with (
+            self._text_model(model, version, priority) as loaded,
+            aclosing(loaded.placed.generate(task)) as pieces,
+        ):
+            async for piece in pieces:
+                yield piece
+
+    async def ask(self, model: str, action: Action, body: bytes, *, version: str = "") -> bytes:
+        """What a language model answers to something small; errors as for `generate`."""
+        async with self._text_model(model, version, Priority.INTERACTIVE) as loaded:
+            return await loaded.placed.ask(action, body)
+
+    @asynccontextmanager
+    async def _text_model(
+        self, model: str, version: str, priority: Priority
+    ) -> AsyncIterator[Loaded]:
+        async with self._pool.use(model, version) as loaded:
+            if not loaded.placed.facts.parallel:
+                raise NotSupportedError(f"the model {loaded.artifact.name} makes no text")
+            lane = self._lane_of(loaded)
+            await lane.enter(loaded.artifact.name, self._queue_limit, priority)
+            try:
+                async with _on_record(loaded):
+                    yield loaded
+            finally:
+                lane.leave()
+
+    def _turns_of(self, loaded: Loaded) -> Turns:
         found = self._turns.get(loaded)
         if found is None:
             found = Turns(loaded.placed, loaded.options, self._compute, self._queue_limit)
             self._turns[loaded] = found
         return found
+
+    def _lane_of(self, loaded: Loaded) -> Lane:
+        found = self._lanes.get(loaded)
+        if found is None:
+            found = Lane("text", loaded.placed.facts.parallel, self._queue_limit)
+            self._lanes[loaded] = found
+        return found
+
+
+@asynccontextmanager
+async def _on_record(loaded: Loaded) -> AsyncIterator[None]:
+    """Note what real inference shows of a model."""
+    try:
+        yield
+    except SensoriumError as error:
+        if not isinstance(error, NOT_ITS_FAULT):
+            loaded.failed_at = time.time()
+        raise
+    loaded.succeeded_at = time.time()

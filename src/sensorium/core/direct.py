@@ -5,8 +5,8 @@ the real one promises of errors and cancellation, this one keeps too.
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -19,12 +19,32 @@ from sensorium.core.execution import (
     read_item,
     read_request,
 )
-from sensorium.core.operation import Execution, Operation, Work
+from sensorium.core.generation import Generation, Piece
+from sensorium.core.operation import Execution, Inferred, Operation, Work
 from sensorium.core.registry import Registry
-from sensorium.core.tensors import Inferred, Tensor
+from sensorium.core.tensors import Tensor
 
 R = TypeVar("R")
 MAX_BYTES = 64 << 20
+
+
+class Models(Protocol):
+    """What runs models: see `Context.infer` and `Context.generate`."""
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Sequence[Tensor],
+        *,
+        outputs: Sequence[str] = (),
+        version: str = "",
+    ) -> Inferred:
+        """The outputs of a model."""
+
+    def generate(
+        self, model: str, task: Generation, *, version: str = ""
+    ) -> AsyncGenerator[Piece, None]:
+        """The pieces of a text."""
 
 
 class DirectDispatcher:
@@ -33,7 +53,7 @@ class DirectDispatcher:
     def __init__(self, registry: Registry, parts: dict[type[Any], Any] | None = None) -> None:
         self.registry = registry
         self.parts = parts or {}
-        self.infer: Callable[..., Awaitable[Inferred]] | None = None
+        self.models: Models | None = None
         """What runs models, where there is anything."""
 
     def identify(self, credential: str | None) -> Principal:
@@ -114,9 +134,18 @@ class _Context:
         version: str = "",
     ) -> Inferred:
         """See `Context.infer`."""
-        if self._owner.infer is None:
+        return await self._models().infer(model, inputs, outputs=outputs, version=version)
+
+    def generate(
+        self, model: str, task: Generation, *, version: str = ""
+    ) -> AsyncGenerator[Piece, None]:
+        """See `Context.generate`."""
+        return self._models().generate(model, task, version=version)
+
+    def _models(self) -> Models:
+        if self._owner.models is None:
             raise NotSupportedError("there are no models here")
-        return await self._owner.infer(model, inputs, outputs=outputs, version=version)
+        return self._owner.models
 
     def get(self, part: type[R]) -> R:
         """See `Context.get`."""

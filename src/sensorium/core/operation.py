@@ -3,7 +3,7 @@
 import inspect
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -13,7 +13,8 @@ from msgspec import Struct
 from msgspec.structs import fields
 
 from sensorium.core.errors import CancelledCallError, DeadlineExceededError
-from sensorium.core.tensors import Inferred, Tensor
+from sensorium.core.generation import Generation, Piece
+from sensorium.core.tensors import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -60,6 +61,17 @@ class WorkContext(Protocol):
         """Tell the caller how far the work is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """What a model gave, and which it was."""
+
+    model: str
+    version: str
+    digest: str
+    """What its files hash to."""
+    outputs: list[Tensor]
+
+
 class Context(Protocol):
     """What an `ASYNC` operation sees of the server around it."""
 
@@ -87,6 +99,16 @@ class Context(Protocol):
             NotFoundError: there is no such model.
             InvalidInputError: it takes other tensors than those.
             SensoriumError: it cannot be loaded, or cannot run now.
+        """
+
+    def generate(
+        self, model: str, task: Generation, *, version: str = ""
+    ) -> AsyncGenerator[Piece, None]:
+        """The pieces of a text as they come, the last with its `finish`; closing it ends the text.
+
+        Raises:
+            NotSupportedError: the model makes no text.
+            SensoriumError: as for `infer`.
         """
 
     def get(self, part: type[R]) -> R:

@@ -101,17 +101,10 @@ class TensorSpec(Struct, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(description="Its name.")]
     datatype: Annotated[Datatype, Meta(description="What its elements are.")]
-    shape: Annotated[list[int], Meta(description="Its extents; -1 for one that may vary.")]
-
-
-class Inferred(Struct, frozen=True, kw_only=True):
-    """What a model gave, and which it was."""
-
-    model: str
-    version: str
-    digest: str
-    """What its files hash to."""
-    outputs: list[Tensor]
+    shape: Annotated[
+        list[Annotated[int, Meta(ge=-1, le=2**31 - 1)]],
+        Meta(description="Its extents; -1 for one that may vary."),
+    ]
 
 
 def check_size(datatype: str, shape: Sequence[int], size: int) -> None:

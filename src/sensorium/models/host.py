@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import msgspec
 
 from sensorium.core.errors import SensoriumError
+from sensorium.core.generation import Generation, Piece
 from sensorium.models.backends.base import LoadedModel, TextModel
 from sensorium.models.exchange import Facts, Outcome, Request, Result, Task
-from sensorium.models.generation import Generation, Piece
 from sensorium.models.loading import load_model
 from sensorium.models.running import run
 

@@ -2,12 +2,13 @@
 
 import time
 
+from sensorium.core.generation import Generation
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadedModel, LoadOptions, TextModel
 from sensorium.models.backends.table import backend_of
 from sensorium.models.exchange import Facts
-from sensorium.models.generation import Generation
 from sensorium.models.running import proves_batching
+from sensorium.models.weighing import weigh
 
 
 def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel | TextModel, Facts]:
@@ -18,6 +19,7 @@ def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel | 
         UnavailableError: a library or a provider is missing.
     """
     began = time.perf_counter()
+    weigh(artifact, options)  # what is malformed never gets to a parser in native code
     model = backend_of(artifact.format).load(artifact, options)
     try:
         joins, parallel = _tried(model, options)

@@ -19,6 +19,7 @@ FOR_EVER = -1.0
 Find = Callable[[str, str], Artifact]
 Place = Callable[[Artifact, LoadOptions], Awaitable[Placed]]
 Weigh = Callable[[Artifact, LoadOptions], int]
+Budget = Callable[[], int]
 
 
 class Loaded:
@@ -57,19 +58,21 @@ class Loaded:
 
 
 class Pool:
-    """Loads, keeps and unloads models. `find` reads the disk; `weigh` estimates bytes of memory.
+    """Loads, keeps and unloads models. `find` reads the disk, `weigh` estimates bytes of memory,
+    and `budget` tells how many all of them may hold.
 
     A model that is in use is never unloaded under it: it is retired, and closed after its last
     call. All of it runs on one event loop.
     """
 
     def __init__(
-        self, find: Find, place: Place, weigh: Weigh, *, budget_bytes: int, keep_alive_s: float
+        self, find: Find, place: Place, weigh: Weigh, *, budget: Budget, keep_alive_s: float
     ) -> None:
-        self.budget_bytes = budget_bytes
+        self.budget_bytes = 0
         self.keep_alive_s = keep_alive_s
         self.aliases: dict[str, str] = {}
         """Other names of models: alias to name."""
+        self._budget = budget
         self._find = find
         self._place = place
         self._weigh = weigh
@@ -193,6 +196,8 @@ class Pool:
 
     async def _load(self, key: tuple[str, str], artifact: Artifact, options: LoadOptions) -> Loaded:
         """Load beside what is there, then take its place."""
+        if not self.budget_bytes:
+            self.budget_bytes = await asyncio.to_thread(self._budget)
         wanted = await asyncio.to_thread(self._weigh, artifact, options)
         await self._make_room(wanted, artifact.name)
         self._reserved += wanted

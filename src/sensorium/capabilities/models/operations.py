@@ -1,11 +1,14 @@
 """The `models` operations."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from functools import partial
 
 from sensorium.capabilities.models.schema import (
     DeleteRequest,
     Done,
+    GenerateRequest,
     GetRequest,
     InferRequest,
     InferResponse,
@@ -18,10 +21,11 @@ from sensorium.capabilities.models.schema import (
     OutputTensor,
     UnloadRequest,
 )
+from sensorium.core.generation import Generation, Piece
 from sensorium.core.operation import Context, Execution, Form, operation
 from sensorium.core.tensors import Tensor, unpack_bytes, unpack_numbers
 from sensorium.models.artifact import Artifact
-from sensorium.models.catalogue.catalogue import Catalogue
+from sensorium.models.catalogue.shelves import Shelves
 from sensorium.models.pool import Loaded, Pool
 
 READER = "sensorium.capabilities.models.open_inference"
@@ -30,11 +34,25 @@ FORMS = {
     "application/vnd.open-inference": Form(f"{READER}:read_binary", light=True),
 }
 """The forms of the Open Inference Protocol, without and with binary tensors."""
+SAMPLE = "machine-state"
+EXAMPLE = InferRequest(
+    model=SAMPLE,
+    inputs=[
+        Tensor(name="measurements", datatype="FP32", shape=[2, 3], values=[61, 2, 10, 93, 9, 15])
+    ],
+)
 FEW = 1 << 16
 """So many elements are turned into values; more would hold up the server, and stay raw."""
 
 
-@operation("models.infer", execution=Execution.ASYNC, large=True, forms=FORMS, queue_limit=4096)
+@operation(
+    "models.infer",
+    execution=Execution.ASYNC,
+    example=EXAMPLE,
+    large=True,
+    forms=FORMS,
+    queue_limit=4096,
+)
 async def infer(request: InferRequest, context: Context) -> InferResponse:
     """Run tensors through a model, loaded first if need be."""
     found = await context.infer(
@@ -49,11 +67,24 @@ async def infer(request: InferRequest, context: Context) -> InferResponse:
     )
 
 
+@operation(
+    "models.generate",
+    execution=Execution.ASYNC,
+    example=GenerateRequest(model="none", task=Generation(prompt="Once upon a time")),
+)
+async def generate(request: GenerateRequest, context: Context) -> AsyncIterator[Piece]:
+    """A text from a language model as it stands, piece by piece."""
+    pieces = context.generate(request.model, request.task, version=request.version)
+    async with aclosing(pieces):
+        async for piece in pieces:
+            yield piece
+
+
 @operation("models.list", execution=Execution.ASYNC, example=ListRequest())
 async def list_models(request: ListRequest, context: Context) -> Models:
     """The models on disk, and those that are loaded."""
     pool = context.get(Pool)
-    on_disk = await asyncio.to_thread(context.get(Catalogue).entries)
+    on_disk = await asyncio.to_thread(context.get(Shelves).entries)
     entries = [entry(each, pool) for each in on_disk]
     return Models(
         models=[each for each in entries if not request.loaded or each.state != "unloaded"],
@@ -62,13 +93,13 @@ async def list_models(request: ListRequest, context: Context) -> Models:
     )
 
 
-@operation("models.get", execution=Execution.ASYNC)
+@operation("models.get", execution=Execution.ASYNC, example=GetRequest(model=SAMPLE))
 async def get(request: GetRequest, context: Context) -> Model:
     """A model: its files, its versions, and what it takes and gives once it is loaded."""
-    pool, catalogue = context.get(Pool), context.get(Catalogue)
+    pool, shelves = context.get(Pool), context.get(Shelves)
     name = pool.aliases.get(request.model, request.model)
-    artifact = await asyncio.to_thread(catalogue.find, name, request.version)
-    there = await asyncio.to_thread(catalogue.entries)
+    artifact = await asyncio.to_thread(shelves.find, name, request.version)
+    there = await asyncio.to_thread(shelves.entries)
     loaded = pool.find(artifact.name, artifact.version)
     if loaded is None and request.load:
         loaded = await pool.load(artifact.name, artifact.version)
@@ -79,7 +110,13 @@ async def get(request: GetRequest, context: Context) -> Model:
     )
 
 
-@operation("models.load", execution=Execution.ASYNC, changes=True, deadline_s=600.0)
+@operation(
+    "models.load",
+    execution=Execution.ASYNC,
+    changes=True,
+    deadline_s=600.0,
+    example=LoadRequest(model=SAMPLE),
+)
 async def load(request: LoadRequest, context: Context) -> LoadedEntry:
     """Load a model, or load it anew; calls that run keep the old one until they end."""
     pool = context.get(Pool)
@@ -95,21 +132,25 @@ async def load(request: LoadRequest, context: Context) -> LoadedEntry:
     return loaded_entry(loaded)
 
 
-@operation("models.unload", execution=Execution.ASYNC, changes=True)
+@operation(
+    "models.unload", execution=Execution.ASYNC, changes=True, example=UnloadRequest(model="none")
+)
 async def unload(request: UnloadRequest, context: Context) -> Done:
     """Let go of a model's memory, after the calls that use it."""
     await context.get(Pool).unload(request.model, request.version)
     return Done(model=request.model)
 
 
-@operation("models.delete", execution=Execution.ASYNC, changes=True)
+@operation(
+    "models.delete", execution=Execution.ASYNC, changes=True, example=DeleteRequest(model="none")
+)
 async def delete(request: DeleteRequest, context: Context) -> Done:
     """Delete a model's files, after unloading it."""
-    pool, catalogue = context.get(Pool), context.get(Catalogue)
-    artifact = await asyncio.to_thread(catalogue.find, request.model)
+    pool, shelves = context.get(Pool), context.get(Shelves)
+    artifact = await asyncio.to_thread(shelves.find, request.model)
     if any(each.artifact.name == artifact.name for each in pool.loaded):
         await pool.unload(artifact.name)
-    await asyncio.to_thread(catalogue.delete, request.model)
+    await asyncio.to_thread(shelves.delete, request.model)
     return Done(model=artifact.name)
 
 

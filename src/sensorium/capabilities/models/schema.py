@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from sensorium.core.generation import Generation
 from sensorium.core.tensors import Datatype, Tensor, TensorSpec
 from sensorium.core.types import Count
 from sensorium.models.backends.base import LoadOptions
@@ -18,7 +19,7 @@ KeepAlive = Annotated[
     Annotated[float, Meta(ge=-1, le=1e9)] | None,
     Meta(description="Seconds that it stays loaded unused; -1 for ever, 0 not at all."),
 ]
-Shape = Annotated[list[Annotated[int, Meta(ge=0)]], Meta(description="Its extents.")]
+Shape = Annotated[list[Count], Meta(description="Its extents.")]
 
 
 class InferRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +61,14 @@ class InferResponse(Struct, frozen=True, kw_only=True):
     digest: Annotated[str, Meta(description="What its files hash to (SHA-256).")]
     outputs: Annotated[list[OutputTensor], Meta(description="In the order that was asked for.")]
     tag: Annotated[str, Meta(description="The request's.")] = ""
+
+
+class GenerateRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A text for a language model to go on with."""
+
+    model: ModelName
+    version: Version = ""
+    task: Annotated[Generation, Meta(description="The text, and how to go on with it.")]
 
 
 State = Literal["unloaded", "untested", "ready", "failing"]

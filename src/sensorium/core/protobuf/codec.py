@@ -13,7 +13,6 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 from msgspec import Struct
 
-from sensorium.core import types
 from sensorium.core.errors import MalformedInputError
 from sensorium.core.operation import Operation
 from sensorium.core.protobuf import lock as locks
@@ -98,10 +97,11 @@ def _codec(noun: str, module: str) -> NounCodec:
 
 def shared_structs() -> list[type[Struct]]:
     """The Structs that are everybody's."""
+    values = [value for name in SHARED for value in vars(import_module(name)).values()]
     return structs_of(
         value
-        for value in vars(types).values()
-        if isinstance(value, type) and issubclass(value, Struct) and value is not Struct
+        for value in values
+        if isinstance(value, type) and issubclass(value, Struct) and value.__module__ in SHARED
     )
 
 

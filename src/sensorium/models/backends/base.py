@@ -5,12 +5,15 @@ from typing import Annotated, Any, Literal, Protocol, TypeAlias, runtime_checkab
 
 from msgspec import Meta, Struct
 
+from sensorium.core.generation import Generation, Piece
 from sensorium.core.tensors import TensorSpec
 from sensorium.models.artifact import Artifact
-from sensorium.models.generation import Generation, Piece
 
 Arrays: TypeAlias = dict[str, Any]
 """numpy arrays by name; `BYTES` as objects of bytes, `BF16` as uint16."""
+
+LONGEST_CONTEXT = 8192
+"""Tokens that a text may have where nobody says otherwise; a cache for more costs memory."""
 
 
 class LoadOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,6 +29,9 @@ class LoadOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         Literal["", "inproc", "process"],
         Meta(description="In the server's process, or in one of its own; '': as suits the format."),
     ] = ""
+    trusted: Annotated[
+        bool, Meta(description="Take a file that could run code of its own once it is loaded.")
+    ] = False
     threads: Annotated[
         int, Meta(ge=0, le=1024, description="Threads of one run; 0: the backend's choice.")
     ] = 0
@@ -47,6 +53,10 @@ class LoadOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     gpu_layers: Annotated[
         int, Meta(ge=-1, le=10_000, description="Layers on the GPU, of a GGUF file; -1: all.")
     ] = 0
+
+    def tokens(self, trained: int) -> int:
+        """Tokens that a text may have, with a model trained on so many (0: it does not say)."""
+        return self.context or min(trained or LONGEST_CONTEXT, LONGEST_CONTEXT)
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True):

@@ -19,14 +19,12 @@ import numpy as np
 import xllamacpp
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError, SensoriumError
+from sensorium.core.generation import Generation, Likely, Piece, Step
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions, ModelSpec
-from sensorium.models.generation import Generation, Likely, Piece, Step
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
 
-LONGEST_CONTEXT = 8192
-"""Tokens that a text may have where nobody says otherwise; a cache for more costs memory."""
 ENCODERS = ("bert", "nomic-bert", "jina-bert-v2", "modern-bert", "t5encoder")
 """Architectures that give vectors and no text."""
 ERRORS = 1
@@ -117,7 +115,7 @@ class GgufBackend:
             raise NotSupportedError(
                 "of a GGUF model, say how many layers go to the GPU: gpu_layers"
             )
-        header = read_header(artifact)
+        header = read_header(artifact, trusted=options.trusted)
         folder = Path(tempfile.mkdtemp(prefix="sensorium-"))
         socket, key = folder / "llama.sock", secrets.token_hex(16)
         try:
@@ -136,8 +134,7 @@ def _parameters(
 ) -> Any:
     made = xllamacpp.CommonParams()
     made.model.path = str(artifact.path)
-    trained = header.context_length or LONGEST_CONTEXT
-    made.n_ctx = (options.context or min(trained, LONGEST_CONTEXT)) * options.parallel
+    made.n_ctx = options.tokens(header.context_length) * options.parallel
     made.n_parallel = options.parallel
     made.n_gpu_layers = options.gpu_layers
     threads = options.threads or os.cpu_count() or 1
@@ -184,7 +181,11 @@ def _request(task: Generation) -> dict[str, Any]:
         request["grammar"] = _grammar_of(task.json_schema)
     elif task.grammar:
         request["grammar"] = task.grammar
-    return request | ({"messages": task.messages} if task.messages else {"prompt": task.prompt})
+    return request | (
+        {"messages": msgspec.to_builtins(task.messages)}
+        if task.messages
+        else {"prompt": task.prompt}
+    )
 
 
 def _grammar_of(schema: dict[str, Any]) -> str:

@@ -12,6 +12,8 @@ from sensorium.core.errors import CancelledCallError, InvalidInputError, Unavail
 from sensorium.core.tensors import Datatype, TensorSpec
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import Arrays, LoadOptions, ModelSpec
+from sensorium.models.hardware.choosing import Choice, choose, confirmed
+from sensorium.models.hardware.detect import available
 
 DATATYPES: dict[str, Datatype] = {
     "tensor(bool)": "BOOL",
@@ -43,7 +45,7 @@ ort.set_default_logger_severity(QUIET)
 class OnnxModel:
     """A session of ONNX Runtime."""
 
-    def __init__(self, session: ort.InferenceSession, degraded: str) -> None:
+    def __init__(self, session: ort.InferenceSession, chosen: Choice) -> None:
         self._session: ort.InferenceSession | None = session
         self._scores = {each.name for each in session.get_outputs() if each.type.startswith(SCORES)}
         self._strings = {each.name for each in session.get_inputs() if "string" in each.type}
@@ -57,8 +59,8 @@ class OnnxModel:
             inputs=inputs,
             outputs=outputs,
             optional=[each.name for each in session.get_overridable_initializers()],
-            providers=[_short(name) for name in session.get_providers()],
-            degraded=degraded,
+            providers=chosen.ids,
+            degraded=chosen.degraded,
         )
 
     def infer(self, inputs: Arrays, outputs: Sequence[str]) -> Mapping[str, Any]:
@@ -124,40 +126,21 @@ class OnnxBackend:
 
     def load(self, artifact: Artifact, options: LoadOptions) -> OnnxModel:
         """See `base.Backend.load`."""
-        providers, degraded = _providers(options)
+        chosen = choose(options.providers, available("onnxruntime"), fallback=options.fallback)
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = options.threads or 1
         settings.inter_op_num_threads = 1
         settings.log_severity_level = QUIET
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = ort.InferenceSession(artifact.path, settings, providers=providers)
+            session = ort.InferenceSession(artifact.path, settings, providers=chosen.names)
         except Exception as error:
             raise InvalidInputError(f"ONNX Runtime cannot load it: {_reason(error)}") from None
-        return OnnxModel(session, degraded)
+        chosen = confirmed(chosen, session.get_providers(), fallback=options.fallback)
+        return OnnxModel(session, chosen)
 
 
 BACKEND = OnnxBackend()
-
-
-def _providers(options: LoadOptions) -> tuple[list[str], str]:
-    """ONNX Runtime's names of what is to compute, and why it is not what was asked for."""
-    available = {_short(name): name for name in ort.get_available_providers()}
-    wanted = options.providers or ["cpu"]
-    missing = [name for name in wanted if name not in available]
-    if missing and not options.fallback:
-        raise UnavailableError(
-            f"{', '.join(missing)} is not available here (there is {', '.join(available)}); "
-            "ask for fallback to take the CPU"
-        )
-    chosen = [available[name] for name in wanted if name in available]
-    if "CPUExecutionProvider" not in chosen:
-        chosen.append("CPUExecutionProvider")
-    return chosen, f"{', '.join(missing)} is not available" if missing else ""
-
-
-def _short(name: str) -> str:
-    return name.removesuffix("ExecutionProvider").lower()
 
 
 def _spec(argument: Any) -> TensorSpec:

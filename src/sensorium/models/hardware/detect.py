@@ -29,6 +29,11 @@ def detect(check: Check = unwatched) -> Hardware:
     )
 
 
+def usable_memory() -> int:
+    """Bytes of main memory that this process may have; 0 where nothing tells."""
+    return _source()(unwatched).memory.usable_bytes or 0
+
+
 def available(engine: EngineName, check: Check = unwatched) -> list[Provider]:
     """The providers of one engine, and which of them are available: what `choose` takes."""
     parts = _linux().seen() if platform.system() == "Linux" else _source()(check)

@@ -1,10 +1,11 @@
 """What a placed model is to those who call it, wherever it runs."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from sensorium.models.exchange import Facts, Request, Result
+from sensorium.core.generation import Generation, Piece
+from sensorium.models.exchange import Action, Facts, Request, Result
 
 
 class Placed(Protocol):
@@ -23,6 +24,17 @@ class Placed(Protocol):
 
     def interrupt(self) -> None:
         """Have what runs end soon: nobody waits for it any more."""
+
+    def generate(self, task: Generation) -> AsyncGenerator[Piece, None]:
+        """The pieces of a text; closing it ends the text.
+
+        Raises:
+            NotSupportedError: the model makes no text.
+            SensoriumError: what the model has against the task, or that its process died.
+        """
+
+    async def ask(self, action: Action, body: bytes) -> bytes:
+        """What a language model answers to something small; errors as for `generate`."""
 
     async def close(self) -> None:
         """Give back what it holds, once no run is under way."""

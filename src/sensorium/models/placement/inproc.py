@@ -3,16 +3,17 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from sensorium.core.errors import NotSupportedError, SensoriumError
+from sensorium.core.generation import Generation, Piece
 from sensorium.core.loading import load
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadedModel, LoadOptions
-from sensorium.models.exchange import Facts, Request, Result
+from sensorium.models.exchange import Action, Facts, Request, Result
 
 log = logging.getLogger("sensorium.models")
 T = TypeVar("T")
@@ -53,6 +54,14 @@ class Inproc:
         if self._model is not None:
             self._model.interrupt()
 
+    def generate(self, task: Generation) -> AsyncGenerator[Piece, None]:
+        """See `Placed.generate`: language models run in processes of their own."""
+        raise _no_text()
+
+    async def ask(self, action: Action, body: bytes) -> bytes:
+        """See `Placed.ask`."""
+        raise _no_text()
+
     async def close(self) -> None:
         """See `Placed.close`."""
         if self._model is not None:
@@ -77,6 +86,10 @@ class Inproc:
                     log.exception("a model failed")
                 done, value = future.set_exception, error if known else SensoriumError()
             self._loop.call_soon_threadsafe(_unless_done, future, done, value)
+
+
+def _no_text() -> NotSupportedError:
+    return NotSupportedError("this model takes tensors and makes no text")
 
 
 def _load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel, Facts]:

@@ -15,10 +15,10 @@ from sensorium.core.errors import (
     UnavailableError,
     from_body,
 )
+from sensorium.core.generation import Generation, Piece
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.exchange import Action, Facts, Outcome, Request, Result, Task
-from sensorium.models.generation import Generation, Piece
 from sensorium.workers.pool import Pool
 from sensorium.workers.process import CANCEL_GRACE_S, RunningCall, WorkerDiedError, WorkFailedError
 

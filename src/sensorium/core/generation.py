@@ -9,6 +9,15 @@ from sensorium.core.types import Count
 Finish = Literal["", "stop", "length"]
 
 
+class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody said in a conversation."""
+
+    role: Annotated[
+        str, Meta(max_length=64, description="Who said it: `system`, `user`, `assistant`.")
+    ]
+    content: Annotated[str, Meta(max_length=10_000_000, description="What was said.")]
+
+
 class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A text to go on with, and how.
 
@@ -18,8 +27,7 @@ class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     prompt: Annotated[str, Meta(max_length=10_000_000, description="The text to go on with.")] = ""
     messages: Annotated[
-        list[dict[str, Any]],
-        Meta(max_length=10_000, description="A conversation: each with `role` and `content`."),
+        list[Message], Meta(max_length=10_000, description="A conversation, oldest first.")
     ] = []
     max_tokens: Annotated[
         int, Meta(ge=1, le=1_000_000, description="It ends after so many tokens.")
@@ -39,8 +47,12 @@ class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     repeat_penalty: Annotated[
         float, Meta(ge=0, le=10, description="1: none; above, what was said is less likely.")
     ] = 1.0
-    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] = 0.0
-    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] = 0.0
+    presence_penalty: Annotated[
+        float, Meta(ge=-2, le=2, description="Above 0, what was said is less likely.")
+    ] = 0.0
+    frequency_penalty: Annotated[
+        float, Meta(ge=-2, le=2, description="Above 0, what was said often is less likely.")
+    ] = 0.0
     seed: Annotated[
         Annotated[int, Meta(ge=0, le=2**32 - 1)] | None,
         Meta(description="The same seed gives the same text; null: another each time."),
@@ -52,7 +64,8 @@ class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=0, le=20, description="Tell so many likeliest tokens at each step.")
     ] = 0
     logit_bias: Annotated[
-        dict[str, float], Meta(description="Added to a token's logit, by its number as text.")
+        dict[str, Annotated[float, Meta(ge=-1000, le=1000)]],
+        Meta(description="Added to a token's logit, by its number as text."),
     ] = {}
     json_schema: Annotated[
         dict[str, Any], Meta(description="The text is JSON of this schema; {}: of none.")
@@ -65,7 +78,7 @@ class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Likely(Struct, frozen=True, kw_only=True):
     """A token, and how likely it was."""
 
-    token: Annotated[int, Meta(description="Its number.")]
+    token: Annotated[Count, Meta(description="Its number.")]
     text: Annotated[str, Meta(description="Its text.")]
     logprob: Annotated[float, Meta(description="The logarithm of its probability.")]
 
@@ -81,7 +94,7 @@ class Piece(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The next piece of the text; the last one says why it is the last, and how much it was."""
 
     text: Annotated[str, Meta(description="What comes next; whole characters.")] = ""
-    tokens: Annotated[list[int], Meta(description="The numbers of its tokens.")] = []
+    tokens: Annotated[list[Count], Meta(description="The numbers of its tokens.")] = []
     steps: Annotated[list[Step], Meta(description="Its tokens' likelihoods, on request.")] = []
     finish: Annotated[
         Finish, Meta(description="'stop': it is at its end; 'length': at its limit.")

@@ -1,0 +1,66 @@
+"""All models that a server can load: those of its folder, and the samples of the package."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from sensorium.core.errors import ConflictError, NotFoundError
+from sensorium.models.artifact import Artifact
+from sensorium.models.catalogue.catalogue import Catalogue
+
+T = TypeVar("T")
+SAMPLES = Path(__file__).parent.parent / "samples"
+
+
+class Shelves:
+    """A folder's models before the samples, which are read and never changed."""
+
+    def __init__(self, root: Path) -> None:
+        self._own = Catalogue(root)
+        self._samples = Catalogue(SAMPLES)
+
+    def entries(self) -> list[Artifact]:
+        """Every model and version, by name; see `Catalogue.entries`."""
+        own = self._own.entries()
+        names = {each.name for each in own}
+        samples = [each for each in self._samples.entries() if each.name not in names]
+        return sorted(own + samples, key=lambda each: (each.name, int(each.version)))
+
+    def find(self, name: str, version: str = "") -> Artifact:
+        """A model by name; see `Catalogue.find`."""
+        return self._either(lambda shelf: shelf.find(name, version))
+
+    def found(self, name: str, version: str = "") -> Artifact:
+        """A model by name, its digest computed: for the first time, that reads all its files."""
+        artifact = self.find(name, version)
+        if artifact.digest:
+            return artifact
+        return replace(artifact, digest=self._either(lambda shelf: shelf.digest(artifact)))
+
+    def resolve_file(self, name: str, path: str) -> Path:
+        """A model's file; see `Catalogue.resolve_file`."""
+        return self._either(lambda shelf: shelf.resolve_file(name, path))
+
+    def delete(self, name: str) -> None:
+        """Take a model away; see `Catalogue.delete`.
+
+        Raises:
+            ConflictError: it is a sample.
+        """
+        try:
+            self._own.delete(name)
+        except NotFoundError:
+            if any(each.name == name for each in self._samples.entries()):
+                raise ConflictError(f"{name} is a sample that comes with Sensorium") from None
+            raise
+
+    def _either(self, ask: Callable[[Catalogue], T]) -> T:
+        """What the folder says, or else the samples; the folder tells what there is."""
+        try:
+            return ask(self._own)
+        except NotFoundError as error:
+            try:
+                return ask(self._samples)
+            except NotFoundError:
+                raise error from None
