@@ -12,7 +12,7 @@ from sensorium.core.errors import InvalidInputError
 from sensorium.models.headers.header import decoded
 from sensorium.models.headers.source import I32, U16, U32, Source
 
-MAX_WORK = 4_000_000
+MAX_WORK = 2_000_000
 """Numbers read from one file; offsets can lead to the same ones many times."""
 TABLE_WORK = 8
 """A table costs as much as so many numbers."""

@@ -32,7 +32,7 @@ MAX_CONFIG = 1 << 22
 MAX_INDEX = 1 << 26
 MAX_MAPPED = 1 << 19
 MAX_SHARDS = 1024
-MAX_FILES = 10_000
+MAX_FILES = 2000
 MAX_DEPTH = 8
 _MOST = {
     "num_hidden_layers": MAX_BLOCKS,

@@ -8,9 +8,10 @@ from sensorium.core.errors import InvalidInputError
 from sensorium.models.headers.source import Source
 
 CHUNK = 1 << 13
-MAX_FIELDS = 5_000_000
-"""In one file: a graph of 100,000 nodes has three million."""
+MAX_FIELDS = 3_000_000
+"""In one file: a graph of 100,000 nodes has about as many, an ordinary one has 1,000 nodes."""
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+_KINDS = (VARINT, FIXED64, BYTES, FIXED32)
 _FIXED = {FIXED64: 8, FIXED32: 4}
 _LONGEST_HEAD = 20
 """Bytes of a field's key and length, or value: two varints."""
@@ -57,31 +58,27 @@ class Wire:
             InvalidInputError: it is no message, or the file has more fields than any model.
         """
         self.source.check(start, end - start)
-        data, base, at = b"", start, start
+        data, base, at, enough = b"", start, start, start - 1
         while at < end:
-            if at + _LONGEST_HEAD > base + len(data) and base + len(data) < end:
+            if at > enough:
                 data, base = self.source.read(at, min(CHUNK, end - at)), at
+                enough = end if base + len(data) == end else base + len(data) - _LONGEST_HEAD
             self._left -= 1
             if self._left < 0:
                 raise InvalidInputError(f"it has more than {MAX_FIELDS} protobuf fields")
-            if passing is not None and (run := passing.match(data, at - base)):
+            inside = at - base
+            if passing is not None and (run := passing.match(data, inside)):
                 at = base + run.end()
                 continue
-            key, inside = varint(data, at - base)
-            number, kind = key >> 3, key & 7
-            if not 0 < number < 1 << 29:
-                raise InvalidInputError(f"{number} is no protobuf field number")
-            if kind in (VARINT, BYTES):
-                value, inside = varint(data, inside)
-                at = base + inside
-                if kind == VARINT:
-                    yield Field(number, kind, value, at)
-                    continue
-                length = value
-            elif kind in _FIXED:
+            number, kind, inside = _key(data, inside)
+            if kind in _FIXED:
                 at, length = base + inside, _FIXED[kind]
             else:
-                raise InvalidInputError(f"{kind} is no protobuf wire type that is read")
+                length, inside = varint(data, inside)
+                at = base + inside
+                if kind == VARINT:
+                    yield Field(number, kind, length, at)
+                    continue
             if length > end - at:
                 raise InvalidInputError(
                     f"a protobuf field of {length} bytes is in a message with {end - at} left"
@@ -126,6 +123,15 @@ def expect(field: Field, kind: int, what: str) -> None:
     """
     if field.kind != kind:
         raise InvalidInputError(f"{what} has the protobuf wire type {field.kind}, not {kind}")
+
+
+def _key(data: bytes, at: int) -> tuple[int, int, int]:
+    """A field's number, how it is written, and where its key ends."""
+    key, end = (data[at], at + 1) if data[at] < 0x80 else varint(data, at)
+    number, kind = key >> 3, key & 7
+    if kind not in _KINDS or not 0 < number < 1 << 29:
+        raise InvalidInputError(f"{number} with the wire type {kind} is no protobuf field")
+    return number, kind, end
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
