@@ -176,7 +176,7 @@ class Catalogue:
     def _known_digest(self, model: Listed) -> str:
         told = model.manifest.by_path if model.manifest else {}
         digests: dict[str, str] = {}
-        for path, stamp in model.weights.items():
+        for path, stamp in model.files.items():
             if path in told and told[path].size == stamp[0]:
                 digests[path] = told[path].sha256
             else:
@@ -187,7 +187,7 @@ class Catalogue:
         try:
             digests = {
                 path: self._digests.compute(self._below_root(model, path), check)
-                for path in model.weights
+                for path in model.files
             }
         except OSError:
             raise NotFoundError("a file of the model is gone or cannot be read") from None
@@ -217,7 +217,7 @@ def _choose(folder: str, variant: str, models: list[Listed]) -> Listed:
         if usual:
             return usual[0]
     by_path = {model.path: model for model in models}
-    founds = [Found(model.format, model.path, tuple(model.weights)) for model in models]
+    founds = [Found(model.format, model.path, tuple(model.files)) for model in models]
     found = matching(variant, founds) if variant else []
     if len(found) == 1:
         return by_path[found[0].path]
@@ -229,7 +229,7 @@ def _choose(folder: str, variant: str, models: list[Listed]) -> Listed:
 def _delete_variant(gone: Listed) -> None:
     manifest = gone.manifest
     if manifest is None:
-        for path in gone.weights:
+        for path in gone.files:
             (gone.folder / path).unlink(missing_ok=True)
         return
     kept = tuple(entry for entry in manifest.entries if entry.path != gone.path)

@@ -29,7 +29,7 @@ class Listed:
     variant: str
     usual: bool
     """Meant where no variant is named."""
-    weights: dict[str, Stamp]
+    files: dict[str, Stamp]
     """The files that make its digest."""
     size: int
     manifest: Manifest | None = None
@@ -81,7 +81,7 @@ def recognised(folder: Path, files: dict[str, Stamp]) -> list[Found]:
 def _fetched(folder: Path, manifest: Manifest) -> Iterator[Listed]:
     sizes = {file.path: file.size for file in manifest.files}
     for place, entry in enumerate(manifest.entries):
-        stamps = {path: _stamp(folder / path) for path in entry.weights}
+        stamps = {path: _stamp(folder / path) for path in entry.hashed}
         if any(stamp is None for stamp in stamps.values()):
             continue
         yield Listed(
@@ -91,7 +91,7 @@ def _fetched(folder: Path, manifest: Manifest) -> Iterator[Listed]:
             path=entry.path,
             variant=_variant(entry),
             usual=place == 0,
-            weights={path: stamp for path, stamp in stamps.items() if stamp is not None},
+            files={path: stamp for path, stamp in stamps.items() if stamp is not None},
             size=sum(sizes[path] for path in entry.files),
             manifest=manifest,
         )
@@ -111,7 +111,7 @@ def _found(folder: Path, version: str) -> list[Listed]:
             path=model.path,
             variant=model.variant,
             usual=alone,
-            weights={path: files[path] for path in model.weights},
+            files={path: files[path] for path in model.weights},
             size=sum(files[path][0] for path in (files if alone else model.weights)),
         )
         for model in found

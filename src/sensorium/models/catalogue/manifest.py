@@ -42,13 +42,18 @@ class Entry(Struct, frozen=True, kw_only=True):
     files: tuple[str, ...]
     """Those and what goes with them."""
 
+    @property
+    def hashed(self) -> tuple[str, ...]:
+        """The files that its digest is of: all where it is a folder."""
+        return self.files if self.format == "transformers" else self.weights
+
 
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a folder's files come from; the first entry is meant where none is named."""
 
     schema: Annotated[int, Meta(ge=1)] = 1
     source: str
-    """`hf://org/name`, an address without its query, or `file:` for one of this machine."""
+    """`hf://org/name`, an address without its query, or `file:` and a mark of the path."""
     requested: str = ""
     """The branch, tag or commit that was asked for."""
     revision: str = ""

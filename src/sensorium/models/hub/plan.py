@@ -1,0 +1,213 @@
+"""What a pull is to fetch, what it takes over from the model that is there, and what stays."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from sensorium.core.errors import InvalidInputError, UnavailableError
+from sensorium.core.settings import Secret
+from sensorium.models.catalogue.manifest import Entry, Manifest, ManifestFile
+from sensorium.models.catalogue.recognition import Found, matching
+from sensorium.models.hub.parts import Item
+from sensorium.models.hub.place import NO_TOKEN
+from sensorium.models.hub.reference import Reference
+from sensorium.models.hub.selection import Listing, RemoteFile, select
+
+Present = Callable[[ManifestFile], bool]
+"""Whether a file of the present model is on disk as its manifest says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A model that is to be put together."""
+
+    reference: Reference
+    items: tuple[Item, ...]
+    """Files that are to be transferred."""
+    entries: tuple[Entry, ...] = ()
+    """The models that are pulled; empty where only their content will tell."""
+    kept: tuple[Entry, ...] = ()
+    """The models that stay beside them."""
+    reused: tuple[ManifestFile, ...] = ()
+    """Files that are taken over from the present folder."""
+    revision: str = ""
+    licence: str = ""
+    task: str = ""
+    token: Secret = NO_TOKEN
+    hub: str = ""
+    """Whom the token is for."""
+
+    @property
+    def paths(self) -> set[str]:
+        """All files that will be in the folder."""
+        return {item.path for item in self.items} | {file.path for file in self.reused}
+
+    def manifest(
+        self, digests: Mapping[str, tuple[int, str, str]], entries: tuple[Entry, ...] = ()
+    ) -> Manifest:
+        """What the folder will say of itself; `digests` has size, SHA-256 and validator by path."""
+        fetched = [
+            ManifestFile(
+                path=item.path,
+                size=digests[item.path][0],
+                sha256=digests[item.path][1],
+                verified=bool(item.known_as),
+                blob=item.blob,
+                revision=self.revision,
+                etag="" if item.known_as else digests[item.path][2],
+            )
+            for item in self.items
+        ]
+        return Manifest(
+            source=self.reference.source,
+            requested=self.reference.revision,
+            revision=self.revision,
+            licence=self.licence,
+            task=self.task,
+            entries=_merged(self.kept, entries or self.entries),
+            files=tuple(sorted((*fetched, *self.reused), key=lambda file: file.path)),
+            fetched_at=time.time(),
+        )
+
+
+def plan_hub(
+    reference: Reference, listing: Listing, old: Manifest | None, present: Present
+) -> Plan:
+    """What to fetch of a repository.
+
+    Where the reference names files, other models in the folder stay; else they go.
+
+    Raises:
+        NotFoundError, InvalidInputError: see `select`.
+        UnavailableError: the hub's file has not the hash that the caller named.
+    """
+    entries = tuple(select(reference.location, listing.files, reference.files))
+    told = {file.path: file for file in listing.files}
+    pinned = _pinned(reference, entries, told)
+    known = old.by_path if old else {}
+    items: list[Item] = []
+    reused: list[ManifestFile] = []
+    for path in sorted({path for entry in entries for path in entry.files}):
+        item = _item(reference.location, listing, told[path], pinned.get(path, ""))
+        if path in known and _same(known[path], item) and present(known[path]):
+            reused.append(known[path])
+        else:
+            items.append(item)
+    kept: tuple[Entry, ...] = ()
+    if old is not None and reference.files:
+        kept = old.entries
+        new = {entry.path for entry in entries}
+        beside = {path for entry in kept if entry.path not in new for path in entry.files}
+        taken = {file.path for file in reused} | {item.path for item in items}
+        reused += [file for file in old.files if file.path in beside - taken and present(file)]
+    return Plan(
+        reference=reference,
+        items=tuple(items),
+        entries=entries,
+        kept=kept,
+        reused=tuple(reused),
+        revision=listing.commit,
+        licence=listing.licence,
+        task=listing.task,
+        token=listing.token,
+        hub=listing.endpoint,
+    )
+
+
+def plan_web(reference: Reference) -> Plan:
+    """What to fetch from a web address: its one file."""
+    (path,) = reference.files
+    return Plan(
+        reference=reference,
+        items=(Item(path, reference.location, sha256=reference.sha256),),
+    )
+
+
+def local_manifest(
+    reference: Reference, entries: tuple[Entry, ...], files: Mapping[str, tuple[int, str]]
+) -> Manifest:
+    """What a folder copied from this machine says of itself; `files` has size and SHA-256.
+
+    Raises:
+        InvalidInputError: it has not the hash that the caller named.
+    """
+    if reference.sha256:
+        weights = [path for entry in entries for path in entry.weights]
+        if [files[path][1] for path in weights] != [reference.sha256]:
+            raise InvalidInputError("the sha256 that was named is not that of this one file")
+    verified = bool(reference.sha256)
+    return Manifest(
+        source=reference.source,
+        entries=entries,
+        files=tuple(
+            ManifestFile(path=path, size=size, sha256=digest, verified=verified)
+            for path, (size, digest) in sorted(files.items())
+        ),
+        fetched_at=time.time(),
+    )
+
+
+def already_there(plan: Plan, old: Manifest | None) -> bool:
+    """Whether the folder is as the plan wants it."""
+    if old is None or plan.items or old.revision != plan.revision:
+        return False
+    same = _merged(plan.kept, plan.entries) == old.entries
+    return same and plan.paths == old.by_path.keys()
+
+
+def pulled_before(reference: Reference, old: Manifest | None) -> Entry | None:
+    """The model that a reference means among those there, as far as can be told without asking."""
+    if old is None or old.source != reference.source:
+        return None
+    wanted = reference.revision
+    if wanted and wanted != old.requested and not old.revision.startswith(wanted):
+        return None
+    founds = [Found(entry.format, entry.path, entry.weights) for entry in old.entries]
+    named = [matching(name, founds) for name in reference.files] or [founds[:1]]
+    if any(len(found) != 1 for found in named):
+        return None
+    entry = old.entries[founds.index(named[0][0])]
+    digests = [old.by_path[path].sha256 for path in entry.weights]
+    return entry if not reference.sha256 or digests == [reference.sha256] else None
+
+
+def _item(repository: str, listing: Listing, file: RemoteFile, pinned: str) -> Item:
+    url = f"{listing.endpoint}/{repository}/resolve/{quote(listing.commit, safe='')}"
+    return Item(
+        path=file.path,
+        url=f"{url}/{quote(file.path)}",
+        size=file.size,
+        sha256=pinned or file.sha256,
+        blob=file.blob,
+    )
+
+
+def _pinned(
+    reference: Reference, entries: tuple[Entry, ...], told: Mapping[str, RemoteFile]
+) -> dict[str, str]:
+    """The hash that the caller named, by the file that it is of."""
+    if not reference.sha256:
+        return {}
+    if len(entries) != 1 or len(entries[0].weights) != 1:
+        raise InvalidInputError("a sha256 is of one file, and this model has several")
+    (path,) = entries[0].weights
+    listed = told[path].sha256
+    if listed not in ("", reference.sha256):
+        raise UnavailableError(
+            f"the hub's {path} has another sha256 than the one that was named",
+            details={"reason": "wrong_hash", "expected": reference.sha256, "actual": listed},
+        )
+    return {path: reference.sha256}
+
+
+def _same(old: ManifestFile, item: Item) -> bool:
+    if item.sha256:
+        return old.sha256 == item.sha256
+    return bool(item.blob) and old.blob == item.blob
+
+
+def _merged(kept: tuple[Entry, ...], new: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Both, the kept ones first, each in its newest form."""
+    by_path = {entry.path: entry for entry in (*kept, *new)}
+    return tuple(by_path.values())
