@@ -32,6 +32,8 @@ from sensorium.core.telemetry import LogSettings, Reading, Telemetry, as_environ
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.catalogue.shelves import Shelves
+from sensorium.models.hub.place import Place
+from sensorium.models.hub.puller import Puller
 from sensorium.models.placing import Placer
 from sensorium.models.pool import Pool
 from sensorium.models.settings import ModelSettings
@@ -130,10 +132,20 @@ class App:
         )
         self.webrtc = Sessions(self.dispatcher, settings.webrtc)
         self.shelves = Shelves(settings.model_dir)
+        self.puller = Puller(
+            Place(
+                cache=settings.model_dir,
+                endpoint=settings.models.hf_endpoint,
+                token=settings.models.hf_token,
+                offline=settings.models.offline,
+            )
+        )
         self.models = _model_pool(settings, self.shelves)
         self.telemetry.readings += _readings(self)
         self.dispatcher.parts = {
             Shelves: self.shelves,
+            ModelSettings: settings.models,
+            Puller: self.puller,
             Pool: self.models,
             Inference: Inference(self.models, settings.models.model_queue),
             Readiness: self.readiness,
@@ -168,6 +180,7 @@ class App:
                 stack.push_async_callback(asyncio.to_thread, tracer.stop)
             stack.callback(self.threads.stop)
             stack.push_async_callback(self.models.close)
+            stack.push_async_callback(self.puller.close)
             sweeper = asyncio.create_task(self.models.sweep())
             stack.push_async_callback(_end, sweeper)
             if self.processes is not None:

@@ -35,6 +35,7 @@ FAILING = {
     "testing.refuse": "invalid_input",
     "models.delete": "not_found",
     "models.generate": "not_found",
+    "models.pull": "unavailable",
     "models.unload": "not_found",
     "webrtc.candidate": "not_found",
     "webrtc.close": "not_found",

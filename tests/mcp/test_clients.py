@@ -77,6 +77,9 @@ def test_tools_are_few_and_say_what_they_take(attempt: Callable[[Trial], None]) 
             "logs_compare",
             "metrics_detect_anomalies",
             "metrics_forecast",
+            "models_get",
+            "models_infer",
+            "models_list",
         }
         assert "testing_change" not in tools
         cluster = tools["logs_cluster"]

@@ -161,8 +161,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * A text from a language model as it stands, piece by piece; `chat` is for conversations
-         * @description A text from a language model as it stands, piece by piece; `chat` is for conversations.
+         * A text from a language model as it stands, piece by piece
+         * @description A text from a language model as it stands, piece by piece.
          */
         post: operations["models_generate"];
         delete?: never;
@@ -249,6 +249,26 @@ export interface paths {
          * @description Load a model, or load it anew; calls that run keep the old one until they end.
          */
         post: operations["models_load"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/pull": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Fetch a model, telling how far it is; one that was broken off goes on where it was
+         * @description Fetch a model, telling how far it is; one that was broken off goes on where it was.
+         */
+        post: operations["models_pull"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1736,10 +1756,10 @@ export interface components {
              */
             prompt?: string;
             /**
-             * @description A conversation: each with `role` and `content`.
+             * @description A conversation, oldest first.
              * @default []
              */
-            messages?: Record<string, never>[];
+            messages?: components["schemas"]["Message"][];
             /**
              * @description It ends after so many tokens.
              * @default 256
@@ -1770,9 +1790,15 @@ export interface components {
              * @default 1
              */
             repeat_penalty?: number;
-            /** @default 0 */
+            /**
+             * @description Above 0, what was said is less likely.
+             * @default 0
+             */
             presence_penalty?: number;
-            /** @default 0 */
+            /**
+             * @description Above 0, what was said often is less likely.
+             * @default 0
+             */
             frequency_penalty?: number;
             /**
              * @description The same seed gives the same text; null: another each time.
@@ -1806,6 +1832,16 @@ export interface components {
              * @default
              */
             grammar?: string;
+        };
+        /**
+         * Message
+         * @description What somebody said in a conversation.
+         */
+        Message: {
+            /** @description Who said it: `system`, `user`, `assistant`. */
+            role: string;
+            /** @description What was said. */
+            content: string;
         };
         /**
          * Piece
@@ -2236,6 +2272,90 @@ export interface components {
              * @default 0
              */
             gpu_layers?: number;
+        };
+        /**
+         * PullRequest
+         * @description Which model to fetch.
+         */
+        PullRequest: {
+            /** @description hf://org/name[@revision][:file], https://…, file:///…, or a short name. */
+            model: string;
+            /**
+             * @description What its one file must hash to.
+             * @default
+             */
+            sha256?: string;
+        };
+        /**
+         * PullProgress
+         * @description How far a pull is; the last one carries the outcome.
+         */
+        PullProgress: {
+            /**
+             * @description `waiting` for another pull of the same model, `resolving` what to fetch, `fetching`, `checking` hashes, `done`.
+             * @enum {unknown}
+             */
+            phase: "checking" | "done" | "fetching" | "resolving" | "waiting";
+            /**
+             * @description The file that is being fetched or checked.
+             * @default
+             */
+            file?: string;
+            /**
+             * @description Bytes, over all files.
+             * @default 0
+             */
+            done_bytes?: number;
+            /**
+             * @description 0 while unknown.
+             * @default 0
+             */
+            total_bytes?: number;
+            /**
+             * @description Bytes per second, lately.
+             * @default 0
+             */
+            rate_bytes_per_s?: number;
+            /**
+             * @description Seconds still to go; null where unknown.
+             * @default null
+             */
+            eta_s?: number | null;
+            /**
+             * @description With the last item.
+             * @default null
+             */
+            outcome?: components["schemas"]["PullOutcome"] | null;
+        };
+        /**
+         * PullOutcome
+         * @description What was fetched.
+         */
+        PullOutcome: {
+            /** @description What the model is called here. */
+            name: string;
+            /** @default 1 */
+            version?: string;
+            /** @enum {unknown} */
+            format: "gguf" | "lightgbm" | "litert" | "mediapipe" | "onnx" | "remote" | "torchscript" | "transformers";
+            /** @description SHA-256 of the model, see the catalogue. */
+            digest: string;
+            /** @description Its files, relative to its folder. */
+            files: string[];
+            size_bytes: number;
+            /**
+             * @description Bytes that this pull had to transfer.
+             * @default 0
+             */
+            fetched_bytes?: number;
+            /** @description Whether every file has the hash that its source or you named. */
+            verified: boolean;
+            /** @default  */
+            source?: string;
+            /** @default  */
+            licence?: string;
+            /** @default  */
+            task?: string;
         };
         /**
          * UnloadRequest
@@ -3489,6 +3609,44 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["LoadedEntry"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    models_pull: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PullRequest"];
+            };
+        };
+        responses: {
+            /** @description A line or an event for each item, and one for the end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": {
+                        chunk?: components["schemas"]["PullProgress"];
+                        end?: Record<string, never>;
+                        error?: Record<string, never>;
+                    };
+                    "text/event-stream": components["schemas"]["PullProgress"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */

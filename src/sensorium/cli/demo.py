@@ -39,8 +39,8 @@ CHECKS: dict[str, Check] = {
 }
 """What is shown, in this order: operations, and in brackets what of one. A capability without a
 row fails the demonstration."""
-OTHERWISE = {"models.generate", "models.delete"}
-"""Operations that need what does not come with Sensorium, or would take something away."""
+OTHERWISE = {"models.generate", "models.pull", "models.delete"}
+"""Operations that need what does not come with Sensorium, or that fetch and delete."""
 DOORS = {"webrtc"}
 """Nouns that are a way in, and nothing that the server can do."""
 PLAIN = Output()

@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from sensorium.cli.numbers import show_bytes
 from sensorium.cli.render import Report, cell
 
 
@@ -49,6 +50,10 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         """See rich.progress."""
         unit = task.fields.get("unit", "")
+        if unit == "bytes":
+            total = show_bytes(task.total or 0)
+            rate = f"  {show_bytes(task.speed)}/s" if task.speed else ""
+            return Text(f"{show_bytes(task.completed)} of {total}{rate}")
         total = "" if task.total is None else f"/{task.total:,.0f}"
         rate = f"  {task.speed:,.0f} {unit}/s".replace(" /s", "/s") if task.speed else ""
         return Text(f"{task.completed:,.0f}{total} {unit}{rate}")

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sensorium.cli.connect import Target
 from sensorium.cli.doors import Finding
+from sensorium.cli.numbers import show_bytes
 from sensorium.cli.render import Output
 from sensorium.core.loading import load
 from sensorium.models.hardware.schema import Cpu, Gpu, Hardware, Memory, Npu, Provider
 
 HERE = Target()
 PLAIN = Output()
-GIB = 1 << 30
 IDLE = ("needs ", "retired ")
 """How reasons begin about which nothing can be done here."""
 SAID = 4
@@ -143,7 +143,7 @@ def _reasons(providers: Iterable[Provider]) -> Iterator[tuple[str, str]]:
 
 
 def _bytes(count: int | None) -> str:
-    return "? GiB" if count is None else f"{count / GIB:.1f} GiB"
+    return "? GiB" if count is None else show_bytes(count)
 
 
 def _yes(there: bool) -> str:

@@ -33,6 +33,15 @@ HUMAN = {
         "cluster": ("sensorium.cli.logs:cluster", "Group the lines of log files into patterns."),
         "compare": ("sensorium.cli.logs:compare", "What is new, gone or changed between two logs."),
     },
+    "models": {
+        "list": ("sensorium.cli.models:show_list", "The models on disk."),
+        "pull": ("sensorium.cli.models:pull", "Fetch a model."),
+        "load": ("sensorium.cli.models:load", "Load a model on a server, and keep it."),
+        "ps": ("sensorium.cli.models:ps", "The models that a server has loaded."),
+        "stop": ("sensorium.cli.models:stop", "Unload a model from a server."),
+        "rm": ("sensorium.cli.models:rm", "Delete a model's files."),
+        "show": ("sensorium.cli.models:show", "What a model is, takes and gives."),
+    },
     "metrics": {
         "anomalies": (
             "sensorium.cli.metrics:anomalies",

@@ -45,6 +45,7 @@ from sensorium.capabilities.models.schema import (
     LoadRequest,
     Model,
     Models,
+    PullRequest,
     UnloadRequest,
 )
 from sensorium.client.facade import (
@@ -81,6 +82,9 @@ from sensorium.models.backends.base import (
 )
 from sensorium.models.hardware.schema import (
     Hardware,
+)
+from sensorium.models.hub.progress import (
+    PullProgress,
 )
 from sensorium.transports.webrtc.schema import (
     CandidateRequest,
@@ -459,6 +463,27 @@ class ModelsMethods:
         /,
     ) -> LoadedEntry:
         """Load a model, or load it anew; calls that run keep the old one until they end."""
+
+    @overload
+    def pull(
+        self,
+        *,
+        model: str,
+        sha256: str = "",
+    ) -> Generator[PullProgress]:
+        """Fetch a model, telling how far it is; one that was broken off goes on where it was.
+
+        Args:
+            model: hf://org/name[@revision][:file], https://…, file:///…, or a short name.
+            sha256: What its one file must hash to.
+        """
+    @overload
+    def pull(
+        self,
+        request: PullRequest,
+        /,
+    ) -> Generator[PullProgress]:
+        """Fetch a model, telling how far it is; one that was broken off goes on where it was."""
 
     @overload
     def unload(
@@ -1085,6 +1110,27 @@ class AsyncModelsMethods:
         /,
     ) -> LoadedEntry:
         """Load a model, or load it anew; calls that run keep the old one until they end."""
+
+    @overload
+    def pull(
+        self,
+        *,
+        model: str,
+        sha256: str = "",
+    ) -> AsyncGenerator[PullProgress]:
+        """Fetch a model, telling how far it is; one that was broken off goes on where it was.
+
+        Args:
+            model: hf://org/name[@revision][:file], https://…, file:///…, or a short name.
+            sha256: What its one file must hash to.
+        """
+    @overload
+    def pull(
+        self,
+        request: PullRequest,
+        /,
+    ) -> AsyncGenerator[PullProgress]:
+        """Fetch a model, telling how far it is; one that was broken off goes on where it was."""
 
     @overload
     async def unload(

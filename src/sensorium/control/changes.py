@@ -32,6 +32,11 @@ class Changes:
         key = (caller.principal.id, operation.name, caller.idempotency_key)
         return await self._idempotency.once(key, _content(payload), recorded)
 
+    def note(self, operation: Operation, caller: Caller, code: str) -> None:
+        """Have a stream that changed something on the record."""
+        if self._audit is not None:
+            self._audit.record(operation.name, caller, code)
+
     async def _recorded(self, operation: Operation, caller: Caller, run: Run) -> Answer:
         code = "ok"
         try:
@@ -40,8 +45,7 @@ class Changes:
             code = code_of(error)
             raise
         finally:
-            if self._audit is not None:
-                self._audit.record(operation.name, caller, code)
+            self.note(operation, caller, code)
 
 
 def _content(payload: Payload) -> bytes:

@@ -17,7 +17,7 @@ from sensorium.control.context import CallContext
 from sensorium.control.idle import Idle, watched
 from sensorium.control.onloop import OnLoop
 from sensorium.control.processes import Processes
-from sensorium.control.record import Record
+from sensorium.control.record import Record, code_of
 from sensorium.control.settings import ControlSettings
 from sensorium.control.threads import Threads
 from sensorium.core.dispatch import LOCAL, Answer, Caller, Encoded, Payload, Principal
@@ -111,13 +111,18 @@ class Pipeline:
         record = Record(self._telemetry, name, caller)
         idle = Idle(self._limit_s(operation, caller))
         heard = None if incoming is None else idle.touched_by(incoming)
+        code = "ok"
         try:
             items = self._items(operation, payload, caller, heard)
             async with aclosing(watched(items, idle)) as in_time:
                 async for item in in_time:
                     yield item
         except BaseException as error:
+            code = code_of(error)
             raise record.failed(error) from None
+        finally:
+            if operation.changes:
+                self._changes.note(operation, caller, code)
         record.ended("ok")
 
     def _admit(self, name: str, caller: Caller) -> Operation:

@@ -29,4 +29,7 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     ] = []
     hf_token: Annotated[Secret, Meta(description="The model hub's access token.")] = Secret("")
     hf_endpoint: Annotated[str, Meta(description="Another address of the model hub.")] = ""
+    pull_files: Annotated[
+        bool, Meta(description="Callers may pull from this machine's files: file:///path.")
+    ] = False
     offline: Annotated[bool, Meta(description="Fetch nothing; use what is on disk.")] = False

@@ -19,14 +19,19 @@ from sensorium.capabilities.models.schema import (
     ModelEntry,
     Models,
     OutputTensor,
+    PullRequest,
     UnloadRequest,
 )
+from sensorium.core.dispatch import LOCAL, Caller
 from sensorium.core.generation import Generation, Piece
 from sensorium.core.operation import Context, Execution, Form, operation
-from sensorium.core.tensors import Tensor, unpack_bytes, unpack_numbers
+from sensorium.core.tensors import EXACT, Tensor, unpack_bytes, unpack_numbers
 from sensorium.models.artifact import Artifact
 from sensorium.models.catalogue.shelves import Shelves
+from sensorium.models.hub.progress import PullProgress
+from sensorium.models.hub.puller import Puller
 from sensorium.models.pool import Loaded, Pool
+from sensorium.models.settings import ModelSettings
 
 READER = "sensorium.capabilities.models.open_inference"
 FORMS = {
@@ -78,6 +83,22 @@ async def generate(request: GenerateRequest, context: Context) -> AsyncIterator[
     async with aclosing(pieces):
         async for piece in pieces:
             yield piece
+
+
+@operation(
+    "models.pull",
+    execution=Execution.ASYNC,
+    changes=True,
+    deadline_s=120.0,
+    example=PullRequest(model="hf://sentence-transformers/all-MiniLM-L6-v2"),
+)
+async def pull(request: PullRequest, context: Context) -> AsyncIterator[PullProgress]:
+    """Fetch a model, telling how far it is; one that was broken off goes on where it was."""
+    local = context.get(Caller).principal is LOCAL or context.get(ModelSettings).pull_files
+    puller = context.get(Puller)
+    async with aclosing(puller.pull(request.model, request.sha256, local_files=local)) as steps:
+        async for step in steps:
+            yield step
 
 
 @operation("models.list", execution=Execution.ASYNC, example=ListRequest())
@@ -162,7 +183,10 @@ def output(tensor: Tensor, *, raw: bool) -> OutputTensor:
     if tensor.datatype == "BYTES":
         items = unpack_bytes(tensor.data, tensor.elements)
         return shown(strings=[each.decode("utf-8", "replace") for each in items])
-    return shown(values=unpack_numbers(tensor.datatype, tensor.data))
+    values = unpack_numbers(tensor.datatype, tensor.data)
+    if any(isinstance(each, int) and abs(each) > EXACT for each in values):
+        return shown(data=bytes(tensor.data))  # a double would be another number
+    return shown(values=[None if each is None else float(each) for each in values])
 
 
 def entry(artifact: Artifact, pool: Pool) -> ModelEntry:

@@ -174,6 +174,23 @@ class DeleteRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     model: ModelName
 
 
+class PullRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which model to fetch."""
+
+    model: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=4096,
+            description="hf://org/name[@revision][:file], https://…, file:///…, or a short name.",
+        ),
+    ]
+    sha256: Annotated[
+        str,
+        Meta(pattern="^([0-9a-fA-F]{64})?$", description="What its one file must hash to."),
+    ] = ""
+
+
 class Done(Struct, frozen=True, kw_only=True):
     """It is done."""
 

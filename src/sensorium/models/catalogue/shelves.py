@@ -2,23 +2,50 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from sensorium.core.errors import ConflictError, NotFoundError
+from sensorium.core.loading import load
 from sensorium.models.artifact import Artifact
-from sensorium.models.catalogue.catalogue import Catalogue
 
 T = TypeVar("T")
 SAMPLES = Path(__file__).parent.parent / "samples"
+
+
+class Catalogue(Protocol):
+    """The models under one folder; see `catalogue.Catalogue`."""
+
+    def entries(self) -> list[Artifact]:
+        """Every model and version."""
+
+    def find(self, name: str, version: str = "") -> Artifact:
+        """A model by name."""
+
+    def digest(self, artifact: Artifact) -> str:
+        """A model's digest."""
+
+    def delete(self, name: str) -> None:
+        """Take a model away."""
+
+    def resolve_file(self, name: str, path: str) -> Path:
+        """A model's file."""
 
 
 class Shelves:
     """A folder's models before the samples, which are read and never changed."""
 
     def __init__(self, root: Path) -> None:
-        self._own = Catalogue(root)
-        self._samples = Catalogue(SAMPLES)
+        self._root = root
+
+    @cached_property
+    def _own(self) -> Catalogue:
+        return _catalogue(self._root)
+
+    @cached_property
+    def _samples(self) -> Catalogue:
+        return _catalogue(SAMPLES)
 
     def entries(self) -> list[Artifact]:
         """Every model and version, by name; see `Catalogue.entries`."""
@@ -64,3 +91,8 @@ class Shelves:
                 return ask(self._samples)
             except NotFoundError:
                 raise error from None
+
+
+def _catalogue(root: Path) -> Catalogue:
+    made: Catalogue = load("sensorium.models.catalogue.catalogue:Catalogue")(root)
+    return made
