@@ -338,14 +338,34 @@ def torchscript(**changes: bytes | None) -> bytes:
 # LightGBM
 
 
-def lightgbm(trees: int = 2, **changes: str | None) -> bytes:
-    """A model of LightGBM's; lines are changed, or left out."""
-    bodies = [
-        f"Tree={n}\nnum_leaves=2\nnum_cat=0\nsplit_feature=0\nthreshold=0.5\n"
-        "decision_type=2\nleft_child=-1\nright_child=-2\nleaf_value=0.1 -0.1\nshrinkage=1\n\n\n"
-        for n in range(trees)
-    ]
-    lines: dict[str, str | None] = {
+TREE = {
+    "num_leaves": "4",
+    "num_cat": "1",
+    "split_feature": "0 1 2",
+    "split_gain": "3 2 1",
+    "threshold": "0.5 -1.5e-07 0",
+    "decision_type": "2 2 1",
+    "left_child": "1 -1 -2",
+    "right_child": "2 -3 -4",
+    "leaf_value": "0.1 -0.1 inf 3",
+    "leaf_count": "5 6 7 8",
+    "cat_boundaries": "0 2",
+    "cat_threshold": "7 4294967295",
+    "is_linear": "0",
+    "shrinkage": "1",
+}
+
+
+def lightgbm(
+    trees: int = 2, tree: Mapping[str, str | None] | None = None, rest: str = "", **changes: Any
+) -> bytes:
+    """A model of LightGBM's; lines of it, and of its last tree, are changed or left out."""
+    bodies = []
+    for number in range(trees):
+        told = {**TREE, **(tree or {} if number == trees - 1 else {})}
+        lines = [f"{key}={text}\n" for key, text in told.items() if text is not None]
+        bodies.append(f"Tree={number}\n{''.join(lines)}\n\n")
+    head_lines: dict[str, Any] = {
         "version": "v4",
         "num_class": "1",
         "num_tree_per_iteration": "1",
@@ -357,7 +377,10 @@ def lightgbm(trees: int = 2, **changes: str | None) -> bytes:
         "tree_sizes": " ".join(str(len(body)) for body in bodies),
         **changes,
     }
-    head = "".join(f"{key}={told}\n" for key, told in lines.items() if told is not None)
-    return (
-        f"tree\n{head}\n{''.join(bodies)}end of trees\n\nparameters:\nend of parameters\n".encode()
+    head = "".join(f"{key}={told}\n" for key, told in head_lines.items() if told is not None)
+    parameters = "".join(f"[parameter_{n}: {n}]\n" for n in range(60))
+    rest = rest or (
+        "end of trees\n\nfeature_importances:\nage=2\nheight=1\n\n"
+        f"parameters:\n{parameters}\nend of parameters\n\npandas_categorical:null\n"
     )
+    return f"tree\n{head}\n{''.join(bodies)}{rest}".encode()
