@@ -141,7 +141,7 @@ def test_what_the_directory_says_is_checked() -> None:
     )
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(st.text(max_size=12), st.binary(max_size=400), max_size=5),
     st.sets(st.integers(0, 4)),

@@ -5,7 +5,7 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorium.core.errors import InvalidInputError, NotFoundError
@@ -193,6 +193,7 @@ def test_a_model_in_several_files_lacks_none_of_them(tmp_path: Path) -> None:
         read_header(first, "gguf")
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -193,6 +193,7 @@ def test_weights_in_another_file_are_inside_that_file(tmp_path: Path) -> None:
         read_header(path, "onnx")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1))
 def test_numbers_come_back(told: int) -> None:
     read_back = read("onnx", onnx() + field(5, told) + varint(9 << 3) + varint(told))
@@ -252,7 +253,7 @@ def test_agrees_with_onnx_runtime(path: Path) -> None:
     assert header.details.get("other_outputs", "") == ", ".join(others)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorium.core.errors import InvalidInputError, NotFoundError
@@ -48,6 +48,7 @@ def test_what_cannot_be_read_is_not_found(tmp_path: Path, format: str) -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
+@settings(deadline=None)
 @given(start=st.sampled_from(MAGIC), rest=st.binary(max_size=200))
 def test_any_bytes_are_a_model_or_refused(format: str, start: bytes, rest: bytes) -> None:
     refused = outcome(format, start + rest)  # type: ignore[arg-type]
@@ -77,6 +78,7 @@ def test_a_file_that_is_cut_short_meanwhile_is_an_error(tmp_path: Path) -> None:
             source.read(2 * PAGE, 8)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(-5, 400), st.integers(-5, 400))
 def test_a_source_reads_what_is_there(data: bytes, at: int, count: int) -> None:
     source = held(data)

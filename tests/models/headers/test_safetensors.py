@@ -5,7 +5,7 @@ import tracemalloc
 from math import prod
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensorium.models.headers.reading import read_header
@@ -97,6 +97,7 @@ def test_a_long_header_is_not_built_before_it_is_counted(header: bytes) -> None:
     tracemalloc.stop()
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from(sorted(BITS)), st.lists(st.integers(0, 6), max_size=4)),

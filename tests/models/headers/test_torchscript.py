@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ class Canary:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __reduce__(self) -> tuple[type[Path], tuple[str]]:
-        return (_touch, (str(self.path),))  # type: ignore[return-value]
+    def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
+        return _touch, (str(self.path),)
 
 
 def _touch(path: str) -> None:

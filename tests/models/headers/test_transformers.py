@@ -57,6 +57,16 @@ def test_tinylm_tells_what_it_is() -> None:
     assert header.attention is not None
     assert (header.attention.kv_heads, header.attention.key_length) == (16, 32)
     assert header.details["architectures"] == "LlamaForCausalLM"
+    assert header.details["chat_template"] == "yes"
+
+
+def test_a_chat_template_is_beside_the_config_or_in_the_tokenisers(tmp_path: Path) -> None:
+    path = folder(tmp_path)
+    assert "chat_template" not in read_header(path, "transformers").details
+    (path / "tokenizer_config.json").write_text('{"chat_template": "{{ x }}", "other": [1]}')
+    assert read_header(path, "transformers").details["chat_template"] == "yes"
+    (path / "tokenizer_config.json").write_text("{")
+    assert "tokenizer_config.json is malformed" in refusal(path)
 
 
 def test_a_config_tells_the_shape(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def read(source: Source) -> Header:
     shards = _count(values, "split.count", MAX_SHARDS)
     if shards > 1 and source.path is not None:
         _read_shards(source.path, shards, tensors)
-        told = _count(values, "split.tensors.count", MAX_SHARDS * MAX_TENSORS)
+        told = _count(values, "split.tensors.count", MAX_TENSORS)
         if told and told != len(tensors.names):
             raise InvalidInputError(f"its files hold {len(tensors.names)} tensors, not {told}")
     architecture = _text(values, "general.architecture")
@@ -94,8 +94,8 @@ def _read_file(source: Source, tensors: _Tensors) -> dict[str, Value]:
             "big-endian GGUF is not read" if swapped else f"GGUF version {version} is not read"
         )
     rows, keys = cursor.number(U64), cursor.number(U64)
-    if rows > MAX_TENSORS:
-        raise InvalidInputError(f"{rows} tensors are more than {MAX_TENSORS}")
+    if rows + len(tensors.names) > MAX_TENSORS:
+        raise InvalidInputError(f"{rows} tensors are more than {MAX_TENSORS} in all")
     values = cursor.values(keys)
     alignment = _count(values, "general.alignment", MAX_ALIGNMENT, 32)
     if alignment & (alignment - 1) or not alignment:

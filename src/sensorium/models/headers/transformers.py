@@ -27,6 +27,7 @@ from sensorium.models.headers.native_types import NATIVE_TYPES
 from sensorium.models.headers.source import Source, opened
 
 CONFIG, INDEX, SINGLE = "config.json", "model.safetensors.index.json", "model.safetensors"
+TEMPLATE, TOKENISER = "chat_template.jinja", "tokenizer_config.json"
 PICKLES = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
 MAX_CONFIG = 1 << 22
 MAX_INDEX = 1 << 26
@@ -69,6 +70,10 @@ class _Config(_Sizes):
     text_config: _Sizes | None = None
 
 
+class _Tokeniser(Struct):
+    chat_template: Any = None
+
+
 class _Index(Struct):
     weight_map: dict[str, str] = field(default_factory=dict)
 
@@ -106,7 +111,7 @@ def read(folder: Path, *, trusted: bool = False) -> Header:
         context_length=counts["max_position_embeddings"] or counts["n_positions"],
         quantisation=_quantisation(config, tensors),
         attention=_attention(counts),
-        details=_details(config, files, code),
+        details={**_details(config, files, code), **_chat_template(folder)},
     )
 
 
@@ -181,6 +186,19 @@ def _read_weights(folder: Path, tensors: safetensors.Tensors) -> int:
             raise InvalidInputError(f"{shown(shard)} does not hold what {INDEX} says")
         tensors.add(here)
     return len(shards)
+
+
+def _chat_template(folder: Path) -> dict[str, str]:
+    """Whether there is one, in a file of its own or in the tokeniser's config."""
+    told = {"chat_template": "yes"}
+    if (folder / TEMPLATE).is_file():
+        return told
+    try:
+        with opened(folder / TOKENISER) as source:
+            data = _whole(source, MAX_INDEX, TOKENISER)
+    except NotFoundError:
+        return {}
+    return told if parsed(data, _Tokeniser, TOKENISER).chat_template else {}
 
 
 def _count(name: str, value: Any) -> int:
