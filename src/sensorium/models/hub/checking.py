@@ -53,7 +53,8 @@ def check_files(scheduler: Scheduler) -> None:
         for download in scheduler.downloads:
             while not scheduler.stopped and not _check(scheduler, download):
                 pass
-        scheduler.ended.set()
+        if not scheduler.stopped:
+            scheduler.ended.set()
     except OSError as error:
         scheduler.fail(disk_problem(error))
     except BaseException as error:
@@ -72,11 +73,12 @@ def _check(scheduler: Scheduler, download: Download) -> bool:
     if download.digest:
         return True
     generation = download.generation
-    end = scheduler.wait_beyond(download, generation, 0)
-    if end is None:
+    if scheduler.wait_beyond(download, generation, 0) is None:
+        return False
+    descriptor = scheduler.open_to_read(download, generation)
+    if descriptor is None:
         return False
     digest = Hash(download.item, download.size or 0)
-    descriptor = os.open(download.journal.data, os.O_RDONLY)
     try:
         if not _hash(scheduler, download, generation, digest, descriptor):
             return False

@@ -91,7 +91,7 @@ class Download:
             raise self._refusal(asked, answer)
         if answer.headers.get("Content-Encoding", "identity") != "identity":
             raise UnavailableError(f"{self.host} sends the file compressed, though told not to")
-        if answer.target.url != self.target.url:
+        if asked.url == self.item.url and answer.target.url != asked.url:
             self._location = answer.target
         if answer.status == 206:
             self._accept_range(part, answer.headers)

@@ -37,13 +37,12 @@ def _fetch(
     answer = connections.get(asked, download.headers(part))
     try:
         size_was_known = download.size is not None
-        if not scheduler.accept(download, part, asked, answer):
+        descriptor = scheduler.accept(download, part, asked, answer)
+        if descriptor is None:
             return
-        if not size_was_known and download.size is not None:
-            check_room(download.journal.data.parent, download.size)
-        # The file of this beginning: after another one, writing to it does no harm.
-        descriptor = os.open(download.journal.data, os.O_WRONLY)
         try:
+            if not size_was_known and download.size is not None:
+                check_room(download.journal.data.parent, download.size)
             _write(scheduler, answer, Pace(LEAST_BYTES_PER_S, stall_s), download, part, descriptor)
         finally:
             os.close(descriptor)

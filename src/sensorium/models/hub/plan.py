@@ -1,7 +1,7 @@
 """What a pull is to fetch, what it takes over from the model that is there, and what stays."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -27,8 +27,8 @@ class Plan:
     """Files that are to be transferred."""
     entries: tuple[Entry, ...] = ()
     """The models that are pulled; empty where only their content will tell."""
-    kept: tuple[Entry, ...] = ()
-    """The models that stay beside them."""
+    together: tuple[Entry, ...] = ()
+    """Those and the models that stay beside them, the usual one first."""
     reused: tuple[ManifestFile, ...] = ()
     """Files that are taken over from the present folder."""
     revision: str = ""
@@ -65,7 +65,7 @@ class Plan:
             revision=self.revision,
             licence=self.licence,
             task=self.task,
-            entries=_merged(self.kept, entries or self.entries),
+            entries=self.together or entries,
             files=tuple(sorted((*fetched, *self.reused), key=lambda file: file.path)),
             fetched_at=time.time(),
         )
@@ -76,7 +76,8 @@ def plan_hub(
 ) -> Plan:
     """What to fetch of a repository.
 
-    Where the reference names files, other models in the folder stay; else they go.
+    Other models in the folder stay where the reference names files. Where it does not, they stay
+    if the repository still has them as they are, and what is pulled becomes the usual one.
 
     Raises:
         NotFoundError, InvalidInputError: see `select`.
@@ -94,18 +95,15 @@ def plan_hub(
             reused.append(known[path])
         else:
             items.append(item)
-    kept: tuple[Entry, ...] = ()
-    if old is not None and reference.files:
-        kept = old.entries
-        new = {entry.path for entry in entries}
-        beside = {path for entry in kept if entry.path not in new for path in entry.files}
-        taken = {file.path for file in reused} | {item.path for item in items}
-        reused += [file for file in old.files if file.path in beside - taken and present(file)]
+    kept = _kept(reference, listing, old, entries, present) if old else []
+    beside = {path for entry in kept for path in entry.files}
+    beside -= {path for entry in entries for path in entry.files}
+    reused += [known[path] for path in sorted(beside)]
     return Plan(
         reference=reference,
         items=tuple(items),
         entries=entries,
-        kept=kept,
+        together=_together(reference, old.entries if old else (), entries, kept),
         reused=tuple(reused),
         revision=listing.commit,
         licence=listing.licence,
@@ -152,8 +150,7 @@ def already_there(plan: Plan, old: Manifest | None) -> bool:
     """Whether the folder is as the plan wants it."""
     if old is None or plan.items or old.revision != plan.revision:
         return False
-    same = _merged(plan.kept, plan.entries) == old.entries
-    return same and plan.paths == old.by_path.keys()
+    return plan.together == old.entries and plan.paths == old.by_path.keys()
 
 
 def pulled_before(reference: Reference, old: Manifest | None) -> Entry | None:
@@ -207,7 +204,31 @@ def _same(old: ManifestFile, item: Item) -> bool:
     return bool(item.blob) and old.blob == item.blob
 
 
-def _merged(kept: tuple[Entry, ...], new: tuple[Entry, ...]) -> tuple[Entry, ...]:
-    """Both, the kept ones first, each in its newest form."""
-    by_path = {entry.path: entry for entry in (*kept, *new)}
-    return tuple(by_path.values())
+def _kept(
+    reference: Reference,
+    listing: Listing,
+    old: Manifest,
+    pulled: Sequence[Entry],
+    present: Present,
+) -> list[Entry]:
+    """The models that are there, are not pulled anew, and stay."""
+    listed = {file.path: _item("", listing, file, "") for file in listing.files}
+    new = {entry.path for entry in pulled}
+    kept: list[Entry] = []
+    for entry in old.entries:
+        files = [old.by_path[path] for path in entry.files]
+        still = all(file.path in listed and _same(file, listed[file.path]) for file in files)
+        wanted = entry.path not in new and (still or bool(reference.files))
+        if wanted and all(present(file) for file in files):
+            kept.append(entry)
+    return kept
+
+
+def _together(
+    reference: Reference, before: Sequence[Entry], pulled: Sequence[Entry], kept: Sequence[Entry]
+) -> tuple[Entry, ...]:
+    """What is pulled and what stays: the usual one stays so unless no file was named."""
+    if not reference.files:
+        return (*pulled, *kept)
+    places = {entry.path: place for place, entry in enumerate(before)}
+    return tuple(sorted((*kept, *pulled), key=lambda entry: places.get(entry.path, len(before))))

@@ -12,8 +12,9 @@ from sensorium.models.artifact import Format
 Phase = Literal["waiting", "resolving", "fetching", "checking", "done"]
 Bytes = Annotated[Count, Meta(description="Bytes, over all files.")]
 Rate = Annotated[float, Meta(ge=0, le=1e15, description="Bytes per second, lately.")]
+MAX_ETA_S = 1e9
 Eta = Annotated[
-    Annotated[float, Meta(ge=0, le=1e12)] | None,
+    Annotated[float, Meta(ge=0, le=MAX_ETA_S)] | None,
     Meta(description="Seconds still to go; null where unknown."),
 ]
 WINDOW_S = 5.0
@@ -23,18 +24,20 @@ class PullOutcome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What was fetched."""
 
     name: Annotated[str, Meta(description="What the model is called here.")]
-    version: str = "1"
-    format: Format
+    version: Annotated[str, Meta(description="A whole number; 1 for all that is fetched.")] = "1"
+    format: Annotated[Format, Meta(description="How it is loaded.")]
     digest: Annotated[str, Meta(description="SHA-256 of the model, see the catalogue.")]
     files: Annotated[tuple[str, ...], Meta(description="Its files, relative to its folder.")]
-    size_bytes: Count
+    size_bytes: Annotated[Count, Meta(description="Bytes of its files.")]
     fetched_bytes: Annotated[Count, Meta(description="Bytes that this pull had to transfer.")] = 0
     verified: Annotated[
         bool, Meta(description="Whether every file has the hash that its source or you named.")
     ]
-    source: str = ""
-    licence: str = ""
-    task: str = ""
+    source: Annotated[
+        str, Meta(description="Where it is from: `hf://org/name@commit`, or an address.")
+    ] = ""
+    licence: Annotated[str, Meta(description="As its source names it; empty if it does not.")] = ""
+    task: Annotated[str, Meta(description="As its source names it; empty if it does not.")] = ""
 
 
 class PullProgress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,5 +81,5 @@ class Meter:
             done_bytes=done,
             total_bytes=total,
             rate_bytes_per_s=rate,
-            eta_s=left / rate if rate > 0 and total else None,
+            eta_s=min(left / rate, MAX_ETA_S) if rate > 0 and total else None,
         )

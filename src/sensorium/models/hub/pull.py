@@ -46,7 +46,7 @@ Steps = Generator[PullProgress, None, PullOutcome]
 
 def pull(
     reference: str, place: Place, *, check: Callable[[], None], sha256: str = ""
-) -> Iterator[PullProgress]:
+) -> Generator[PullProgress, None, None]:
     """Fetch the model that a reference names, see `reference.parse`; the last item has the outcome.
 
     `check` is called at least every 50 ms, from the thread that iterates, and ends the pull by
@@ -72,7 +72,7 @@ class _Pull:
         self._meter = Meter()
         self._began = time.time()
 
-    def run(self) -> Iterator[PullProgress]:
+    def run(self) -> Generator[PullProgress, None, None]:
         lock: Any = None
         try:
             lock = lock_of(self._place.cache, self._reference.folder)
@@ -102,6 +102,7 @@ class _Pull:
                 yield msgspec.structs.replace(told, phase="waiting", outcome=None)
 
     def _pull(self) -> Steps:
+        yield PullProgress(phase="resolving")
         old = read_manifest(self._staging.target)
         self._refuse_foreign(old)
         entry = pulled_before(self._reference, old)
@@ -166,7 +167,7 @@ class _Pull:
         staging = self._staging
         staging.prepare()
         for file in plan.reused:
-            staging.reuse(file.path)
+            staging.reuse(file.path, self._check)
         transfer = Transfer(
             plan.items, staging.parts, staging.tree, self._place, plan.token, plan.hub
         )

@@ -74,7 +74,7 @@ def parse(text: str, sha256: str = "") -> Reference:
         case "https" | "http":
             return _web(text, digest)
         case "file":
-            return _local(text, digest)
+            return _local(rest, digest)
     raise InvalidInputError(f"models are not fetched by {scheme[:20]!r}: {HOW}")
 
 
@@ -172,11 +172,11 @@ def is_loopback(host: str) -> bool:
 
 
 def _local(text: str, digest: str) -> Reference:
-    parts = urlsplit(text)
-    path = unquote(parts.path)
-    if parts.netloc not in ("", "localhost") or not path.startswith("/") or "\0" in path:
+    host, slash, rest = text.partition("/")
+    path = unquote(slash + rest)
+    if host not in ("", "localhost") or not slash or "\0" in path:
         raise InvalidInputError("a file is named by its whole path: write file:///path/to/model")
-    if parts.query or parts.fragment:
+    if "?" in text or "#" in text:
         raise InvalidInputError("percent-encode '?' and '#' in the path of a file")
     name = Path(path).name
     is_file = name.lower().endswith(_SINGLE_FILES)

@@ -1,5 +1,6 @@
 """Which part of which file is fetched next, and what the threads of a transfer share."""
 
+import os
 import random
 import threading
 import time
@@ -75,19 +76,22 @@ class Scheduler:
                 self._parts_changed.wait(min(soonest, LOOK_S))
         return None
 
-    def accept(self, download: Download, part: Part, asked: Target, answer: Answer) -> bool:
-        """Take an answer for a part that was asked of a target; whether its body is wanted.
+    def accept(self, download: Download, part: Part, asked: Target, answer: Answer) -> int | None:
+        """Take an answer for a part that was asked of a target.
+
+        Returns the open file that its body goes into, None where it is not wanted any more.
 
         Raises:
             TransientError, SensoriumError: see `Download.accept`.
         """
         with self._lock:
             if self._is_stale(download, part):
-                return False
+                return None
             more = download.accept(part, asked, answer)
             self._queue += [(download, further) for further in more]
             self._parts_changed.notify(len(more))
-            return True
+            # The file of this beginning: after another one, writing to it does no harm.
+            return os.open(download.journal.data, os.O_WRONLY)
 
     def wants(self, download: Download, part: Part) -> bool:
         """Whether bytes of a part may still be written."""
@@ -175,6 +179,13 @@ class Scheduler:
                         return end
                 self._data_came.wait(LOOK_S)
         return None
+
+    def open_to_read(self, download: Download, generation: int) -> int | None:
+        """The open file of a beginning, None where there is a newer one."""
+        with self._lock:
+            if self._stopped or download.generation != generation:
+                return None
+            return os.open(download.journal.data, os.O_RDONLY)
 
     def settled(self, download: Download, generation: int) -> bool:
         """Whether a beginning is still the one that counts."""

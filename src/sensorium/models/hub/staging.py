@@ -1,8 +1,8 @@
 """Putting a model together beside the others, and into their midst in one step."""
 
 import os
-import shutil
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,8 +54,10 @@ class Staging:
             if name not in files and not any(file.startswith(f"{name}/") for file in files):
                 remove(path)
 
-    def reuse(self, path: str) -> None:
+    def reuse(self, path: str, check: Callable[[], None]) -> None:
         """Take a file of the present model over, without a copy where that can be.
+
+        A copy calls `check` for every MiB.
 
         Raises:
             OSError: it cannot be read, or the copy cannot be written.
@@ -66,7 +68,10 @@ class Staging:
         try:
             os.link(self.target / path, placed)
         except OSError:
-            shutil.copyfile(self.target / path, placed)
+            with (self.target / path).open("rb") as old, placed.open("wb") as new:
+                while data := old.read(1 << 20):
+                    check()
+                    new.write(data)
 
     def clear(self) -> None:
         """Throw away what was put together so far."""

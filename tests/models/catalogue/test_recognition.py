@@ -1,0 +1,69 @@
+"""Models told by the names of their files."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensorium.models.catalogue.paths import is_safe
+from sensorium.models.catalogue.recognition import Found, matching, models_among, suffix_format
+
+
+def kinds(*paths: str, trees: tuple[str, ...] = ()) -> list[tuple[str, str]]:
+    return [(found.format, found.path) for found in models_among(paths, trees)]
+
+
+def test_formats_by_their_files() -> None:
+    assert kinds("m.onnx") == [("onnx", "m.onnx")]
+    assert kinds("a/M.GGUF") == [("gguf", "a/M.GGUF")]
+    assert kinds("config.json", "model.safetensors", "x.onnx") == [("transformers", "")]
+    assert kinds("model.safetensors") == []
+    assert kinds("config.json", "adapter_model.safetensors") == []
+    assert kinds("remote.toml", "m.onnx") == [("remote", "remote.toml")]
+    assert kinds("sub/remote.toml") == []
+    assert kinds("t.txt", trees=("t.txt",)) == [("lightgbm", "t.txt")]
+    assert kinds("t.txt", "README.md") == []
+    assert kinds("x.lgb", "y.tflite", "z.task", "p.pt", "q.pt2") == [
+        ("torchscript", "p.pt"),
+        ("torchscript", "q.pt2"),
+        ("lightgbm", "x.lgb"),
+        ("litert", "y.tflite"),
+        ("mediapipe", "z.task"),
+    ]
+
+
+def test_shards_are_one_model() -> None:
+    names = [f"m-0000{n}-of-00002.gguf" for n in (1, 2)]
+    assert models_among([*names, "mmproj-m.gguf"]) == [Found("gguf", names[0], tuple(names))]
+    assert models_among(names)[0].variant == "m"
+    assert models_among(names[:1]) == []
+    assert models_among(["m-00001-of-99999.gguf"] * 3) == []
+
+
+MODELS = [Found("gguf", f"q/m-{tag}.gguf", ()) for tag in ("Q4_K_M", "Q4_K_S", "q8_0")]
+
+
+@pytest.mark.parametrize(
+    ("variant", "expected"),
+    [
+        ("q/m-Q4_K_M.gguf", ["q/m-Q4_K_M.gguf"]),
+        ("m-q8_0.gguf", ["q/m-q8_0.gguf"]),
+        ("m-q8_0", ["q/m-q8_0.gguf"]),
+        ("q4_k_m", ["q/m-Q4_K_M.gguf"]),
+        ("K_S", ["q/m-Q4_K_S.gguf"]),
+        ("4_k_m", []),
+        ("", []),
+        ("(", []),
+    ],
+)
+def test_a_variant_is_found_by_path_name_stem_or_end(variant: str, expected: list[str]) -> None:
+    assert [found.path for found in matching(variant, MODELS)] == expected
+
+
+@given(st.text(max_size=40))
+def test_any_name_is_judged(name: str) -> None:
+    suffix_format(name)
+    models_among([name, f"{name}.onnx", f"{name}.gguf", "config.json"])
+    if is_safe(name):
+        assert not name.startswith(("/", "."))
+        assert ".." not in name.split("/")
+        assert "\0" not in name
