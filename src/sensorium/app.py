@@ -15,8 +15,10 @@ from platformdirs import user_data_path
 from sensorium.control.access import Access
 from sensorium.control.audit import Audit
 from sensorium.control.changes import Changes
+from sensorium.control.devices import MAIN, Devices
 from sensorium.control.inference import Inference
 from sensorium.control.keys import KeyStore
+from sensorium.control.leases import Leases
 from sensorium.control.pipeline import Pipeline
 from sensorium.control.processes import Processes
 from sensorium.control.readiness import Readiness
@@ -49,6 +51,7 @@ MODULES = {
     "logs": "sensorium.capabilities.logs.operations",
     "metrics": "sensorium.capabilities.metrics.operations",
     "models": "sensorium.capabilities.models.operations",
+    "resources": "sensorium.control.resources",
     "webrtc": "sensorium.transports.webrtc.operations",
 }
 """Which module declares the operations of a noun; each is imported when first asked for."""
@@ -146,6 +149,7 @@ class App:
             Shelves: self.shelves,
             ModelSettings: settings.models,
             Puller: self.puller,
+            Leases: Leases(Devices(lambda: self.models.used_bytes).find, self._make_room),
             Pool: self.models,
             Inference: Inference(self.models, settings.models.model_queue),
             Readiness: self.readiness,
@@ -153,6 +157,11 @@ class App:
             Sessions: self.webrtc,
             Rooms: Rooms(),
         }
+
+    async def _make_room(self, device: str, size: int) -> None:
+        """Have idle models give up main memory for a lease."""
+        if device == MAIN:
+            await self.models.give_up(size)
 
     def new_key(self) -> str | None:
         """The text of a key made now, where one is needed, none exists and one may be made."""

@@ -25,11 +25,13 @@ TELLS_OF_THE_SERVER = {
     "models.get",
     "models.list",
     "models.load",
+    "resources.lease",
+    "resources.usage",
     "system.activity",
     "system.hardware",
     "system.ready",
 }
-NAMES_NOTHING = {"models.delete", "models.unload"}
+NAMES_NOTHING = {"models.delete", "models.unload", "resources.release", "resources.renew"}
 """Operations whose example names something that is not there."""
 ABOUT_A_SESSION = {"webrtc.offer", "webrtc.candidate", "webrtc.close"}
 LINES = [f"2024-05-01 12:00:{i:02d} ERROR auth: Failed login of user{i}" for i in range(50)]

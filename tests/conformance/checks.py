@@ -24,6 +24,8 @@ VOLATILE: dict[str, tuple[str, ...]] = {
     "models.get": ("loaded", "entry.state"),
     "models.list": ("loaded", "models.state"),
     "models.load": ("state", "in_use", "expires_in_s", "load_s"),
+    "resources.lease": ("lease", "expires_in_s"),
+    "resources.usage": ("devices", "leases"),
     "system.activity": ("uptime_s", "event_loop_lag_s", "operations", "recent"),
     "system.hardware": ("memory.now", "gpus.now"),
     "system.ready": ("doors", "ports", "capabilities", "workers"),

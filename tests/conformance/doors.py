@@ -37,6 +37,8 @@ FAILING = {
     "models.generate": "not_found",
     "models.pull": "unavailable",
     "models.unload": "not_found",
+    "resources.release": "not_found",
+    "resources.renew": "not_found",
     "webrtc.candidate": "not_found",
     "webrtc.close": "not_found",
 }

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from msgspec import Struct
 
 from sensorium.app import MODULES
-from sensorium.cli import demo_logs, demo_metrics, demo_models, demo_system
+from sensorium.cli import demo_logs, demo_metrics, demo_models, demo_resources, demo_system
 from sensorium.cli.demo_server import started
 from sensorium.cli.demo_told import Own, Told
 from sensorium.cli.render import FAILED, Output, note
@@ -35,6 +35,10 @@ CHECKS: dict[str, Check] = {
     "models.get": demo_models.get,
     "models.list": demo_models.listed,
     "models.unload": demo_models.unload,
+    "resources.lease": demo_resources.lease,
+    "resources.usage": demo_resources.usage,
+    "resources.renew": demo_resources.renew,
+    "resources.release": demo_resources.release,
     "system.activity": demo_system.activity,
 }
 """What is shown, in this order: operations, and in brackets what of one. A capability without a

@@ -146,7 +146,7 @@ def pack_numbers(datatype: str, values: Sequence[float]) -> bytes:
         raise ValueError(f"a value is none of {datatype}") from None
 
 
-def unpack_numbers(datatype: str, data: bytes | memoryview) -> list[float | None]:
+def unpack_numbers(datatype: str, data: bytes | memoryview) -> list[int | float | None]:
     """Raw elements as numbers; None for what is none (NaN) or not finite."""
     found: Sequence[float]
     if datatype == "FP16":

@@ -174,6 +174,13 @@ class Pool:
                     log.info("%s is unloaded: idle", each.artifact.name)
                     self._retire(each)
 
+    async def give_up(self, size: int) -> None:
+        """Unload idle models, the longest unused first, until so many bytes are free again."""
+        wanted = self.used_bytes - size
+        while self.used_bytes > wanted and (idle := self._idle()):
+            self._retire(idle[0])
+            await self._settled()
+
     async def close(self) -> None:
         """Unload everything; calls that still run lose their model."""
         for task in self._loading.values():
@@ -221,10 +228,9 @@ class Pool:
         Raises:
             OverloadedError: the models that are in use leave too little.
         """
-        idle = sorted((each for each in self.loaded if not each.users), key=lambda e: e.used_at)
-        while self.used_bytes + wanted > self.budget_bytes and idle:
+        while self.used_bytes + wanted > self.budget_bytes and (idle := self._idle()):
             log.info("%s is unloaded to make room for %s", idle[0].artifact.name, name)
-            self._retire(idle.pop(0))
+            self._retire(idle[0])
             await self._settled()
         if self.used_bytes + wanted > self.budget_bytes:
             raise OverloadedError(
@@ -232,6 +238,10 @@ class Pool:
                 f"{self.budget_bytes >> 20} MiB of which {self.used_bytes >> 20} are in use",
                 retry_after_s=1.0,
             )
+
+    def _idle(self) -> list[Loaded]:
+        """The models that nobody uses, the longest unused first."""
+        return sorted((each for each in self.loaded if not each.users), key=lambda e: e.used_at)
 
     def _retire(self, loaded: Loaded) -> None:
         """Give a model no more calls, and close it when it has none."""

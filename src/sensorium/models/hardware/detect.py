@@ -10,7 +10,7 @@ from sensorium.models.hardware.engines import probing
 from sensorium.models.hardware.linux import Linux
 from sensorium.models.hardware.parts import Check, Parts, unwatched
 from sensorium.models.hardware.providers import Machine, told
-from sensorium.models.hardware.schema import EngineName, Hardware, Platform, Provider
+from sensorium.models.hardware.schema import EngineName, Hardware, MemoryOf, Platform, Provider
 
 PLATFORMS: dict[str, Platform] = {"Linux": "linux", "Windows": "windows", "Darwin": "macos"}
 
@@ -32,6 +32,25 @@ def detect(check: Check = unwatched) -> Hardware:
 def usable_memory() -> int:
     """Bytes of main memory that this process may have; 0 where nothing tells."""
     return _source()(unwatched).memory.usable_bytes or 0
+
+
+def memories() -> list[MemoryOf]:
+    """The memory of every device that has some, main memory first."""
+    parts = _source()(unwatched)
+    total = parts.memory.usable_bytes or 0
+    free = parts.memory.now.available_bytes
+    main = MemoryOf(
+        name="cpu", total_bytes=total, used_bytes=0 if free is None else max(0, total - free)
+    )
+    return [main] + [
+        MemoryOf(
+            name=f"{gpu.vendor}:{gpu.index}",
+            total_bytes=gpu.memory_bytes,
+            used_bytes=gpu.now.used_bytes or 0,
+        )
+        for gpu in parts.gpus
+        if gpu.memory_bytes
+    ]
 
 
 def available(engine: EngineName, check: Check = unwatched) -> list[Provider]:

@@ -103,6 +103,15 @@ class Gpu(Struct, frozen=True, kw_only=True):
     now: Annotated[GpuNow, Meta(description="How it is at this moment.")] = GpuNow()
 
 
+class MemoryOf(Struct, frozen=True, kw_only=True):
+    """How much memory a device has, and how much of it is in use by anybody."""
+
+    name: str
+    """`cpu`, or vendor and index: `nvidia:0`."""
+    total_bytes: int
+    used_bytes: int
+
+
 class Npu(Struct, frozen=True, kw_only=True):
     """A neural processor."""
 

@@ -1,0 +1,296 @@
+"""Leases: bytes on a device for a while, given by priority, taken back when their time is over."""
+
+import asyncio
+import heapq
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+
+from sensorium.core.errors import (
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    SensoriumError,
+)
+
+MAX_LEASES = 100_000
+MAX_WAITING = 1_000
+REMEMBERED = 10_000
+"""How many ended leases are remembered, to tell their holders what became of them."""
+
+
+@dataclass
+class Device:
+    """Memory that can be leased. `others` tells what is held on it without a lease."""
+
+    name: str
+    total_bytes: int
+    others: Callable[[], int] = lambda: 0
+    leased_bytes: int = 0
+
+    @property
+    def free_bytes(self) -> int:
+        """What a lease may have now."""
+        return max(0, self.total_bytes - self.leased_bytes - self.others())
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What somebody wants."""
+
+    holder: str
+    """Who: the id of a principal."""
+    size: int
+    devices: tuple[str, ...] = ()
+    """Any of these will do; none named: any there is."""
+    priority: int = 50
+    duration_s: float = 300.0
+    preempt: bool = False
+    """Take from leases of lower priority what is missing."""
+    purpose: str = ""
+
+
+@dataclass
+class Lease:
+    """Bytes that somebody holds."""
+
+    id: str
+    wish: Wish
+    device: Device
+    expires_at: float
+    """On the clock of `time.monotonic`."""
+    preempted: list[str] = field(default_factory=list)
+    """The leases that were taken back for it."""
+
+
+@dataclass(order=True)
+class _Waiting:
+    order: tuple[int, int]
+    wish: Wish = field(compare=False)
+    turn: "asyncio.Future[Lease]" = field(compare=False)
+
+
+class Leases:
+    """Who holds how much of what. All of it runs on one event loop.
+
+    `find_devices` tells what there is, when it is first asked for. `make_room` is asked to free so
+    many bytes of a device that nobody leases (idle models), and may free fewer.
+    """
+
+    def __init__(
+        self,
+        find_devices: Callable[[], Awaitable[list[Device]]],
+        make_room: Callable[[str, int], Awaitable[None]] | None = None,
+    ) -> None:
+        self._find_devices = find_devices
+        self._make_room = make_room
+        self._devices: dict[str, Device] = {}
+        self._leases: dict[str, Lease] = {}
+        self._expiry: list[tuple[float, str]] = []
+        self._waiting: list[_Waiting] = []
+        self._ended: dict[str, str] = {}
+        self._sequence = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def lease(self, wish: Wish, wait_s: float = 0.0) -> Lease:
+        """Give what is wished for, waiting so long for it; the highest priority goes first.
+
+        Raises:
+            InvalidInputError: there is no such device, or none that is so large.
+            OverloadedError: there is not so much now, and it did not come in time.
+        """
+        await self._know_devices()
+        self._expire()
+        candidates = self._candidates(wish)
+        lease = None if self._outranked(wish) else self._give(wish, candidates)
+        if lease is None and wish.preempt:
+            lease = await self._take_back(wish, candidates)
+        if lease is not None:
+            return lease
+        if wait_s <= 0 or len(self._waiting) >= MAX_WAITING:
+            raise _no_room(wish, candidates)
+        return await self._wait(wish, wait_s, candidates)
+
+    def release(self, lease_id: str, holder: str) -> str:
+        """End a lease; tells how it ended: `released`, or `expired` or `preempted` before.
+
+        Raises:
+            NotFoundError: there was none of that id and holder.
+        """
+        self._expire()
+        lease = self._leases.get(lease_id)
+        if lease is None or lease.wish.holder != holder:
+            ended = self._ended.get(lease_id + holder)
+            if ended is None:
+                raise NotFoundError("there is no such lease of yours")
+            return ended
+        self._end(lease, "released")
+        self._serve_waiting()
+        return "released"
+
+    def renew(self, lease_id: str, holder: str, duration_s: float) -> Lease:
+        """Have a lease last so long from now.
+
+        Raises:
+            NotFoundError: there is none of that id and holder any more.
+        """
+        self._expire()
+        lease = self._leases.get(lease_id)
+        if lease is None or lease.wish.holder != holder:
+            raise NotFoundError("there is no such lease of yours any more")
+        lease.expires_at = time.monotonic() + duration_s
+        self._note_expiry(lease)
+        return lease
+
+    async def devices(self) -> list[Device]:
+        """What there is."""
+        await self._know_devices()
+        self._expire()
+        return list(self._devices.values())
+
+    @property
+    def held(self) -> list[Lease]:
+        """The leases there are."""
+        return list(self._leases.values())
+
+    @property
+    def waiting(self) -> int:
+        """How many wishes wait."""
+        return len(self._waiting)
+
+    async def _know_devices(self) -> None:
+        if not self._devices:
+            self._devices = {each.name: each for each in await self._find_devices()}
+
+    def _candidates(self, wish: Wish) -> list[Device]:
+        names = wish.devices or tuple(self._devices)
+        unknown = [name for name in names if name not in self._devices]
+        if unknown:
+            there = ", ".join(self._devices)
+            raise InvalidInputError(f"there is no device {unknown[0][:40]!r}; there is {there}")
+        found = [self._devices[name] for name in names if self._devices[name].total_bytes]
+        if not any(each.total_bytes >= wish.size for each in found):
+            largest = max((each.total_bytes for each in found), default=0)
+            raise InvalidInputError(f"no such device has {wish.size} bytes; the largest {largest}")
+        return found
+
+    def _outranked(self, wish: Wish) -> bool:
+        """Whether somebody waits who goes first."""
+        return any(each.wish.priority >= wish.priority for each in self._waiting)
+
+    def _give(self, wish: Wish, candidates: Iterable[Device]) -> Lease | None:
+        """A lease on the device with the most room, if there is enough."""
+        device = max(candidates, key=lambda each: each.free_bytes)
+        if device.free_bytes < wish.size:
+            return None
+        if len(self._leases) >= MAX_LEASES:
+            raise OverloadedError("there are as many leases as there may be", retry_after_s=1.0)
+        expires_at = time.monotonic() + wish.duration_s
+        lease = Lease(secrets.token_hex(8), wish, device, expires_at)
+        self._leases[lease.id] = lease
+        device.leased_bytes += wish.size
+        self._note_expiry(lease)
+        return lease
+
+    async def _take_back(self, wish: Wish, candidates: list[Device]) -> Lease | None:
+        """Take from idle models, then from lower priorities: the lowest first, then the newest."""
+        for device in candidates:
+            if self._make_room is not None:
+                await self._make_room(device.name, wish.size - device.free_bytes)
+            lower = [
+                each
+                for each in self._leases.values()
+                if each.device is device and each.wish.priority < wish.priority
+            ]
+            if device.free_bytes + sum(each.wish.size for each in lower) < wish.size:
+                continue
+            lower.sort(key=lambda each: (each.wish.priority, -each.expires_at))
+            taken: list[str] = []
+            while device.free_bytes < wish.size and lower:
+                loser = lower.pop(0)
+                self._end(loser, "preempted")
+                taken.append(loser.id)
+            lease = self._give(wish, [device])
+            if lease is not None:
+                lease.preempted = taken
+                return lease
+        return None
+
+    async def _wait(self, wish: Wish, wait_s: float, candidates: list[Device]) -> Lease:
+        self._sequence += 1
+        turn: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting((-wish.priority, self._sequence), wish, turn)
+        heapq.heappush(self._waiting, waiting)
+        try:
+            async with asyncio.timeout(wait_s):
+                return await turn
+        except BaseException as error:
+            if turn.done() and not turn.cancelled():  # it came in the moment in which they left
+                self._end(turn.result(), "released")
+                self._serve_waiting()
+            if isinstance(error, TimeoutError):
+                raise _no_room(wish, candidates) from None
+            raise
+        finally:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+                heapq.heapify(self._waiting)
+
+    def _serve_waiting(self) -> None:
+        """Give to who waits, in order, until the first for whom there is not enough."""
+        while self._waiting:
+            first = self._waiting[0]
+            try:
+                lease = self._give(first.wish, self._candidates(first.wish))
+            except SensoriumError:
+                return
+            if lease is None:
+                return
+            heapq.heappop(self._waiting)
+            if first.turn.done():
+                self._end(lease, "released")
+            else:
+                first.turn.set_result(lease)
+
+    def _note_expiry(self, lease: Lease) -> None:
+        heapq.heappush(self._expiry, (lease.expires_at, lease.id))
+        if self._expiry[0][1] == lease.id:
+            self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if self._expiry:
+            delay_s = max(0.0, self._expiry[0][0] - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._expire()
+        self._serve_waiting()
+        self._set_timer()
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        while self._expiry and self._expiry[0][0] <= now:
+            _, lease_id = heapq.heappop(self._expiry)
+            lease = self._leases.get(lease_id)
+            if lease is not None and lease.expires_at <= now:
+                self._end(lease, "expired")
+
+    def _end(self, lease: Lease, how: str) -> None:
+        del self._leases[lease.id]
+        lease.device.leased_bytes -= lease.wish.size
+        self._ended[lease.id + lease.wish.holder] = how
+        while len(self._ended) > REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+
+
+def _no_room(wish: Wish, candidates: Iterable[Device]) -> OverloadedError:
+    free = max((each.free_bytes for each in candidates), default=0)
+    return OverloadedError(
+        f"{wish.size} bytes are not free now, but {free}: wait for them, or preempt",
+        retry_after_s=1.0,
+        details={"free_bytes": free},
+    )
