@@ -50,3 +50,10 @@ def _spin(seconds: float, channel: Any) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and not flag.raised:
         pass
+
+
+def mirror_shared(header: bytes, body: bytearray, channel: Any) -> None:
+    """Answer with what was shared, in shared memory again; HEADER holds the region."""
+    offset, _, size = header.decode().partition(" ")
+    region = channel.share(bytes(channel.shared((int(offset), int(size)))))
+    channel.send(f"{region[0]} {region[1]}".encode())

@@ -203,10 +203,10 @@ def test_items_are_mirrored_in_order() -> None:
 def test_a_spawn_that_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     real, left = Worker.spawn, [OSError("no more processes")] * 2
 
-    async def spawn(*arguments: object) -> Worker:
+    async def spawn(*arguments: object, shared: bool) -> Worker:
         if left:
             raise left.pop()
-        return await real(*arguments)  # type: ignore[arg-type]
+        return await real(*arguments, shared=shared)  # type: ignore[arg-type]
 
     async def drill() -> None:
         monkeypatch.setattr(Worker, "spawn", spawn)
@@ -229,3 +229,34 @@ def test_stopping_ends_calls_and_leaves_no_process() -> None:
                 os.kill(pid, 0)
 
     run(drill)
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="no memfd here")
+def test_large_bytes_go_there_and_back_in_shared_memory_and_none_stays_behind() -> None:
+    async def drill() -> None:
+        pool = Pool("tests.workers.handlers:mirror_shared", 1, shared=True)
+        pool.start()
+        try:
+            for turn in range(200):
+                data = bytes([turn % 256]) * 3_000_000
+                worker = await _first_worker(pool)
+                region = worker.outgoing.put(data)  # type: ignore[union-attr]
+                assert region == (0, len(data))
+                call = await pool.call(f"{region[0]} {region[1]}".encode())
+                await call.start()
+                answer = (await call.answer() or b"").decode().split()
+                back = (int(answer[0]), int(answer[1]))
+                assert call.shared(back) == data
+                assert back == (0, len(data))
+                await call.done
+                call.forget()
+                worker.outgoing.free([region])  # type: ignore[union-attr]
+        finally:
+            await pool.stop()
+
+    run(drill)
+
+
+async def _first_worker(pool: Pool) -> Worker:
+    await until(lambda: bool(pool.workers))
+    return pool.workers[0]

@@ -57,6 +57,14 @@ from sensorium.control.measuring import (
     MeasureRequest,
     Medium,
 )
+from sensorium.control.resources import (
+    LeaseAnswer,
+    LeaseRequest,
+    Released,
+    ReleaseRequest,
+    RenewRequest,
+    Usage,
+)
 from sensorium.control.system import (
     Activity,
     Echo,
@@ -506,6 +514,93 @@ class ModelsMethods:
     ) -> Done:
         """Let go of a model's memory, after the calls that use it."""
 
+class ResourcesMethods:
+    """The operations of `resources`."""
+
+    @overload
+    def lease(
+        self,
+        *,
+        size_bytes: int,
+        devices: list[str] = ...,
+        priority: int = 50,
+        duration_s: float = 300.0,
+        wait_s: float = 0.0,
+        preempt: bool = False,
+        purpose: str = "",
+    ) -> LeaseAnswer:
+        """Memory on a device for a while; it is a promise between those who lease, and no limit.
+
+        Args:
+            size_bytes: How many bytes.
+            devices: Any of these; []: any there is.
+            priority: The higher goes first.
+            duration_s: Seconds until it ends by itself, unless renewed.
+            wait_s: How long to wait until there is so much.
+            preempt: Take it from idle models, and from leases of lower priority.
+            purpose: What for; shown in the usage.
+        """
+    @overload
+    def lease(
+        self,
+        request: LeaseRequest,
+        /,
+    ) -> LeaseAnswer:
+        """Memory on a device for a while; it is a promise between those who lease, and no limit."""
+
+    @overload
+    def release(
+        self,
+        *,
+        lease: str,
+    ) -> Released:
+        """Give a lease of yours back, or hear how it ended before.
+
+        Args:
+            lease: The lease's id.
+        """
+    @overload
+    def release(
+        self,
+        request: ReleaseRequest,
+        /,
+    ) -> Released:
+        """Give a lease of yours back, or hear how it ended before."""
+
+    @overload
+    def renew(
+        self,
+        *,
+        lease: str,
+        duration_s: float = 300.0,
+    ) -> LeaseAnswer:
+        """Have a lease of yours last longer, from now on.
+
+        Args:
+            lease: The lease's id.
+            duration_s: Seconds until it ends by itself, unless renewed.
+        """
+    @overload
+    def renew(
+        self,
+        request: RenewRequest,
+        /,
+    ) -> LeaseAnswer:
+        """Have a lease of yours last longer, from now on."""
+
+    @overload
+    def usage(
+        self,
+    ) -> Usage:
+        """The memory of each device: leased, held otherwise, free; and who holds leases."""
+    @overload
+    def usage(
+        self,
+        request: Nothing,
+        /,
+    ) -> Usage:
+        """The memory of each device: leased, held otherwise, free; and who holds leases."""
+
 class SystemMethods:
     """The operations of `system`."""
 
@@ -745,6 +840,7 @@ class Sensorium(Client):
     logs: LogsMethods
     metrics: MetricsMethods
     models: ModelsMethods
+    resources: ResourcesMethods
     system: SystemMethods
     webrtc: WebrtcMethods
 
@@ -1153,6 +1249,93 @@ class AsyncModelsMethods:
     ) -> Done:
         """Let go of a model's memory, after the calls that use it."""
 
+class AsyncResourcesMethods:
+    """The operations of `resources`."""
+
+    @overload
+    async def lease(
+        self,
+        *,
+        size_bytes: int,
+        devices: list[str] = ...,
+        priority: int = 50,
+        duration_s: float = 300.0,
+        wait_s: float = 0.0,
+        preempt: bool = False,
+        purpose: str = "",
+    ) -> LeaseAnswer:
+        """Memory on a device for a while; it is a promise between those who lease, and no limit.
+
+        Args:
+            size_bytes: How many bytes.
+            devices: Any of these; []: any there is.
+            priority: The higher goes first.
+            duration_s: Seconds until it ends by itself, unless renewed.
+            wait_s: How long to wait until there is so much.
+            preempt: Take it from idle models, and from leases of lower priority.
+            purpose: What for; shown in the usage.
+        """
+    @overload
+    async def lease(
+        self,
+        request: LeaseRequest,
+        /,
+    ) -> LeaseAnswer:
+        """Memory on a device for a while; it is a promise between those who lease, and no limit."""
+
+    @overload
+    async def release(
+        self,
+        *,
+        lease: str,
+    ) -> Released:
+        """Give a lease of yours back, or hear how it ended before.
+
+        Args:
+            lease: The lease's id.
+        """
+    @overload
+    async def release(
+        self,
+        request: ReleaseRequest,
+        /,
+    ) -> Released:
+        """Give a lease of yours back, or hear how it ended before."""
+
+    @overload
+    async def renew(
+        self,
+        *,
+        lease: str,
+        duration_s: float = 300.0,
+    ) -> LeaseAnswer:
+        """Have a lease of yours last longer, from now on.
+
+        Args:
+            lease: The lease's id.
+            duration_s: Seconds until it ends by itself, unless renewed.
+        """
+    @overload
+    async def renew(
+        self,
+        request: RenewRequest,
+        /,
+    ) -> LeaseAnswer:
+        """Have a lease of yours last longer, from now on."""
+
+    @overload
+    async def usage(
+        self,
+    ) -> Usage:
+        """The memory of each device: leased, held otherwise, free; and who holds leases."""
+    @overload
+    async def usage(
+        self,
+        request: Nothing,
+        /,
+    ) -> Usage:
+        """The memory of each device: leased, held otherwise, free; and who holds leases."""
+
 class AsyncSystemMethods:
     """The operations of `system`."""
 
@@ -1392,5 +1575,6 @@ class AsyncSensorium(AsyncClient):
     logs: AsyncLogsMethods
     metrics: AsyncMetricsMethods
     models: AsyncModelsMethods
+    resources: AsyncResourcesMethods
     system: AsyncSystemMethods
     webrtc: AsyncWebrtcMethods

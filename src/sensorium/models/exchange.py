@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from sensorium.core.errors import ErrorBody, SensoriumError
+from sensorium.core.errors import SensoriumError
 from sensorium.core.tensors import Tensor
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions, ModelSpec
@@ -42,10 +42,3 @@ class Task(Struct, frozen=True, kw_only=True):
     action: Action
     artifact: Artifact
     options: LoadOptions
-
-
-class Outcome(Struct, frozen=True, omit_defaults=True):
-    """A `Result` as data."""
-
-    tensors: list[Tensor] = []
-    error: ErrorBody | None = None

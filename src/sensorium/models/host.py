@@ -11,8 +11,9 @@ import msgspec
 from sensorium.core.errors import SensoriumError
 from sensorium.core.generation import Generation, Piece
 from sensorium.models.backends.base import LoadedModel, TextModel
-from sensorium.models.exchange import Facts, Outcome, Request, Result, Task
+from sensorium.models.exchange import Facts, Task
 from sensorium.models.loading import load_model
+from sensorium.models.packing import Region, pack_results, unpack_requests
 from sensorium.models.running import run
 
 log = logging.getLogger("sensorium.models")
@@ -37,6 +38,12 @@ class Channel(Protocol):
 
     def send(self, body: bytes) -> None:
         """Send the answer, or one item of it."""
+
+    def share(self, data: bytes | memoryview) -> Region | None:
+        """Put bytes where the server sees them until it has read the answer; None: send them."""
+
+    def shared(self, region: Region) -> memoryview:
+        """What the server put into shared memory for this call."""
 
     def fail(self, body: bytes) -> None:
         """End the call with an error."""
@@ -77,8 +84,8 @@ def serve(header: bytes, body: bytearray, channel: Channel) -> None:
             _serve_text(model, task.action, body, channel, cancelling)
         else:
             cancelling.act = model.interrupt
-            requests = msgspec.msgpack.decode(body, type=list[Request])
-            channel.send(pack([_outcome(each) for each in run(model, requests)]))
+            results = run(model, unpack_requests(body, channel.shared))
+            channel.send(pack_results(results, channel.share))
     except Exception as error:
         known = error if isinstance(error, SensoriumError) else SensoriumError()
         if known is not error:
@@ -105,12 +112,6 @@ def _serve_text(
         case "detokenize":
             tokens = msgspec.msgpack.decode(body, type=list[int])
             channel.send(pack(model.detokenize(tokens)))
-
-
-def _outcome(result: Result) -> Outcome:
-    if isinstance(result, SensoriumError):
-        return Outcome(error=result.body())
-    return Outcome(result)
 
 
 def _path(kind: type[Any], value: Any) -> Any:

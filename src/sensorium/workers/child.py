@@ -1,6 +1,6 @@
 """The worker process: reads frames, runs each call on a thread of its own, writes frames.
 
-    python -m sensorium.workers.child SOCKET_FD HANDLER SLOTS
+    python -m sensorium.workers.child SOCKET_FD HANDLER SLOTS [INCOMING_FD OUTGOING_FD]
 
 HANDLER is the address (`module:function`) of what serves a call: `(header, body, channel)`. The
 main thread only reads, so that a cancel is heard while a call computes.
@@ -11,12 +11,13 @@ import queue
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
 from sensorium.core.loading import load
 from sensorium.workers.frames import CREDIT, HEADER, Frame, pack
+from sensorium.workers.shared import Arena, Region
 
 
 class _Cancellable(Protocol):
@@ -60,8 +61,10 @@ class Wire:
 class Call:
     """One call while it is served: the channel that its handler writes to."""
 
-    def __init__(self, wire: Wire, number: int, header: bytes) -> None:
+    def __init__(self, wire: Wire, number: int, header: bytes, arenas: Sequence[Arena]) -> None:
         self.header = header
+        self._arenas = arenas
+        self._regions: list[Region] = []
         self.body = bytearray()
         self.started = False
         self.items: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
@@ -77,6 +80,28 @@ class Call:
             self.credit.acquire()
         if not self._cancelled:
             self._wire.send(Frame.ANSWER, self._number, body)
+
+    def share(self, data: bytes | bytearray | memoryview) -> Region | None:
+        """Put bytes where the server sees them until it has read the answer; None: send them."""
+        region = self._arenas[1].put(data) if self._arenas else None
+        if region is not None:
+            self._regions.append(region)
+        return region
+
+    def shared(self, region: Region) -> memoryview:
+        """What the server put into shared memory for this call; good until it is done."""
+        return self._arenas[0].view(region)
+
+    @property
+    def sharing(self) -> bool:
+        """Whether something in shared memory waits to be read."""
+        return bool(self._regions)
+
+    def forget(self) -> None:
+        """The server has read what was shared with it."""
+        if self._regions:
+            self._arenas[1].free(self._regions)
+            self._regions = []
 
     def report(self, body: bytes) -> None:
         """Send a progress report."""
@@ -110,7 +135,11 @@ class Call:
 class Child:
     """The worker's main loop."""
 
-    def __init__(self, sock: socket.socket, handler: str, slots: int) -> None:
+    def __init__(
+        self, sock: socket.socket, handler: str, slots: int, arenas: Sequence[Arena] = ()
+    ) -> None:
+        self._arenas = arenas
+        self._unread: dict[int, Call] = {}
         self._wire = Wire(sock)
         self._handler = handler
         self._calls: dict[int, Call] = {}
@@ -126,7 +155,10 @@ class Child:
             if kind == Frame.PING:
                 self._wire.send(Frame.PONG)
             elif kind == Frame.CALL:
-                self._calls[number] = Call(self._wire, number, body)
+                self._calls[number] = Call(self._wire, number, body, self._arenas)
+            elif kind == Frame.FORGET:
+                if (read := self._unread.pop(number, None)) is not None:
+                    read.forget()
             elif (call := self._calls.get(number)) is not None:
                 self._hear(kind, number, call, body)
 
@@ -162,7 +194,9 @@ class Child:
             self._finish(number)
 
     def _finish(self, number: int) -> None:
-        self._calls.pop(number, None)
+        call = self._calls.pop(number, None)
+        if call is not None and call.sharing:
+            self._unread[number] = call
         self._wire.send(Frame.DONE, number)
 
 
@@ -174,10 +208,10 @@ def _step_back() -> None:
 
 def main(arguments: list[str]) -> None:
     """Serve until the server goes away."""
-    descriptor, handler, slots = arguments
+    descriptor, handler, slots, *shared = arguments
     _step_back()
     with socket.socket(fileno=int(descriptor)) as sock, suppress(OSError):
-        Child(sock, handler, int(slots)).run()
+        Child(sock, handler, int(slots), [Arena(int(each)) for each in shared]).run()
     # A call may still compute for a server that is gone; nobody will read its answer.
     os._exit(0)
 

@@ -28,6 +28,8 @@ class Frame(IntEnum):
     PING = 7
     TAKEN = 8
     """An answer was taken: one more may be sent."""
+    FORGET = 9
+    """What the call's answers left in shared memory was read."""
     # Worker to server
     READY = 20
     ANSWER = 21

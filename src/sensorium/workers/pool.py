@@ -43,6 +43,8 @@ class Pool:
         environment: Mapping[str, str] | None = None,
         on_up: Callable[[], None] | None = None,
         cancel_grace_s: float = CANCEL_GRACE_S,
+        *,
+        shared: bool = False,
     ) -> None:
         self.size = size
         self.slots = slots
@@ -50,6 +52,7 @@ class Pool:
         self._handler = handler
         self._on_up = on_up
         self._cancel_grace_s = cancel_grace_s
+        self._shared = shared
         self._environment = dict(environment or {})
         self._workers: list[Worker] = []
         self._waiting: list[asyncio.Future[None]] = []
@@ -117,7 +120,11 @@ class Pool:
         """One worker's life; returns whether it ever was ready."""
         try:
             worker = await Worker.spawn(
-                self._handler, self.slots, self._environment, self._cancel_grace_s
+                self._handler,
+                self.slots,
+                self._environment,
+                self._cancel_grace_s,
+                shared=self._shared,
             )
         except OSError:  # no more processes or descriptors; there may be some later
             log.exception("a worker could not be started")

@@ -6,10 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
 from sensorium.workers.frames import CREDIT, PIECE, Frame, Parser, pack
+from sensorium.workers.shared import Arena, Region
 
 CANCEL_GRACE_S: Final = 0.2
 """How long a cancelled call may go on before its worker is killed: for each call that shares the
@@ -34,11 +35,30 @@ class RunningCall:
         self._number = number
         self._credit = asyncio.Semaphore(CREDIT)
         self._answers: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+        self._shared: list[Region] = []
 
     async def write(self, piece: bytes | bytearray) -> None:
         """Send the next bytes of the body; waits while the worker is slow to read."""
         for start in range(0, len(piece), PIECE):
             await self._worker.write(Frame.PIECE, self._number, piece[start : start + PIECE])
+
+    def share(self, data: bytes | bytearray | memoryview) -> Region | None:
+        """Put bytes where the worker sees them until the call is done; None: send them."""
+        arena = self._worker.outgoing
+        region = arena.put(data) if arena is not None else None
+        if region is not None:
+            self._shared.append(region)
+        return region
+
+    def shared(self, region: Region) -> bytes:
+        """What the worker put into shared memory for this call."""
+        arena = self._worker.incoming
+        assert arena is not None
+        return bytes(arena.view(region))
+
+    def forget(self) -> None:
+        """Let the worker use that memory again: all of it was read."""
+        self._worker.forget(self._number)
 
     async def start(self) -> None:
         """The body is complete: have it served."""
@@ -95,6 +115,8 @@ class RunningCall:
         """The worker is free of this call."""
         self._answers.put_nowait(problem)
         self._credit.release()
+        if self._shared and problem is None and self._worker.outgoing is not None:
+            self._worker.outgoing.free(self._shared)
         if not self.done.done():
             self.done.set_result(None)
 
@@ -105,7 +127,12 @@ class Worker(asyncio.Protocol):
     Created by `spawn`; `exited` is set when the process is gone, by itself or killed.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", cancel_grace_s: float) -> None:
+    def __init__(
+        self,
+        process: "subprocess.Popen[bytes]",
+        cancel_grace_s: float,
+        arenas: Sequence[Arena] = (),
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = loop.create_future()
         self.exited: asyncio.Future[None] = loop.create_future()
@@ -115,6 +142,8 @@ class Worker(asyncio.Protocol):
         """How many heartbeats in a row it has left unanswered; its keeper counts."""
         self._process = process
         self._cancel_grace_s = cancel_grace_s
+        self.outgoing, self.incoming = arenas or (None, None)
+        """Shared memory for what goes to the process, and for what comes from it."""
         self._parser = Parser()
         self._transport: asyncio.Transport | None = None
         self._writable = asyncio.Event()
@@ -128,15 +157,22 @@ class Worker(asyncio.Protocol):
         slots: int,
         environment: Mapping[str, str],
         cancel_grace_s: float = CANCEL_GRACE_S,
+        *,
+        shared: bool = False,
     ) -> "Worker":
-        """Start a process that serves calls with `handler` (`module:function`)."""
+        """Start a process that serves calls with `handler` (`module:function`).
+
+        With `shared`, large bytes may cross in memory that both see, where the system has it.
+        """
+        arenas = [arena for _ in range(2) if shared and (arena := Arena.create()) is not None]
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         # -P: nothing is imported from whatever folder the server was started in.
+        passed = [theirs.fileno(), *(arena.descriptor for arena in arenas)]
         command = [sys.executable, "-P", "-m", "sensorium.workers.child"]
         process = subprocess.Popen(  # noqa: ASYNC220 - a fork and exec of about a millisecond
-            [*command, str(theirs.fileno()), handler, str(slots)],
-            pass_fds=[theirs.fileno()],
+            [*command, str(theirs.fileno()), handler, str(slots), *map(str, passed[1:])],
+            pass_fds=passed,
             stdin=subprocess.DEVNULL,
             env=os.environ
             | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -147,7 +183,9 @@ class Worker(asyncio.Protocol):
         )
         theirs.close()
         loop = asyncio.get_running_loop()
-        _, worker = await loop.create_connection(lambda: cls(process, cancel_grace_s), sock=ours)
+        _, worker = await loop.create_connection(
+            lambda: cls(process, cancel_grace_s, arenas), sock=ours
+        )
         return worker
 
     @property
@@ -179,6 +217,11 @@ class Worker(asyncio.Protocol):
         self._transport.write(pack(Frame.CANCEL, number))
         grace_s = self._cancel_grace_s * max(1, len(self.calls))
         asyncio.get_running_loop().call_later(grace_s, self._kill_if_still, number)
+
+    def forget(self, number: int) -> None:
+        """Tell the process that a call's answers were read out of shared memory."""
+        if self._transport is not None and not self.exited.done():
+            self._transport.write(pack(Frame.FORGET, number))
 
     def ping(self) -> None:
         """Ask for a sign of life; `last_heard` tells when one came."""
@@ -229,7 +272,11 @@ class Worker(asyncio.Protocol):
 
     def reap(self) -> int:
         """Collect the process, which has been killed; returns its exit status."""
-        return self._process.wait()
+        status = self._process.wait()
+        for arena in (self.outgoing, self.incoming):
+            if arena is not None:
+                arena.close()
+        return status
 
     def _set_exited(self) -> None:
         if not self.exited.done():

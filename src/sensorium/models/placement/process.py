@@ -18,7 +18,8 @@ from sensorium.core.errors import (
 from sensorium.core.generation import Generation, Piece
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
-from sensorium.models.exchange import Action, Facts, Outcome, Request, Result, Task
+from sensorium.models.exchange import Action, Facts, Request, Result, Task
+from sensorium.models.packing import pack_requests, unpack_results
 from sensorium.workers.pool import Pool
 from sensorium.workers.process import CANCEL_GRACE_S, RunningCall, WorkerDiedError, WorkFailedError
 
@@ -42,6 +43,7 @@ class InProcess:
             options.parallel + 1 if text else 1,
             on_up=self._came_up,
             cancel_grace_s=TOKEN_GRACE_S if text else CANCEL_GRACE_S,
+            shared=not text,
         )
         self._loaded_once = False
         self._running: RunningCall | None = None
@@ -90,7 +92,9 @@ class InProcess:
 
     async def generate(self, task: Generation) -> AsyncGenerator[Piece, None]:
         """The pieces of a text; closing it ends the text. Errors as for `ask`."""
-        async with self._call("generate", msgspec.msgpack.encode(task)) as call:
+        async with self._call("generate") as call:
+            await call.write(msgspec.msgpack.encode(task))
+            await call.start()
             while (answer := await call.answer()) is not None:
                 yield msgspec.msgpack.decode(answer, type=Piece)
 
@@ -101,7 +105,9 @@ class InProcess:
             UnavailableError: the process died.
             SensoriumError: what the model has against it.
         """
-        async with self._call(action, body) as call:
+        async with self._call(action) as call:
+            await call.write(body)
+            await call.start()
             answer = await call.answer()
             assert answer is not None
             await call.done
@@ -117,16 +123,18 @@ class InProcess:
         return msgspec.msgpack.decode(await self.ask("load", b""), type=Facts)
 
     async def _run(self, requests: Sequence[Request]) -> list[Result]:
-        async with self._call("run", msgspec.msgpack.encode(requests)) as call:
+        async with self._call("run") as call:
             self._running = call
             try:
+                await call.write(pack_requests(requests, call.share))
+                await call.start()
                 answer = await call.answer()
                 assert answer is not None
                 await call.done
+                return unpack_results(answer, call.shared)
             finally:
                 self._running = None
-        outcomes = msgspec.msgpack.decode(answer, type=list[Outcome])
-        return [each.tensors if each.error is None else from_body(each.error) for each in outcomes]
+                call.forget()
 
     def _came_up(self) -> None:
         """Have the model loaded in a new process before the next call wants it."""
@@ -141,14 +149,11 @@ class InProcess:
             log.warning("%s could not be loaded again: %s", self._artifact.name, error.message)
 
     @asynccontextmanager
-    async def _call(self, action: Action, body: bytes) -> AsyncIterator[RunningCall]:
+    async def _call(self, action: Action) -> AsyncIterator[RunningCall]:
         """One call to the process; errors as for `ask`."""
         task = Task(action=action, artifact=self._artifact, options=self._options)
         call = await self._pool.call(msgspec.json.encode(task, enc_hook=str))
         try:
-            if body:
-                await call.write(body)
-            await call.start()
             yield call
         except WorkFailedError as error:
             raise from_body(msgspec.json.decode(error.args[0], type=ErrorBody)) from None
