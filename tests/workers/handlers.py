@@ -57,3 +57,12 @@ def mirror_shared(header: bytes, body: bytearray, channel: Any) -> None:
     offset, _, size = header.decode().partition(" ")
     region = channel.share(bytes(channel.shared((int(offset), int(size)))))
     channel.send(f"{region[0]} {region[1]}".encode())
+
+
+def take_memory(header: bytes, body: bytearray, channel: Any) -> None:
+    """Take HEADER bytes and say what came of it."""
+    try:
+        taken = bytearray(int(header))
+        channel.send(b"taken %d" % len(taken))
+    except MemoryError:
+        channel.fail(b"no memory")

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from sensorium.workers.limits import limited
 from sensorium.workers.pool import Pool
 from sensorium.workers.process import RunningCall, Worker, WorkerDiedError, WorkFailedError
 
@@ -260,3 +261,18 @@ def test_large_bytes_go_there_and_back_in_shared_memory_and_none_stays_behind() 
 async def _first_worker(pool: Pool) -> Worker:
     await until(lambda: bool(pool.workers))
     return pool.workers[0]
+
+
+def test_a_worker_takes_no_more_memory_than_it_may() -> None:
+    async def drill() -> None:
+        pool = Pool("tests.workers.handlers:take_memory", 1, environment=limited(300 << 20))
+        pool.start()
+        try:
+            assert await ask(pool, b"%d" % (50 << 20)) == b"taken %d" % (50 << 20)
+            with pytest.raises(WorkFailedError, match="no memory"):
+                await ask(pool, b"%d" % (400 << 20))
+            assert await ask(pool, b"%d" % (50 << 20)) == b"taken %d" % (50 << 20)
+        finally:
+            await pool.stop()
+
+    run(drill)

@@ -17,6 +17,7 @@ from sensorium.core.errors import ErrorBody, SensoriumError, UnavailableError, f
 from sensorium.core.operation import Operation
 from sensorium.core.remote import SERVE, CallHeader, Report, pack_item
 from sensorium.core.telemetry import request_id
+from sensorium.workers.limits import limited
 from sensorium.workers.pool import Pool
 from sensorium.workers.process import RunningCall, WorkerDiedError, WorkFailedError
 
@@ -31,6 +32,7 @@ class Processes:
 
     def __init__(self, settings: ControlSettings, environment: Mapping[str, str]) -> None:
         size = settings.worker_count
+        environment = {**environment, **limited(settings.worker_memory_bytes)}
         self.lane = Lane("process", size, settings.queue)
         self.big_lane = Lane("big", max(1, size - 1), settings.queue)
         self.stream_lane = Lane("stream", settings.streams, settings.queue)
@@ -39,6 +41,7 @@ class Processes:
             SERVE, -(-settings.streams // STREAMS_PER_WORKER), STREAMS_PER_WORKER, environment
         )
         self._max_bytes = settings.max_body_bytes
+        self._cpu_s = settings.task_cpu_s or None
         self._escalate_bytes = settings.escalate_bytes
 
     def start(self) -> None:
@@ -123,6 +126,7 @@ class Processes:
         header = CallHeader(
             target=operation.target,
             timeout_s=timeout_s,
+            cpu_s=self._cpu_s,
             max_bytes=self._max_bytes,
             media_type=source.media_type,
             content_encoding=source.content_encoding,

@@ -44,6 +44,18 @@ class ControlSettings(Struct, frozen=True, kw_only=True):
             "and big ones together never take the last worker.",
         ),
     ] = 256 << 10
+    task_cpu_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="Seconds of a processor that a call may use in a worker process; 0: any.",
+        ),
+    ] = 0.0
+    worker_memory_bytes: Annotated[
+        int,
+        Meta(ge=0, le=2**50, description="Memory that a worker process may take; 0: any."),
+    ] = 0
     deadline_s: Annotated[
         float, Meta(gt=0, le=86_400, description="The longest that any call may take.")
     ] = 600.0

@@ -118,13 +118,17 @@ class Context(Protocol):
 class Work:
     """The `WorkContext` of a real call: a flag that another thread sets, and a deadline."""
 
-    __slots__ = ("_report", "cancelled", "deadline")
+    __slots__ = ("_cpu_s", "_report", "_started", "cancelled", "deadline")
 
     def __init__(
         self,
         deadline: float | None = None,
         report: Callable[[int, int | None, str], None] | None = None,
+        cpu_s: float | None = None,
     ) -> None:
+        self._cpu_s = cpu_s
+        """What the thread may compute from now on, in seconds of the processor."""
+        self._started = 0.0 if cpu_s is None else time.thread_time()
         self.deadline = deadline
         self.cancelled = False
         self._report = report
@@ -139,6 +143,8 @@ class Work:
             raise CancelledCallError
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise DeadlineExceededError
+        if self._cpu_s is not None and time.thread_time() - self._started > self._cpu_s:
+            raise DeadlineExceededError(f"it took more than {self._cpu_s:g} s of the processor")
 
     def progress(self, done: int, total: int | None = None, unit: str = "") -> None:
         """See `WorkContext.progress`."""

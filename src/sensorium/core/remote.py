@@ -30,6 +30,7 @@ class CallHeader(Struct, frozen=True, kw_only=True):
 
     target: str
     timeout_s: float | None = None
+    cpu_s: float | None = None
     max_bytes: int
     media_type: str = "application/json"
     content_encoding: str = ""
@@ -84,7 +85,7 @@ def serve(header: bytes, body: bytearray, channel: Channel) -> None:
     request_id.set(call.request_id)
     deadline = None if call.timeout_s is None else time.monotonic() + call.timeout_s
     encode = msgspec.json.encode
-    work = Work(deadline, lambda *report: channel.report(encode(Report(*report))))
+    work = Work(deadline, lambda *report: channel.report(encode(Report(*report))), call.cpu_s)
     channel.on_cancel(work)
     payload = Encoded(
         body=body,

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from sensorium.core.loading import load
+from sensorium.workers import limits
 from sensorium.workers.frames import CREDIT, HEADER, Frame, pack
 from sensorium.workers.shared import Arena, Region
 
@@ -210,6 +211,7 @@ def main(arguments: list[str]) -> None:
     """Serve until the server goes away."""
     descriptor, handler, slots, *shared = arguments
     _step_back()
+    limits.apply()
     with socket.socket(fileno=int(descriptor)) as sock, suppress(OSError):
         Child(sock, handler, int(slots), [Arena(int(each)) for each in shared]).run()
     # A call may still compute for a server that is gone; nobody will read its answer.

@@ -142,7 +142,10 @@ class Worker(asyncio.Protocol):
         """How many heartbeats in a row it has left unanswered; its keeper counts."""
         self._process = process
         self._cancel_grace_s = cancel_grace_s
-        self.outgoing, self.incoming = arenas or (None, None)
+        self.outgoing: Arena | None = None
+        self.incoming: Arena | None = None
+        if arenas:
+            self.outgoing, self.incoming = arenas
         """Shared memory for what goes to the process, and for what comes from it."""
         self._parser = Parser()
         self._transport: asyncio.Transport | None = None

@@ -35,6 +35,10 @@ class LoadOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     threads: Annotated[
         int, Meta(ge=0, le=1024, description="Threads of one run; 0: the backend's choice.")
     ] = 0
+    memory_bytes: Annotated[
+        int,
+        Meta(ge=0, le=2**50, description="Memory that a process of its own may take; 0: any."),
+    ] = 0
     max_batch: Annotated[
         int, Meta(ge=1, le=4096, description="Rows that one run may have; 1: calls are not joined.")
     ] = 64

@@ -20,10 +20,15 @@ from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.exchange import Action, Facts, Request, Result, Task
 from sensorium.models.packing import pack_requests, unpack_results
+from sensorium.workers.limits import limited
 from sensorium.workers.pool import Pool
 from sensorium.workers.process import CANCEL_GRACE_S, RunningCall, WorkerDiedError, WorkFailedError
 
 SERVE = "sensorium.models.host:serve"
+UNKNOWN = dict.fromkeys(
+    ("SENSORIUM_API_KEYS", "SENSORIUM_HF_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), ""
+)
+"""What a process that parses strangers' files has no need to know."""
 TOKEN_GRACE_S = 5.0
 """How long a cancelled text may go on: as long as a long prompt's reading, which nothing ends."""
 log = logging.getLogger("sensorium.models")
@@ -41,6 +46,7 @@ class InProcess:
             SERVE,
             1,
             options.parallel + 1 if text else 1,
+            {**UNKNOWN, **limited(options.memory_bytes)},
             on_up=self._came_up,
             cancel_grace_s=TOKEN_GRACE_S if text else CANCEL_GRACE_S,
             shared=not text,
