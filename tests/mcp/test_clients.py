@@ -93,6 +93,24 @@ def test_tools_are_few_and_say_what_they_take(attempt: Callable[[Trial], None]) 
     attempt(trial)
 
 
+def test_models_are_resources(attempt: Callable[[Trial], None]) -> None:
+    async def trial(client: Any) -> None:
+        listed = (await client.list_resources()).resources
+        assert [str(each.uri) for each in listed] == ["sensorium://models"]
+        templates = (await client.list_resource_templates()).resource_templates
+        assert [each.uri_template for each in templates] == ["sensorium://models/{model}"]
+        read = await client.read_resource("sensorium://models")
+        names = {each["name"] for each in json.loads(read.contents[0].text)["models"]}
+        assert {"machine-state", "machine-life"} <= names
+        read = await client.read_resource("sensorium://models/machine-state")
+        assert json.loads(read.contents[0].text)["entry"]["format"] == "onnx"
+        for wrong in ("sensorium://models/none", "sensorium://nothing", "file:///etc/passwd"):
+            with pytest.raises(Exception, match="there is no"):
+                await client.read_resource(wrong)
+
+    attempt(trial)
+
+
 def test_a_tool_answers_as_http_does(attempt: Callable[[Trial], None], server: Server) -> None:
     with server.client() as http:
         expected = http.post("/v1/logs/cluster", json={"lines": LINES}).json()

@@ -178,6 +178,8 @@ class Operation:
     """The field of the request (or of the incoming items) that a plain-text body fills."""
     forms: Mapping[str, Form] = field(default_factory=dict)
     """Other media types of its request, and how each is read."""
+    resource: str = ""
+    """Where MCP's clients read its answer: a path, in which `{field}` stands for a field."""
     large: bool = False
     """`ASYNC`: a body too large for the event loop is read in a worker process."""
     changes: bool = False

@@ -101,7 +101,7 @@ async def pull(request: PullRequest, context: Context) -> AsyncIterator[PullProg
             yield step
 
 
-@operation("models.list", execution=Execution.ASYNC, example=ListRequest())
+@operation("models.list", execution=Execution.ASYNC, example=ListRequest(), resource="models")
 async def list_models(request: ListRequest, context: Context) -> Models:
     """The models on disk, and those that are loaded."""
     pool = context.get(Pool)
@@ -114,7 +114,12 @@ async def list_models(request: ListRequest, context: Context) -> Models:
     )
 
 
-@operation("models.get", execution=Execution.ASYNC, example=GetRequest(model=SAMPLE))
+@operation(
+    "models.get",
+    execution=Execution.ASYNC,
+    example=GetRequest(model=SAMPLE),
+    resource="models/{model}",
+)
 async def get(request: GetRequest, context: Context) -> Model:
     """A model: its files, its versions, and what it takes and gives once it is loaded."""
     pool, shelves = context.get(Pool), context.get(Shelves)

@@ -10,17 +10,16 @@ import mcp_types as types
 import msgspec
 from mcp.server.lowlevel import Server
 
-from sensorium.core.dispatch import Caller, Dispatcher, Encoded
+from sensorium.core.dispatch import Dispatcher, Encoded
 from sensorium.core.errors import SensoriumError
 from sensorium.core.operation import Kind, Operation
 from sensorium.core.schema import schema_of
 from sensorium.core.version import VERSION
+from sensorium.transports.mcp.resources import MakeCaller, Resources
 
-OWN = ("system.", "webrtc.")
+OWN = ("resources.", "system.", "webrtc.")
 """What begins the names of operations that concern the server itself."""
 INSTRUCTIONS = "Reads logs, watches metrics and forecasts them. Lines and values go as they are."
-MakeCaller = Callable[[Any], Caller]
-"""Who calls, by the SDK's request context."""
 
 
 def tool_name(operation: Operation) -> str:
@@ -42,12 +41,16 @@ def exposed(operations: Iterable[Operation], patterns: Sequence[str]) -> list[Op
 def make_server(dispatcher: Dispatcher, patterns: Sequence[str], caller_of: MakeCaller) -> Any:
     """The SDK's server over a dispatcher."""
     tools = _Tools(dispatcher, patterns, caller_of)
+    resources = Resources(dispatcher, caller_of)
     return Server(
         "sensorium",
         version=VERSION,
         instructions=INSTRUCTIONS,
         on_list_tools=tools.list,
         on_call_tool=tools.call,
+        on_list_resources=resources.list,
+        on_list_resource_templates=resources.templates,
+        on_read_resource=resources.read,
     )
 
 
