@@ -14,4 +14,5 @@ export { type Fallback, type Fallbacks, isFallback } from "./fallback.js";
 export type { AnswerOf, ItemOf, OperationName, Outcome, RequestOf } from "./operations.js";
 export type { CallOptions } from "./options.js";
 export { type Peer, type PeerOptions, type Signalling, openPeer } from "./peer.js";
+export { type Allocation, type AllocationRequest, allocateResources } from "./resources.js";
 export type { components, paths } from "./schema.js";

@@ -295,6 +295,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/resources/lease": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Memory on a device for a while; it is a promise between those who lease, and no limit
+         * @description Memory on a device for a while; it is a promise between those who lease, and no limit.
+         */
+        post: operations["resources_lease"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/resources/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a lease of yours back, or hear how it ended before
+         * @description Give a lease of yours back, or hear how it ended before.
+         */
+        post: operations["resources_release"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/resources/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a lease of yours last longer, from now on
+         * @description Have a lease of yours last longer, from now on.
+         */
+        post: operations["resources_renew"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/resources/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The memory of each device: leased, held otherwise, free; and who holds leases
+         * @description The memory of each device: leased, held otherwise, free; and who holds leases.
+         */
+        get: operations["resources_usage_get"];
+        put?: never;
+        /**
+         * The memory of each device: leased, held otherwise, free; and who holds leases
+         * @description The memory of each device: leased, held otherwise, free; and who holds leases.
+         */
+        post: operations["resources_usage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/system/activity": {
         parameters: {
             query?: never;
@@ -2243,6 +2327,11 @@ export interface components {
              */
             threads?: number;
             /**
+             * @description Memory that a process of its own may take; 0: any.
+             * @default 0
+             */
+            memory_bytes?: number;
+            /**
              * @description Rows that one run may have; 1: calls are not joined.
              * @default 64
              */
@@ -2371,10 +2460,145 @@ export interface components {
             version?: string;
         };
         /**
+         * LeaseRequest
+         * @description What memory is wanted.
+         */
+        LeaseRequest: {
+            /** @description How many bytes. */
+            size_bytes: number;
+            /**
+             * @description Any of these; []: any there is.
+             * @default []
+             */
+            devices?: string[];
+            /**
+             * @description The higher goes first.
+             * @default 50
+             */
+            priority?: number;
+            /**
+             * @description Seconds until it ends by itself, unless renewed.
+             * @default 300
+             */
+            duration_s?: number;
+            /**
+             * @description How long to wait until there is so much.
+             * @default 0
+             */
+            wait_s?: number;
+            /**
+             * @description Take it from idle models, and from leases of lower priority.
+             * @default false
+             */
+            preempt?: boolean;
+            /**
+             * @description What for; shown in the usage.
+             * @default
+             */
+            purpose?: string;
+        };
+        /**
+         * LeaseAnswer
+         * @description A lease.
+         */
+        LeaseAnswer: {
+            /** @description Its id, to renew and release it. */
+            lease: string;
+            /** @description Where the memory is. */
+            device: string;
+            /** @description How much it is. */
+            size_bytes: number;
+            /** @description Seconds until it ends. */
+            expires_in_s: number;
+            /**
+             * @description Leases that were taken back for it.
+             * @default []
+             */
+            preempted?: string[];
+        };
+        /**
+         * ReleaseRequest
+         * @description Which lease is over.
+         */
+        ReleaseRequest: {
+            /** @description The lease's id. */
+            lease: string;
+        };
+        /**
+         * Released
+         * @description How a lease ended.
+         */
+        Released: {
+            /**
+             * @description Now, or before: its time was over, or it was taken back.
+             * @enum {unknown}
+             */
+            ended: "expired" | "preempted" | "released";
+        };
+        /**
+         * RenewRequest
+         * @description Which lease is to last longer.
+         */
+        RenewRequest: {
+            /** @description The lease's id. */
+            lease: string;
+            /**
+             * @description Seconds until it ends by itself, unless renewed.
+             * @default 300
+             */
+            duration_s?: number;
+        };
+        /**
          * Nothing
          * @description An empty request.
          */
         Nothing: Record<string, never>;
+        /**
+         * Usage
+         * @description Who holds what.
+         */
+        Usage: {
+            /** @description Each device. */
+            devices: components["schemas"]["DeviceUsage"][];
+            /** @description Each lease. */
+            leases: components["schemas"]["LeaseUsage"][];
+            /** @description Wishes that wait. */
+            waiting: number;
+        };
+        /**
+         * DeviceUsage
+         * @description A device's memory.
+         */
+        DeviceUsage: {
+            /** @description `cpu`, `nvidia:0`, … */
+            device: string;
+            /** @description All of it. */
+            total_bytes: number;
+            /** @description What is leased. */
+            leased_bytes: number;
+            /** @description What else is held: models, other programs. */
+            others_bytes: number;
+            /** @description What a lease may have now. */
+            free_bytes: number;
+        };
+        /**
+         * LeaseUsage
+         * @description A lease that somebody holds.
+         */
+        LeaseUsage: {
+            /** @description Its id, if it is yours; else ''. */
+            lease: string;
+            /** @description Where the memory is. */
+            device: string;
+            /** @description How much it is. */
+            size_bytes: number;
+            /** @description The higher goes first. */
+            priority: number;
+            /** @description Seconds until it ends. */
+            expires_in_s: number;
+            /** @description What for, as its holder says. */
+            purpose: string;
+        };
         /**
          * Activity
          * @description What the server did.
@@ -3680,6 +3904,167 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelsDone"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resources_lease: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LeaseRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LeaseAnswer"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resources_release: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleaseRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Released"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resources_renew: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenewRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LeaseAnswer"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resources_usage_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Usage"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resources_usage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Nothing"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Usage"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
