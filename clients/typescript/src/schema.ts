@@ -2423,14 +2423,21 @@ export interface components {
         PullOutcome: {
             /** @description What the model is called here. */
             name: string;
-            /** @default 1 */
+            /**
+             * @description A whole number; 1 for all that is fetched.
+             * @default 1
+             */
             version?: string;
-            /** @enum {unknown} */
+            /**
+             * @description How it is loaded.
+             * @enum {unknown}
+             */
             format: "gguf" | "lightgbm" | "litert" | "mediapipe" | "onnx" | "remote" | "torchscript" | "transformers";
             /** @description SHA-256 of the model, see the catalogue. */
             digest: string;
             /** @description Its files, relative to its folder. */
             files: string[];
+            /** @description Bytes of its files. */
             size_bytes: number;
             /**
              * @description Bytes that this pull had to transfer.
@@ -2439,11 +2446,20 @@ export interface components {
             fetched_bytes?: number;
             /** @description Whether every file has the hash that its source or you named. */
             verified: boolean;
-            /** @default  */
+            /**
+             * @description Where it is from: `hf://org/name@commit`, or an address.
+             * @default
+             */
             source?: string;
-            /** @default  */
+            /**
+             * @description As its source names it; empty if it does not.
+             * @default
+             */
             licence?: string;
-            /** @default  */
+            /**
+             * @description As its source names it; empty if it does not.
+             * @default
+             */
             task?: string;
         };
         /**
