@@ -144,6 +144,7 @@ class App:
             )
         )
         self.models = _model_pool(settings, self.shelves)
+        self.inference = Inference(self.models, settings.models.model_queue)
         self.telemetry.readings += _readings(self)
         self.dispatcher.parts = {
             Shelves: self.shelves,
@@ -151,7 +152,7 @@ class App:
             Puller: self.puller,
             Leases: Leases(Devices(lambda: self.models.used_bytes).find, self._make_room),
             Pool: self.models,
-            Inference: Inference(self.models, settings.models.model_queue),
+            Inference: self.inference,
             Readiness: self.readiness,
             Registry: self.registry,
             Sessions: self.webrtc,
@@ -190,8 +191,8 @@ class App:
             stack.callback(self.threads.stop)
             stack.push_async_callback(self.models.close)
             stack.push_async_callback(self.puller.close)
-            sweeper = asyncio.create_task(self.models.sweep())
-            stack.push_async_callback(_end, sweeper)
+            for keeper in (self.models.sweep(), self.models.preload(self.settings.models.preload)):
+                stack.push_async_callback(_end, asyncio.create_task(keeper))
             if self.processes is not None:
                 stack.push_async_callback(self.processes.stop)
                 for watcher in (self._watch_lag(), self.readiness.probe(self.dispatcher)):
@@ -278,6 +279,24 @@ def _readings(app: App) -> list[Reading]:
             "Worker processes that died and were replaced.",
             "counter",
             lambda: {name: pool.restarts for name, pool in pools.items()},
+        ),
+        Reading(
+            "sensorium_model_memory_bytes",
+            "What each loaded model is reckoned to hold.",
+            "gauge",
+            lambda: {each.artifact.name: each.memory_bytes for each in app.models.loaded},
+        ),
+        Reading(
+            "sensorium_model_runs",
+            "Runs of each loaded model.",
+            "counter",
+            lambda: app.inference.runs(),
+        ),
+        Reading(
+            "sensorium_model_requests",
+            "Requests that those runs served, several at once where they were joined.",
+            "counter",
+            lambda: app.inference.requests(),
         ),
         Reading(
             "sensorium_webrtc_sessions",

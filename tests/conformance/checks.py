@@ -28,7 +28,7 @@ VOLATILE: dict[str, tuple[str, ...]] = {
     "resources.usage": ("devices", "leases"),
     "system.activity": ("uptime_s", "event_loop_lag_s", "operations", "recent"),
     "system.hardware": ("memory.now", "gpus.now"),
-    "system.ready": ("doors", "ports", "capabilities", "workers"),
+    "system.ready": ("doors", "ports", "capabilities", "models", "workers"),
     "testing.change": ("index",),
     "testing.nested_change": ("index",),
     "webrtc.offer": ("session", "sdp"),

@@ -3234,6 +3234,13 @@ export interface components {
                 [key: string]: "failing" | "ready" | "untested";
             };
             /**
+             * @description The models that are loaded: as their latest real inference was.
+             * @default {}
+             */
+            models?: {
+                [key: string]: "failing" | "ready" | "untested";
+            };
+            /**
              * @description null where everything runs in one process.
              * @default null
              */

@@ -40,6 +40,14 @@ class Inference:
         self._turns: WeakKeyDictionary[Loaded, Turns] = WeakKeyDictionary()
         self._lanes: WeakKeyDictionary[Loaded, Lane] = WeakKeyDictionary()
 
+    def runs(self) -> dict[str, float]:
+        """How often each loaded model has run."""
+        return {each.artifact.name: turns.runs for each, turns in self._turns.items()}
+
+    def requests(self) -> dict[str, float]:
+        """How many requests those runs served."""
+        return {each.artifact.name: turns.requests for each, turns in self._turns.items()}
+
     async def infer(
         self,
         model: str,

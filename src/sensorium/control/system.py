@@ -16,6 +16,7 @@ from sensorium.core.schema import schema_of
 from sensorium.core.telemetry import BUCKETS_S, OperationStats, RecentCall
 from sensorium.core.types import Count, Nothing, Text
 from sensorium.core.version import VERSION
+from sensorium.models.pool import Pool
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -54,6 +55,10 @@ class Ready(Struct, frozen=True, kw_only=True):
         dict[str, Literal["untested", "ready", "failing"]],
         Meta(description="From real, recent work; one that is not listed was never used yet."),
     ]
+    models: Annotated[
+        dict[str, Literal["untested", "ready", "failing"]],
+        Meta(description="The models that are loaded: as their latest real inference was."),
+    ] = {}
     workers: Annotated[
         WorkerReadiness | None, Meta(description="null where everything runs in one process.")
     ] = None
@@ -71,6 +76,7 @@ async def ready(request: Nothing, context: Context) -> Ready:
         doors=dict(readiness.doors),
         ports=dict(readiness.ports),
         capabilities={noun: state.value for noun, state in readiness.capabilities().items()},
+        models={each.artifact.name: each.state for each in context.get(Pool).loaded},
         workers=None if stats is None else WorkerReadiness(*astuple(stats)),
     )
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
@@ -146,6 +146,14 @@ class Pool:
         if keep_alive_s is not None:
             there.keep_alive_s = keep_alive_s
         return there
+
+    async def preload(self, names: Sequence[str]) -> None:
+        """Load models to stay; one that cannot be loaded is logged, and the others are."""
+        for name in names:
+            try:
+                await self.load(name, keep_alive_s=FOR_EVER)
+            except SensoriumError as error:
+                log.error("%s cannot be loaded: %s", name, error.message)
 
     async def unload(self, name: str, version: str = "") -> None:
         """Let go of a model: at once, or after the calls that use it.
