@@ -1,14 +1,14 @@
 """From what the caller wrote to the request Struct, and from a name to the operation."""
 
 from collections.abc import Mapping
-from functools import cache
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from msgspec import NODEFAULT, Raw, Struct
 from msgspec.structs import FieldInfo
 from msgspec.structs import fields as struct_fields
 
+from sensorium.core.codec import raw_fields
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.operation import Operation
 
@@ -49,7 +49,7 @@ def default_of(field: FieldInfo) -> Any:
 
 
 def _made(kind: type[Struct], name: str, values: Mapping[str, Any]) -> Struct:
-    raw = _raw_fields(kind)
+    raw = raw_fields(kind)
     if raw:
         values = {key: _raw(value) if key in raw else value for key, value in values.items()}
     try:
@@ -65,14 +65,6 @@ def _checked(value: Any, kind: type[Struct], name: str) -> Struct:
     if not isinstance(value, kind):
         raise InvalidInputError(f"{name} takes {kind.__name__}, not {type(value).__name__}")
     return value
-
-
-@cache
-def _raw_fields(kind: type[Struct]) -> frozenset[str]:
-    """The fields that hold any JSON."""
-    return frozenset(
-        field.name for field in struct_fields(kind) if Raw in (field.type, *get_args(field.type))
-    )
 
 
 def _raw(value: Any) -> Raw:

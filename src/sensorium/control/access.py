@@ -2,7 +2,6 @@
 
 import hmac
 import time
-from fnmatch import fnmatchcase
 
 from sensorium.control.keys import KeyStore
 from sensorium.core.dispatch import ANONYMOUS, LOCAL, Principal
@@ -86,9 +85,7 @@ class Access:
             if self.key_needed:
                 raise UnauthenticatedError
             return
-        if principal.operations != ("*",) and not any(
-            fnmatchcase(name, pattern) for pattern in principal.operations
-        ):
+        if not principal.covers(name):
             raise ForbiddenError(f"this key may not call {name}")
         if principal.rate_per_s is not None:
             self._spend(principal.id, principal.rate_per_s)

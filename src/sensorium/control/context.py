@@ -1,35 +1,66 @@
 """What an `ASYNC` operation sees of the server."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
 from sensorium.control.inference import Inference
-from sensorium.core.dispatch import Answer, Caller
+from sensorium.core.dispatch import Answer, Caller, Encoded, Payload, Principal
+from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation, Piece
 from sensorium.core.operation import Inferred
 from sensorium.core.tensors import Tensor
 
 R = TypeVar("R")
-Nested = Callable[[str, Struct], Awaitable[Answer]]
+MAX_DEPTH = 4
+"""So deep may calls be made within calls."""
+MAX_RELAYED = 1000
+"""So many calls may a caller have made for them by one of their own."""
+
+
+class Owner(Protocol):
+    """Who runs the call, and those that it makes."""
+
+    async def call(self, name: str, payload: Payload, caller: Caller) -> Answer:
+        """See `Dispatcher.call`."""
+
+    async def nested(self, name: str, payload: Payload, caller: Caller) -> Answer:
+        """The answer of an operation that another is made of, which is its own affair."""
+
+    def authorise(self, principal: Principal, name: str) -> None:
+        """See `Dispatcher.authorise`."""
 
 
 class CallContext:
-    """The `Context` of one call. `nested` calls another operation on this call's account."""
+    """The `Context` of one call."""
 
-    __slots__ = ("_nested", "_parts", "deadline")
+    __slots__ = ("_caller", "_owner", "_parts", "deadline")
 
     def __init__(
-        self, deadline: float | None, nested: Nested, parts: Mapping[type[Any], Any]
+        self, owner: Owner, caller: Caller, deadline: float | None, parts: Mapping[type[Any], Any]
     ) -> None:
         self.deadline = deadline
-        self._nested = nested
+        self._owner = owner
+        self._caller = caller
         self._parts = parts
 
     async def call(self, name: str, request: Struct, *, returns: type[R]) -> R:
         """See `core.operation.Context.call`."""
-        return (await self._nested(name, request)).read(returns)
+        return (await self._owner.nested(name, request, self._inner())).read(returns)
+
+    async def relay(self, name: str, body: bytes) -> bytes:
+        """See `core.operation.Context.relay`. No deadlock: whoever awaits this holds no slot."""
+        account = self._caller.account
+        account.relayed += 1
+        if account.relayed > MAX_RELAYED:
+            raise InvalidInputError(f"a call may lead to {MAX_RELAYED} others, and no more")
+        return (await self._owner.call(name, Encoded(body, len(body)), self._inner())).json()
+
+    def authorise(self, name: str) -> None:
+        """See `core.operation.Context.authorise`."""
+        self._owner.authorise(self._caller.principal, name)
 
     async def infer(
         self,
@@ -40,18 +71,38 @@ class CallContext:
         version: str = "",
     ) -> Inferred:
         """See `core.operation.Context.infer`."""
-        priority = self.get(Caller).priority
         run = self.get(Inference).infer
+        priority = self._caller.priority
         return await run(model, inputs, outputs=outputs, version=version, priority=priority)
 
     def generate(
         self, model: str, task: Generation, *, version: str = ""
     ) -> AsyncGenerator[Piece, None]:
         """See `core.operation.Context.generate`."""
-        priority = self.get(Caller).priority
+        priority = self._caller.priority
         return self.get(Inference).generate(model, task, version=version, priority=priority)
 
     def get(self, part: type[R]) -> R:
         """See `core.operation.Context.get`."""
-        found: R = self._parts[part]
+        found: R = self._caller if part is Caller else self._parts[part]  # type: ignore[assignment]
         return found
+
+    def _inner(self) -> Caller:
+        """Who makes a call within this one: the same, with the time that is left."""
+        caller = self._caller
+        if caller.depth >= MAX_DEPTH:
+            raise InvalidInputError(f"calls may be made within calls {MAX_DEPTH} deep, and no more")
+        left_s = None
+        if self.deadline is not None:
+            left_s = max(0.001, self.deadline - time.monotonic())
+        # No idempotency key: it names the whole call, in which this one may come several times.
+        return Caller(
+            caller.principal,
+            caller.request_id,
+            caller.door,
+            left_s,
+            caller.priority,
+            trace_parent=caller.trace_parent,
+            depth=caller.depth + 1,
+            account=caller.account,
+        )

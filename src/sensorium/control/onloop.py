@@ -1,6 +1,6 @@
 """Operations on the event loop: those that take microseconds, and those that await others."""
 
-import asyncio
+from asyncio import to_thread
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from typing import Any
@@ -35,7 +35,7 @@ class OnLoop:
 
     def inline(self, operation: Operation, payload: Payload) -> Answer:
         """Run an `INLINE` operation whose body is here already, without giving up control."""
-        self._check(payload)
+        self._check(payload, self._max_bytes)
         with only_our_errors(operation.name):
             request = read_request(operation, payload, self._max_bytes)
             value: Struct = operation.function(request, Work())
@@ -70,13 +70,14 @@ class OnLoop:
                 async for value in values:
                     yield Answer(value)
 
-    async def whole(self, payload: Payload) -> Payload:
-        """The payload with its body here and in one piece."""
+    async def whole(self, payload: Payload, *, large: bool = False) -> Payload:
+        """The payload with its body here and in one piece; `large`: read elsewhere if need be."""
+        limit = self._max_large_bytes if large else self._max_bytes
         if not isinstance(payload, Encoded) or isinstance(payload.body, bytes | bytearray):
-            self._check(payload)
+            self._check(payload, limit)
             return payload
-        async with self._bodies.gather(payload, self._max_bytes) as body:
-            return body.whole()
+        async with self._bodies.gather(payload, limit) as body:
+            return body.whole() if body.size <= self._max_bytes else await to_thread(body.whole)
 
     async def _request(
         self, operation: Operation, payload: Payload, caller: Caller, deadline: float
@@ -92,14 +93,15 @@ class OnLoop:
             if body.size > self._max_bytes and not light:
                 return await self._read_elsewhere(operation, body, caller, deadline)
             small = body.size <= self._max_bytes
-            whole = body.whole() if small else await asyncio.to_thread(body.whole)
+            whole = body.whole() if small else await to_thread(body.whole)
             with only_our_errors(operation.name):
                 return read_request(operation, whole, self._max_bytes)
 
-    def _check(self, payload: Payload) -> None:
+    @staticmethod
+    def _check(payload: Payload, limit: int) -> None:
         """Refuse what is too large to be decoded here."""
         if isinstance(payload, Encoded) and isinstance(payload.body, bytes | bytearray):
-            check_size(len(payload.body), self._max_bytes)
+            check_size(len(payload.body), limit)
 
     async def _read_items(
         self, operation: Operation, incoming: AsyncIterator[Payload]

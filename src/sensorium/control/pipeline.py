@@ -86,7 +86,7 @@ class Pipeline:
         record = Record(self._telemetry, name, caller)
         try:
             if operation.changes:
-                payload = await self._on_loop.whole(payload)
+                payload = await self._on_loop.whole(payload, large=operation.large)
                 answer = await self._change(operation, payload, caller)
             else:
                 answer = await self._run(operation, payload, caller)
@@ -236,18 +236,14 @@ class Pipeline:
         own = min(operation.deadline_s, self._settings.deadline_s)
         return min(caller.deadline_s or own, own)
 
-    def _context(self, caller: Caller, deadline: float | None) -> CallContext:
-        async def nested(name: str, request: Struct) -> Answer:
-            left_s = None if deadline is None else max(0.001, deadline - time.monotonic())
-            # The key names the whole call, in which this one may come several times.
-            inner = Caller(
-                caller.principal, caller.request_id, caller.door, left_s, caller.priority
-            )
-            operation = self._registry.get(name)
-            run = self._change if operation.changes else self._run
-            return await run(operation, request, inner, nested=True)
+    async def nested(self, name: str, payload: Payload, caller: Caller) -> Answer:
+        """See `control.context.Owner`; not authorised, and never waits for a slot."""
+        operation = self._registry.get(name)
+        run = self._change if operation.changes else self._run
+        return await run(operation, payload, caller, nested=True)
 
-        return CallContext(deadline, nested, {**self.parts, Caller: caller})
+    def _context(self, caller: Caller, deadline: float | None) -> CallContext:
+        return CallContext(self, caller, deadline, self.parts)
 
 
 def _arriving(payload: Payload) -> bool:

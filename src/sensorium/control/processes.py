@@ -15,7 +15,7 @@ from sensorium.control.slots import Slots
 from sensorium.core.dispatch import Answer, Caller, Encoded, Payload
 from sensorium.core.errors import ErrorBody, SensoriumError, UnavailableError, from_body
 from sensorium.core.operation import Operation
-from sensorium.core.remote import SERVE, CallHeader, Report, pack_item
+from sensorium.core.remote import SERVE, CallHeader, Report, pack_item, unpack_request
 from sensorium.core.telemetry import request_id
 from sensorium.workers.limits import limited
 from sensorium.workers.pool import Pool
@@ -64,8 +64,7 @@ class Processes:
     ) -> Struct:
         """Have a request read and validated in a worker, for an operation that runs here."""
         packed = await self._unary(operation, body, caller, deadline, only_read=True)
-        request: Struct = msgspec.msgpack.decode(packed, type=operation.request)
-        return request
+        return unpack_request(packed, operation.request)
 
     async def _unary(
         self,

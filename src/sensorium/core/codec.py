@@ -6,10 +6,11 @@ at the interpreter's recursion limit), how many parts a form may have.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import fields as struct_fields
 
 from sensorium.core.dispatch import Encoded
@@ -72,7 +73,7 @@ def validate(value: S) -> S:
             builtin_types=(bytes,),
         )
     except (msgspec.ValidationError, RecursionError, TypeError) as error:
-        raise _explained(error) from None
+        raise explained(error) from None
 
 
 def coerce(kind: type[Struct], texts: Mapping[str, str]) -> dict[str, Any]:
@@ -87,6 +88,14 @@ def coerce(kind: type[Struct], texts: Mapping[str, str]) -> dict[str, Any]:
             raise InvalidInputError(f"Object contains unknown field `{name[:80]}`")
         values[name] = _from_text(name, text, known[name])
     return values
+
+
+@cache
+def raw_fields(kind: type[Struct]) -> frozenset[str]:
+    """The fields of a Struct that hold any JSON, as it came."""
+    return frozenset(
+        field.name for field in struct_fields(kind) if Raw in (field.type, *get_args(field.type))
+    )
 
 
 def split_lines(body: bytes | bytearray) -> list[str]:
@@ -125,7 +134,7 @@ def _decode(kind: type[Struct], payload: Encoded, max_bytes: int, lines_field: s
                 )
         return msgspec.convert({**coerce(kind, beside), **values}, kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError) as error:
-        raise _explained(error) from None
+        raise explained(error) from None
 
 
 def _decode_as(operation: Operation, kind: type[Struct], payload: Encoded, limit: int) -> Any:
@@ -138,7 +147,7 @@ def _decode_as(operation: Operation, kind: type[Struct], payload: Encoded, limit
     try:
         return msgspec.convert(values, kind, builtin_types=(bytes,))
     except (msgspec.MsgspecError, RecursionError, OverflowError) as error:
-        raise _explained(error) from None
+        raise explained(error) from None
 
 
 def _read_form(reader: str, payload: Encoded, limit: int) -> Any:
@@ -146,7 +155,7 @@ def _read_form(reader: str, payload: Encoded, limit: int) -> Any:
         read: Struct = load(reader)(_unfolded(payload, limit), payload.fields)
         return validate(read)
     except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
-        raise _explained(error) from None
+        raise explained(error) from None
 
 
 def _unfolded(payload: Encoded, max_bytes: int) -> bytes | bytearray:
@@ -210,7 +219,8 @@ def _from_text(name: str, text: str, kind: Any) -> Any:
     raise InvalidInputError(f"{name}: {problem}", details={"at": f"$.{name}"})
 
 
-def _explained(error: Exception) -> SensoriumError:
+def explained(error: Exception) -> SensoriumError:
+    """What went wrong while something was read, as our error; `details.at` says where."""
     text = str(error)
     if isinstance(error, RecursionError):
         return InvalidInputError("the request nests too deeply")

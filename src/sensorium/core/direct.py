@@ -125,6 +125,14 @@ class _Context:
         """See `Context.call`."""
         return (await self._owner.call(name, request, self._caller)).read(returns)
 
+    async def relay(self, name: str, body: bytes) -> bytes:
+        """See `Context.relay`."""
+        return (await self._owner.call(name, Encoded(body), self._caller)).json()
+
+    def authorise(self, name: str) -> None:
+        """See `Context.authorise`."""
+        self._owner.authorise(self._caller.principal, name)
+
     async def infer(
         self,
         model: str,
@@ -149,7 +157,7 @@ class _Context:
 
     def get(self, part: type[R]) -> R:
         """See `Context.get`."""
-        found: R = self._owner.parts[part]
+        found: R = {**self._owner.parts, Caller: self._caller}[part]
         return found
 
 

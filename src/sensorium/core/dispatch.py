@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from fnmatch import fnmatchcase
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -29,10 +30,22 @@ class Principal:
     """Names or patterns such as `logs.*`."""
     rate_per_s: float | None = None
 
+    def covers(self, name: str) -> bool:
+        """Whether it may call what is of that name."""
+        return any(fnmatchcase(name, pattern) for pattern in self.operations)
+
 
 ANONYMOUS = Principal("anonymous")
 LOCAL = Principal("local")
 """Code in this very process."""
+
+
+@dataclass(slots=True)
+class Account:
+    """What a call from outside led to."""
+
+    relayed: int = 0
+    """How many others that its caller named were made for it so far, and for those."""
 
 
 @dataclass(slots=True)
@@ -52,6 +65,10 @@ class Caller:
     answer_type: str = "application/json"
     """In which form the door wants an answer that is encoded where the operation ran; empty for
     none, if it ran in this process."""
+    depth: int = 0
+    """How many other calls it is made within."""
+    account: Account = field(default_factory=Account)
+    """Shared with the call that it is made within."""
 
 
 @dataclass(frozen=True, slots=True)

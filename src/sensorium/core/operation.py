@@ -85,6 +85,20 @@ class Context(Protocol):
         `returns` is the caller's own Struct of just the fields that it reads.
         """
 
+    async def relay(self, name: str, body: bytes) -> bytes:
+        """Call an operation that this call's caller named, with a request and an answer as JSON.
+
+        It is as if they had called it themselves: their key must cover it, it counts for their
+        rate and takes its turn. What an operation calls for reasons of its own goes by `call`.
+
+        Raises:
+            ForbiddenError: they may not call it.
+            SensoriumError: whatever else the door would have told them.
+        """
+
+    def authorise(self, name: str) -> None:
+        """Let this call's caller have what is not an operation, or raise as `relay` does."""
+
     async def infer(
         self,
         model: str,

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from functools import cache
 from os import devnull
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from sensorium.core import settings
-from sensorium.core.codec import encode_answer
+from sensorium.core.codec import encode_answer, raw_fields
 from sensorium.core.dispatch import Encoded
 from sensorium.core.errors import SensoriumError
 from sensorium.core.execution import compute, compute_stream, only_our_errors, read_request
@@ -22,6 +22,7 @@ from sensorium.core.loading import load
 from sensorium.core.operation import Kind, Operation, Work, operation_of
 from sensorium.core.telemetry import LogSettings, request_id, set_up_logging
 
+S = TypeVar("S", bound=Struct)
 SERVE = "sensorium.core.remote:serve"
 
 
@@ -73,6 +74,20 @@ def pack_item(media_type: str, body: bytes | bytearray) -> bytes:
     return media_type.encode() + b"\n" + body
 
 
+def pack_request(request: Struct) -> bytes:
+    """A request that was read where it will not run, as bytes for `unpack_request`."""
+    if raw_fields(type(request)):  # they hold JSON as it came, which nothing but JSON carries on
+        return msgspec.json.encode(request)
+    return msgspec.msgpack.encode(request)
+
+
+def unpack_request(packed: bytes, kind: type[S]) -> S:
+    """The request that `pack_request` packed."""
+    if raw_fields(kind):
+        return msgspec.json.decode(packed, type=kind)
+    return msgspec.msgpack.decode(packed, type=kind)
+
+
 def _unpack_item(item: bytes) -> Encoded:
     media_type, _, body = item.partition(b"\n")
     return Encoded(body, media_type=media_type.decode())
@@ -98,7 +113,7 @@ def serve(header: bytes, body: bytearray, channel: Channel) -> None:
         if call.only_read:
             with only_our_errors(operation.name):
                 request = read_request(operation, payload, call.max_bytes)
-            channel.send(msgspec.msgpack.encode(request))
+            channel.send(pack_request(request))
         elif operation.kind is Kind.UNARY:
             answer = compute(operation, payload, work, call.max_bytes)
             channel.send(encode_answer(operation, answer, call.answer_type))

@@ -70,12 +70,8 @@ class _Tools:
     async def list(self, context: Any, params: Any) -> Any:
         """Every tool that its key covers, with the schemas of what it takes and gives."""
         del params
-        mine = self._caller_of(context).principal.operations
-        covered = [
-            each
-            for each in self._exposed()
-            if each.public or any(fnmatchcase(each.name, pattern) for pattern in mine)
-        ]
+        principal = self._caller_of(context).principal
+        covered = [each for each in self._exposed() if each.public or principal.covers(each.name)]
         return types.ListToolsResult(tools=[_tool(each) for each in covered])
 
     async def call(self, context: Any, params: Any) -> Any:
