@@ -12,6 +12,8 @@ from typing import Any
 from msgspec import Struct
 from platformdirs import user_data_path
 
+from sensorium.capabilities.pipelines.library import Pipelines
+from sensorium.capabilities.pipelines.settings import PipelineSettings
 from sensorium.control.access import Access
 from sensorium.control.audit import Audit
 from sensorium.control.changes import Changes
@@ -51,6 +53,7 @@ MODULES = {
     "logs": "sensorium.capabilities.logs.operations",
     "metrics": "sensorium.capabilities.metrics.operations",
     "models": "sensorium.capabilities.models.operations",
+    "pipelines": "sensorium.capabilities.pipelines.operations",
     "resources": "sensorium.control.resources",
     "webrtc": "sensorium.transports.webrtc.operations",
 }
@@ -72,6 +75,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     mcp: McpSettings = McpSettings()
     webrtc: WebRtcSettings = WebRtcSettings()
     models: ModelSettings = ModelSettings()
+    pipelines: PipelineSettings = PipelineSettings()
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
     account: list[Loaded] = []
@@ -88,6 +92,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         named = self.models.model_cache_path
         return Path(named) if named else self.data_dir / "models"
 
+    @property
+    def pipelines_dir(self) -> Path:
+        """Where pipelines are declared."""
+        named = self.pipelines.pipelines_dir
+        return Path(named) if named else self.data_dir / "pipelines"
+
 
 def load_settings(flags: Mapping[str, Any] | None = None, **sources: Any) -> Settings:
     """The settings from flags, environment and files; see `core.settings.load`."""
@@ -97,6 +107,7 @@ def load_settings(flags: Mapping[str, Any] | None = None, **sources: Any) -> Set
         "mcp": McpSettings,
         "webrtc": WebRtcSettings,
         "models": ModelSettings,
+        "pipelines": PipelineSettings,
         "control": ControlSettings,
         "log": LogSettings,
     }
@@ -153,6 +164,7 @@ class App:
             Leases: Leases(Devices(lambda: self.models.used_bytes).find, self._make_room),
             Pool: self.models,
             Inference: self.inference,
+            Pipelines: Pipelines(settings.pipelines_dir),
             Readiness: self.readiness,
             Registry: self.registry,
             Sessions: self.webrtc,

@@ -23,6 +23,7 @@ NOUNS = {
     "logs": "Log lines: group them, compare them, watch them come.",
     "metrics": "Series of values: find anomalies, forecast.",
     "models": "Model files: fetch them, load them, run tensors and texts through them.",
+    "pipelines": "Several operations and models as one call, declared in a file.",
     "resources": "Memory of devices, leased for a while by priority.",
     "system": "The server itself: health, operations, activity.",
     "webrtc": "Connections over WebRTC, and rooms in which two browsers meet.",

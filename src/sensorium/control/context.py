@@ -16,8 +16,6 @@ from sensorium.core.tensors import Tensor
 R = TypeVar("R")
 MAX_DEPTH = 4
 """So deep may calls be made within calls."""
-MAX_RELAYED = 1000
-"""So many calls may a caller have made for them by one of their own."""
 
 
 class Owner(Protocol):
@@ -52,10 +50,7 @@ class CallContext:
 
     async def relay(self, name: str, body: bytes) -> bytes:
         """See `core.operation.Context.relay`. No deadlock: whoever awaits this holds no slot."""
-        account = self._caller.account
-        account.relayed += 1
-        if account.relayed > MAX_RELAYED:
-            raise InvalidInputError(f"a call may lead to {MAX_RELAYED} others, and no more")
+        self._caller.account.spend(1)
         return (await self._owner.call(name, Encoded(body, len(body)), self._inner())).json()
 
     def authorise(self, name: str) -> None:

@@ -4,7 +4,7 @@
 |---|---|---|
 | bool, int | int, bool | 0 and 1 |
 | int, float | float, int | where the other holds it exactly |
-| null, bool, int, float | text, and back | as JSON spells it |
+| bool, int, float | text, and back | as JSON spells it |
 | text | bytes, and back | UTF-8 |
 | number, bool, list | tensor | of BOOL, INT64, FP64 or BYTES; a list of lists by its shape |
 | tensor | number, bool, list | by its shape; numbers must be finite |
@@ -227,7 +227,7 @@ def _audio_to_tensor(audio: Audio) -> Tensor:
     return Tensor(datatype="INT16", shape=[samples, audio.channels], data=audio.data)
 
 
-_SPELLED = {"null": type(None), "bool": bool, "int": int, "float": float}
+_SPELLED = {"bool": bool, "int": int, "float": float}
 _RULES: dict[tuple[str, str], Rule] = {
     ("bool", "int"): int,
     ("int", "bool"): _bool,
@@ -239,8 +239,8 @@ _RULES: dict[tuple[str, str], Rule] = {
     ("bytes", "text"): _decoded,
     ("list", "tensor"): _list_to_tensor,
     ("tensor", "list"): _tensor_to_list,
-    **{(kind, "tensor"): lambda value: _tensor([], [value]) for kind in ("bool", "int", "float")},
-    **{("tensor", kind): _tensor_to(_SPELLED[kind]) for kind in ("bool", "int", "float")},
+    **{(kind, "tensor"): lambda value: _tensor([], [value]) for kind in _SPELLED},
+    **{("tensor", kind): _tensor_to(kind_type) for kind, kind_type in _SPELLED.items()},
     ("image", "tensor"): _image_to_tensor,
     ("tensor", "image"): _tensor_to_image,
     ("audio", "tensor"): _audio_to_tensor,

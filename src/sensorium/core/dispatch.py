@@ -9,9 +9,11 @@ from typing import Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
+from sensorium.core.errors import InvalidInputError
 from sensorium.core.registry import Registry
 
 R = TypeVar("R")
+MAX_STEPS = 2000
 
 
 class Priority(Enum):
@@ -42,10 +44,20 @@ LOCAL = Principal("local")
 
 @dataclass(slots=True)
 class Account:
-    """What a call from outside led to."""
+    """What a call from outside led to, shared with the calls that were made for it."""
 
-    relayed: int = 0
-    """How many others that its caller named were made for it so far, and for those."""
+    steps: int = 0
+    """How many things that its caller named were done, or begun."""
+
+    def spend(self, steps: int) -> None:
+        """Count so many more.
+
+        Raises:
+            InvalidInputError: that is more than one call may lead to.
+        """
+        self.steps += steps
+        if self.steps > MAX_STEPS:
+            raise InvalidInputError(f"one call may lead to {MAX_STEPS} steps, and no more")
 
 
 @dataclass(slots=True)

@@ -1,0 +1,1 @@
+"""Pipelines: several operations and models as one call, declared as data."""
