@@ -30,6 +30,9 @@ class Owner(Protocol):
     def authorise(self, principal: Principal, name: str) -> None:
         """See `Dispatcher.authorise`."""
 
+    def renew(self, principal: Principal) -> Principal:
+        """See `Dispatcher.renew`."""
+
 
 class CallContext:
     """The `Context` of one call."""
@@ -50,12 +53,14 @@ class CallContext:
 
     async def relay(self, name: str, body: bytes) -> bytes:
         """See `core.operation.Context.relay`. No deadlock: whoever awaits this holds no slot."""
-        self._caller.account.spend(1)
-        return (await self._owner.call(name, Encoded(body, len(body)), self._inner())).json()
+        inner = self._inner()
+        inner.account.spend(1)
+        inner.principal = self._owner.renew(inner.principal)  # revoked, perhaps, by now
+        return (await self._owner.call(name, Encoded(body, len(body)), inner)).json()
 
     def authorise(self, name: str) -> None:
         """See `core.operation.Context.authorise`."""
-        self._owner.authorise(self._caller.principal, name)
+        self._owner.authorise(self._owner.renew(self._caller.principal), name)
 
     async def infer(
         self,

@@ -158,8 +158,11 @@ def _cast(array: Array, datatype: str) -> Array:
         return float32_to_bf16(array.astype(np.float32))
     with np.errstate(over="ignore", invalid="ignore"):
         found = array.astype(DTYPES[datatype])
-        if datatype not in FLOATS and not np.array_equal(found.astype(array.dtype), array):
-            raise ValueError(f"not every element is one of {datatype}")
+        again = found.astype(array.dtype)
+    # A sign that turns over comes back as it was.
+    same = np.array_equal(again, array) and np.array_equal(found < 0, array < 0)
+    if datatype not in FLOATS and not same:
+        raise ValueError(f"not every element is one of {datatype}")
     return found
 
 

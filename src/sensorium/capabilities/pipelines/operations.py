@@ -27,6 +27,7 @@ from sensorium.capabilities.pipelines.schema import (
 from sensorium.core.dispatch import Caller
 from sensorium.core.errors import (
     DeadlineExceededError,
+    ForbiddenError,
     InvalidInputError,
     NotFoundError,
     SensoriumError,
@@ -69,7 +70,8 @@ async def run(request: RunRequest, context: Context) -> RunResponse:
 
     Raises:
         NotFoundError: there is no pipeline of that name.
-        InvalidInputError: something is wrong with it, or with what it is given.
+        ForbiddenError: the key does not cover an operation in it.
+        InvalidInputError: something else is wrong with it, or with what it is given.
         SensoriumError: of the stage that failed, with `details.stage`.
     """
     began = time.perf_counter()
@@ -78,11 +80,7 @@ async def run(request: RunRequest, context: Context) -> RunResponse:
     caller.account.spend(len(pipeline.stages))  # at once: a pipeline may run itself
     plan = _plan(pipeline, context)
     if plan.problems:
-        first = plan.problems[0]
-        more = f" (and {len(plan.problems) - 1} more)" if len(plan.problems) > 1 else ""
-        raise InvalidInputError(
-            f"{first}{more}", details={"problems": msgspec.to_builtins(plan.problems)}
-        )
+        raise _refusal(plan)
     inputs = await _inputs(request, plan)
     running = Run(plan, inputs, context, caller.on_progress)
     try:
@@ -142,6 +140,14 @@ def _read(path: Path) -> Pipeline:
         return read_file(path)
     except OSError as error:
         raise InvalidInputError(f"{path.name} cannot be read: {error.strerror}") from None
+
+
+def _refusal(plan: Plan) -> SensoriumError:
+    """The first of its problems as an error, the others beside it."""
+    first, *others = plan.problems
+    more = f" (and {len(others)} more)" if others else ""
+    kind = ForbiddenError if first in plan.forbidden else InvalidInputError
+    return kind(f"{first}{more}", details={"problems": msgspec.to_builtins(plan.problems)})
 
 
 async def _inputs(request: RunRequest, plan: Plan) -> dict[str, Held]:

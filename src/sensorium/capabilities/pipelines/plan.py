@@ -69,6 +69,8 @@ class Plan:
     steps: list[Step] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    forbidden: list[Problem] = field(default_factory=list)
+    """Those that a better key would not have."""
 
 
 def make_plan(pipeline: Pipeline, registry: Registry, allowed: Allowed) -> Plan:
@@ -200,6 +202,7 @@ class _Maker:
     def _may(self, stage: str, where: str, name: str) -> None:
         if not self._allowed(name):
             self._wrong(stage, where, f"this key may not call {name}")
+            self.plan.forbidden.append(self.plan.problems[-1])
 
     def _parsed(self, stage: str, where: str, node: Any) -> Any:
         try:
