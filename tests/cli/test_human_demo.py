@@ -20,7 +20,7 @@ from sensorium.core.errors import SensoriumError, UnavailableError
 from tests.cli.human import SAMPLES, on_terminal, run
 from tests.servers import Server
 
-SAMPLED = ("logs.", "metrics.", "models.infer")
+SAMPLED = ("logs.", "metrics.", "models.infer", "pipelines.run")
 SHOWN = [name for name in CHECKS if name.startswith(SAMPLED)]
 
 

@@ -26,6 +26,7 @@ VOLATILE: dict[str, tuple[str, ...]] = {
     "models.load": ("state", "in_use", "expires_in_s", "load_s"),
     "resources.lease": ("lease", "expires_in_s"),
     "resources.usage": ("devices", "leases"),
+    "pipelines.run": ("stages", "seconds"),
     "system.activity": ("uptime_s", "event_loop_lag_s", "operations", "recent"),
     "system.hardware": ("memory.now", "gpus.now"),
     "system.ready": ("doors", "ports", "capabilities", "models", "workers"),

@@ -15,7 +15,11 @@ def show(answer: Struct, output: Output) -> None:
     if output.as_json:
         output.value(answer)
         return
-    read = msgspec.json.decode(msgspec.json.encode(answer))
+    show_members(msgspec.json.decode(msgspec.json.encode(answer)), output)
+
+
+def show_members(read: dict[str, Any], output: Output) -> None:
+    """Print what JSON holds by name."""
     plain = {name: value for name, value in read.items() if not _is_rows(value)}
     if plain:
         output.table(["", ""], [(name, _shown(value)) for name, value in _flat(plain)])

@@ -8,7 +8,14 @@ from cyclopts import Parameter
 from msgspec import Struct
 
 from sensorium.app import MODULES
-from sensorium.cli import demo_logs, demo_metrics, demo_models, demo_resources, demo_system
+from sensorium.cli import (
+    demo_logs,
+    demo_metrics,
+    demo_models,
+    demo_pipelines,
+    demo_resources,
+    demo_system,
+)
 from sensorium.cli.demo_server import started
 from sensorium.cli.demo_told import Own, Told
 from sensorium.cli.render import FAILED, Output, note
@@ -39,6 +46,9 @@ CHECKS: dict[str, Check] = {
     "resources.usage": demo_resources.usage,
     "resources.renew": demo_resources.renew,
     "resources.release": demo_resources.release,
+    "pipelines.list": demo_pipelines.listed,
+    "pipelines.check": demo_pipelines.check,
+    "pipelines.run": demo_pipelines.run,
     "system.activity": demo_system.activity,
 }
 """What is shown, in this order: operations, and in brackets what of one. A capability without a

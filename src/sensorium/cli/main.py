@@ -54,6 +54,11 @@ HUMAN = {
     "system": {
         "hardware": ("sensorium.cli.hardware:hardware", "What this machine can compute with."),
     },
+    "pipelines": {
+        "run": ("sensorium.cli.pipelines:run", "Run a pipeline from a file, or a declared one."),
+        "check": ("sensorium.cli.pipelines:check", "Say what is wrong with a pipeline."),
+        "list": ("sensorium.cli.pipelines:show_list", "The declared pipelines."),
+    },
 }
 """Commands for people beside, and before, the generated ones of the same name."""
 

@@ -48,6 +48,17 @@ from sensorium.capabilities.models.schema import (
     PullRequest,
     UnloadRequest,
 )
+from sensorium.capabilities.pipelines.schema import (
+    CheckRequest,
+    CheckResponse,
+    ListResponse,
+    Pipeline,
+    RunRequest,
+    RunResponse,
+)
+from sensorium.capabilities.pipelines.schema import (
+    ListRequest as PipelinesListRequest,
+)
 from sensorium.client.facade import (
     AsyncClient,
     Client,
@@ -514,6 +525,66 @@ class ModelsMethods:
     ) -> Done:
         """Let go of a model's memory, after the calls that use it."""
 
+class PipelinesMethods:
+    """The operations of `pipelines`."""
+
+    @overload
+    def check(
+        self,
+        *,
+        name: str = "",
+        pipeline: Pipeline | None = None,
+    ) -> CheckResponse:
+        """What is wrong with a pipeline, without running it.
+
+        Args:
+            name: The name of a declared pipeline; '' where `pipeline` holds one.
+            pipeline: The pipeline itself.
+        """
+    @overload
+    def check(
+        self,
+        request: CheckRequest,
+        /,
+    ) -> CheckResponse:
+        """What is wrong with a pipeline, without running it."""
+
+    @overload
+    def list(
+        self,
+    ) -> ListResponse:
+        """The declared pipelines: what each is for, takes and gives."""
+    @overload
+    def list(
+        self,
+        request: PipelinesListRequest,
+        /,
+    ) -> ListResponse:
+        """The declared pipelines: what each is for, takes and gives."""
+
+    @overload
+    def run(
+        self,
+        *,
+        name: str = "",
+        pipeline: Pipeline | None = None,
+        inputs: Any = ...,
+    ) -> RunResponse:
+        """Run a pipeline: several operations and models as one call.
+
+        Args:
+            name: The name of a declared pipeline; '' where `pipeline` holds one.
+            pipeline: The pipeline itself.
+            inputs: An object of its inputs by name, each as its kind is.
+        """
+    @overload
+    def run(
+        self,
+        request: RunRequest,
+        /,
+    ) -> RunResponse:
+        """Run a pipeline: several operations and models as one call."""
+
 class ResourcesMethods:
     """The operations of `resources`."""
 
@@ -840,6 +911,7 @@ class Sensorium(Client):
     logs: LogsMethods
     metrics: MetricsMethods
     models: ModelsMethods
+    pipelines: PipelinesMethods
     resources: ResourcesMethods
     system: SystemMethods
     webrtc: WebrtcMethods
@@ -1249,6 +1321,66 @@ class AsyncModelsMethods:
     ) -> Done:
         """Let go of a model's memory, after the calls that use it."""
 
+class AsyncPipelinesMethods:
+    """The operations of `pipelines`."""
+
+    @overload
+    async def check(
+        self,
+        *,
+        name: str = "",
+        pipeline: Pipeline | None = None,
+    ) -> CheckResponse:
+        """What is wrong with a pipeline, without running it.
+
+        Args:
+            name: The name of a declared pipeline; '' where `pipeline` holds one.
+            pipeline: The pipeline itself.
+        """
+    @overload
+    async def check(
+        self,
+        request: CheckRequest,
+        /,
+    ) -> CheckResponse:
+        """What is wrong with a pipeline, without running it."""
+
+    @overload
+    async def list(
+        self,
+    ) -> ListResponse:
+        """The declared pipelines: what each is for, takes and gives."""
+    @overload
+    async def list(
+        self,
+        request: PipelinesListRequest,
+        /,
+    ) -> ListResponse:
+        """The declared pipelines: what each is for, takes and gives."""
+
+    @overload
+    async def run(
+        self,
+        *,
+        name: str = "",
+        pipeline: Pipeline | None = None,
+        inputs: Any = ...,
+    ) -> RunResponse:
+        """Run a pipeline: several operations and models as one call.
+
+        Args:
+            name: The name of a declared pipeline; '' where `pipeline` holds one.
+            pipeline: The pipeline itself.
+            inputs: An object of its inputs by name, each as its kind is.
+        """
+    @overload
+    async def run(
+        self,
+        request: RunRequest,
+        /,
+    ) -> RunResponse:
+        """Run a pipeline: several operations and models as one call."""
+
 class AsyncResourcesMethods:
     """The operations of `resources`."""
 
@@ -1575,6 +1707,7 @@ class AsyncSensorium(AsyncClient):
     logs: AsyncLogsMethods
     metrics: AsyncMetricsMethods
     models: AsyncModelsMethods
+    pipelines: AsyncPipelinesMethods
     resources: AsyncResourcesMethods
     system: AsyncSystemMethods
     webrtc: AsyncWebrtcMethods

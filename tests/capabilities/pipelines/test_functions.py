@@ -14,7 +14,7 @@ from sensorium.core.arrays import to_array, to_tensor
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.loading import load
 from sensorium.core.tensors import Tensor
-from sensorium.core.types import Audio, Image, Series
+from sensorium.core.types import Audio, Image
 
 
 def given_by(name, **values):
@@ -102,7 +102,7 @@ def test_counts_per_window_are_those_of_counting(numbers, names, window, least) 
         name: [float(Counter(part)[number]) for part in full] for number, name in enumerate(named)
     }
     kept = {name: row for name, row in expected.items() if max(row, default=0) >= least}
-    assert found == [Series(name=name, values=row) for name, row in kept.items()]
+    assert found == [{"name": name, "values": row} for name, row in kept.items()]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from sensorium.capabilities.pipelines.functions import (
     Take,
 )
 from sensorium.core.conversion import fit
-from sensorium.core.types import Series
 from sensorium.core.values import Value, read_spec
 
 MAX_COUNTS = 1_000_000
@@ -60,8 +59,8 @@ def keep(request: Filter) -> list[dict[str, Any]]:
     ]
 
 
-def count_per_window(request: CountPerWindow) -> list[Series]:
-    """See `CountPerWindow`.
+def count_per_window(request: CountPerWindow) -> list[dict[str, Any]]:
+    """See `CountPerWindow`; series as maps, as in an operation's answer.
 
     Raises:
         ValueError: that would be more than `MAX_COUNTS` counts.
@@ -73,7 +72,7 @@ def count_per_window(request: CountPerWindow) -> list[Series]:
     counts = [Counter(request.value[at : at + window]) for at in range(0, full, window)]
     rows = [[float(count[number]) for count in counts] for number in range(len(names))]
     return [
-        Series(name=name, values=[*row])
+        {"name": name, "values": row}
         for name, row in zip(names, rows, strict=True)
         if max(row, default=0.0) >= request.least
     ]

@@ -157,7 +157,7 @@ class Run:
         record = StageRecord(name=step.name, state=state, seconds=seconds, reason=reason)
         self._records[step.name] = record
         if self._report is not None:
-            self._report(len(self._records), len(self._plan.steps), f"stages, {step.name}")
+            self._report(len(self._records), len(self._plan.steps), "stages")
 
     def _failure(self, error: SensoriumError, step: Step, began: float) -> SensoriumError:
         """The same error, which says in which stage it came up, and what became of the others."""

@@ -117,7 +117,10 @@ class Pipeline(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         dict[Annotated[str, Meta(max_length=64)], Any],
         Meta(max_length=64, description="What it gives: references and literals by name."),
     ] = {}
-    deadline_s: Limit = None
+    deadline_s: Annotated[
+        Annotated[float, Meta(gt=0, le=86_400)] | None,
+        Meta(description="It is late after so many seconds; null: when its caller says."),
+    ] = None
 
 
 def _no_inputs() -> msgspec.Raw:
