@@ -23,7 +23,11 @@ HEAVY = {
 `click` and `multiprocessing` are not among them: uvicorn imports both for its own command line.
 """
 OURS = {
-    "sensorium.capabilities",
+    "sensorium.capabilities.logs",
+    "sensorium.capabilities.metrics",
+    "sensorium.capabilities.models",
+    "sensorium.capabilities.pipelines.operations",
+    "sensorium.capabilities.pipelines.schema",
     "sensorium.client",
     "sensorium.core.compression",
     "sensorium.core.forms",

@@ -25,6 +25,7 @@ TELLS_OF_THE_SERVER = {
     "models.get",
     "models.list",
     "models.load",
+    "pipelines.run",
     "resources.lease",
     "resources.usage",
     "system.activity",
