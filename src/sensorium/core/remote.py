@@ -16,7 +16,7 @@ from msgspec import Struct
 from sensorium.core import settings
 from sensorium.core.codec import encode_answer, raw_fields
 from sensorium.core.dispatch import Encoded
-from sensorium.core.errors import SensoriumError
+from sensorium.core.errors import PayloadTooLargeError, SensoriumError
 from sensorium.core.execution import compute, compute_stream, only_our_errors, read_request
 from sensorium.core.loading import load
 from sensorium.core.operation import Kind, Operation, Work, operation_of
@@ -24,6 +24,7 @@ from sensorium.core.telemetry import LogSettings, request_id, set_up_logging
 
 S = TypeVar("S", bound=Struct)
 SERVE = "sensorium.core.remote:serve"
+MAX_READ_AGAIN = 1 << 20
 
 
 class CallHeader(Struct, frozen=True, kw_only=True):
@@ -75,10 +76,22 @@ def pack_item(media_type: str, body: bytes | bytearray) -> bytes:
 
 
 def pack_request(request: Struct) -> bytes:
-    """A request that was read where it will not run, as bytes for `unpack_request`."""
-    if raw_fields(type(request)):  # they hold JSON as it came, which nothing but JSON carries on
-        return msgspec.json.encode(request)
-    return msgspec.msgpack.encode(request)
+    """A request that was read where it will not run, as bytes for `unpack_request`.
+
+    Raises:
+        PayloadTooLargeError: much of it would have to be read again there, and is not mere bytes.
+    """
+    unread = raw_fields(type(request))
+    if not unread:
+        return msgspec.msgpack.encode(request)
+    packed = msgspec.json.encode(request)  # what is JSON as it came, nothing but JSON carries on
+    read = len(packed) - sum(len(memoryview(getattr(request, name))) for name in unread)
+    if read > MAX_READ_AGAIN:
+        raise PayloadTooLargeError(
+            f"beside {', '.join(sorted(unread))} a request may have {MAX_READ_AGAIN} bytes here",
+            details={"limit": MAX_READ_AGAIN},
+        )
+    return packed
 
 
 def unpack_request(packed: bytes, kind: type[S]) -> S:

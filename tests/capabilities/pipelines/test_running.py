@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from sensorium.capabilities.pipelines import flow
+from sensorium.capabilities.pipelines.library import Pipelines
 from sensorium.core.dispatch import Caller, Encoded
 from sensorium.core.errors import (
     DeadlineExceededError,
     InvalidInputError,
     NotFoundError,
+    OverloadedError,
     PayloadTooLargeError,
     SensoriumError,
 )
@@ -243,10 +245,36 @@ def test_what_a_run_holds_is_bounded(runner: Runner, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(flow, "MAX_HELD_BYTES", 1_000_000)
     large = "x" * 400_000
     two = [stage(name, token="$input.text") for name in "ab"]
-    with pytest.raises(PayloadTooLargeError, match=r"stage [ab]: the stages gave more") as refused:
+    with pytest.raises(PayloadTooLargeError, match=r"stage [ab]: a pipeline may hold") as refused:
         runner.run(*two, inputs={"text": large})
     assert refused.value.details["stage"] in ("a", "b")
     assert states(runner.run(two[0], inputs={"text": large})) == {"a": "ran"}
+    with pytest.raises(PayloadTooLargeError, match=r"^a pipeline may hold"):
+        runner.run(two[0], inputs={"text": "x" * 1_000_001})
+    assert runner.app.dispatcher.parts[Pipelines].held_bytes == 0
+
+
+def test_what_all_runs_hold_is_bounded(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flow, "MAX_ALL_BYTES", 1_000_000)
+    pipelines = runner.app.dispatcher.parts[Pipelines]
+    request = made(stage("a", "testing.awaiting", seconds=60), inputs={"text": "x" * 600_000})
+
+    async def drill() -> None:
+        first = asyncio.create_task(runner.calling("pipelines.run", request))
+        await until(lambda: pipelines.held_bytes > 600_000)
+        with pytest.raises(OverloadedError, match="hold as much as they may"):
+            await runner.calling("pipelines.run", request)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        assert pipelines.held_bytes == 0
+
+    runner.wait(drill())
+
+
+def test_a_pipeline_itself_may_not_be_large(runner: Runner) -> None:
+    literal = {"name": "a", "operation": "system.echo", "request": {"data": ["x" * 9] * 100_000}}
+    with pytest.raises(PayloadTooLargeError, match="beside inputs a request may have 1048576"):
+        runner.run(literal)
 
 
 def test_a_large_input_does_not_hold_up_the_loop(runner: Runner) -> None:

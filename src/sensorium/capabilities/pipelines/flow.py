@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from sensorium.capabilities.pipelines.library import Pipelines
 from sensorium.capabilities.pipelines.references import (
     INPUT,
     Reference,
@@ -16,7 +17,7 @@ from sensorium.capabilities.pipelines.references import (
     follow,
     references_in,
 )
-from sensorium.core.errors import PayloadTooLargeError
+from sensorium.core.errors import OverloadedError, PayloadTooLargeError
 from sensorium.core.values import Value, from_json, size_of, to_json
 
 MAX_PARTS = 100_000
@@ -27,6 +28,8 @@ LIGHT_BYTES = 64 << 10
 UNREAD: Any = object()
 MAX_HELD_BYTES = 256 << 20
 """Of the inputs and all that the stages gave, together."""
+MAX_ALL_BYTES = 1 << 30
+"""Of all runs."""
 
 
 class Held:
@@ -81,27 +84,43 @@ class Held:
 
 
 class Flow:
-    """Inputs and results by name."""
+    """Inputs and results by name; what they take is counted until the flow is left."""
 
-    def __init__(self, inputs: dict[str, Held]) -> None:
+    def __init__(self, inputs: dict[str, Held], pipelines: Pipelines) -> None:
         self._inputs = inputs
         self._given: dict[str, Held] = {}
-        self._bytes = sum(each.size for each in inputs.values())
+        self._bytes = 0
+        self._pipelines = pipelines
         self.skipped: set[str] = set()
+
+    def __enter__(self) -> "Flow":
+        self._hold(sum(each.size for each in self._inputs.values()))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pipelines.held_bytes -= self._bytes
+        self._bytes = 0
 
     def keep(self, name: str, held: Held) -> None:
         """Take up what a stage gave.
 
         Raises:
             PayloadTooLargeError: it is more than a run may hold.
+            OverloadedError: with what the other runs hold it is more than there may be.
         """
-        self._bytes += held.size
-        if self._bytes > MAX_HELD_BYTES:
+        self._hold(held.size)
+        self._given[name] = held
+
+    def _hold(self, size: int) -> None:
+        if self._bytes + size > MAX_HELD_BYTES:
             raise PayloadTooLargeError(
-                f"the stages gave more than {MAX_HELD_BYTES} bytes together",
+                f"a pipeline may hold {MAX_HELD_BYTES} bytes, its inputs among them",
                 details={"limit": MAX_HELD_BYTES},
             )
-        self._given[name] = held
+        if self._pipelines.held_bytes + size > MAX_ALL_BYTES:
+            raise OverloadedError("pipelines hold as much as they may", retry_after_s=1.0)
+        self._bytes += size
+        self._pipelines.held_bytes += size
 
     def skip(self, name: str) -> None:
         """A stage gave nothing, for which null stands."""

@@ -1,4 +1,4 @@
-"""Where declared pipelines lie. Every server has one of these, so nothing else loads with it."""
+"""Where declared pipelines lie, and what runs hold. Every server has one: it loads nothing else."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -19,6 +19,8 @@ class Pipelines:
     """The pipelines that are shipped and those in a folder, which go before them."""
 
     def __init__(self, folder: Path, shipped: Path = SHIPPED) -> None:
+        self.held_bytes = 0
+        """What all runs hold now, of inputs and of what their stages gave."""
         self._folder = folder
         self._shipped = shipped
 

@@ -1,10 +1,10 @@
 """A pipeline made ready to run, or what is wrong with it."""
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from sensorium.capabilities.pipelines.circles import way_between
 from sensorium.capabilities.pipelines.conditions import Condition, parse_condition
 from sensorium.capabilities.pipelines.functions import FIRST_OF, FUNCTIONS
 from sensorium.capabilities.pipelines.references import (
@@ -16,13 +16,14 @@ from sensorium.capabilities.pipelines.references import (
 from sensorium.capabilities.pipelines.schema import Fallback, Pipeline, Problem, Stage
 from sensorium.capabilities.pipelines.shapes import ANYTHING, after, check_tree, of_spec
 from sensorium.core.conversion import fit
-from sensorium.core.errors import InvalidInputError, NotFoundError, SensoriumError
+from sensorium.core.errors import InvalidInputError, NotFoundError
 from sensorium.core.operation import Kind
 from sensorium.core.registry import Registry
 from sensorium.core.tensors import Tensor
 from sensorium.core.values import Spec, Value, read_spec
 
 UNPARSED = object()
+VERBS = ("operation", "model", "function")
 INFER = "models.infer"
 """What a key must cover to run a model."""
 Allowed = Callable[[str], bool]
@@ -91,7 +92,10 @@ class _Maker:
         self._allowed = allowed
         self._order = [stage.name for stage in pipeline.stages]
         self._stages = {stage.name: stage for stage in pipeline.stages}
+        self._given: dict[str, Any] = {}
+        """The types of the inputs."""
         self._types: dict[str, list[Any]] = {}
+        """Those of what each stage gives, and its fallback."""
         self._inputs(pipeline)
         for number, stage in enumerate(pipeline.stages):
             self._stage(number, stage)
@@ -104,29 +108,27 @@ class _Maker:
         self.plan.problems.append(Problem(stage=stage, field=where, message=message))
 
     def _inputs(self, pipeline: Pipeline) -> None:
-        types: dict[str, Any] = {}
         for name, given in pipeline.inputs.items():
             where = f"inputs.{name}"
             try:
                 spec = self.plan.specs[name] = read_spec(given.kind)
-                types[name] = of_spec(spec)
+                self._given[name] = of_spec(spec)
                 if given.default is not None:
                     self.plan.defaults[name] = fit(given.default, spec)
             except InvalidInputError as error:
                 self.plan.specs.setdefault(name, Spec())
                 self._wrong("", where, error.message)
-        self._types[INPUT] = [types]
 
     def _stage(self, number: int, stage: Stage) -> None:
-        if self._order.index(stage.name) != number or stage.name == INPUT:
-            taken = "$input is what the pipeline is given"
-            again = taken if stage.name == INPUT else "there is another stage of that name"
-            self._wrong(stage.name, "name", again)
+        if stage.name == INPUT:
+            self._wrong(stage.name, "name", "$input is what the pipeline is given")
+        elif self._order.index(stage.name) != number:
+            self._wrong(stage.name, "name", "there is another stage of that name")
         conditions = list(self._conditions(number, stage))
-        action = self._action(number, stage, stage, "request")
+        action = self._action(number, stage, stage, "")
         fallback = None
         if stage.fallback is not None:
-            fallback = self._action(number, stage, stage.fallback, "fallback.request")
+            fallback = self._action(number, stage, stage.fallback, "fallback.")
         for name in stage.after:
             self._led(Reference(f"${name}", name, ()), number, stage.name, "after")
         actions = [action] if fallback is None else [action, fallback]
@@ -150,19 +152,14 @@ class _Maker:
                 self._led(reference, number, stage.name, "when")
             yield condition
 
-    def _action(self, number: int, stage: Stage, does: Stage | Fallback, where: str) -> Action:
-        """What a stage or its fallback does, checked."""
-        named = [verb for verb in ("operation", "model", "function") if getattr(does, verb)]
-        value = isinstance(does, Fallback) and not named
-        if len(named) != 1 and not value:
-            self._wrong(stage.name, "", "give one of operation, model and function, and only one")
-        verb = "value" if value or not named else named[0]
-        name = "" if verb == "value" else getattr(does, verb)
-        if verb == "value":
-            where = where.replace("request", "value")
-        node = does.value if isinstance(does, Fallback) and value else does.request
-        tree = self._parsed(stage.name, where, node)
-        takes, gives = self._contract(stage.name, where.replace("request", verb), verb, name)
+    def _action(self, number: int, stage: Stage, does: Stage | Fallback, within: str) -> Action:
+        """What a stage or its fallback does, checked; `within`: what stands before its fields."""
+        verb, name = self._named(stage, does)
+        where = f"{within}request"
+        if isinstance(does, Fallback) and verb == "value":
+            where = f"{within}value"
+        tree = self._parsed(stage.name, where, getattr(does, where.removeprefix(within)))
+        takes, gives = self._contract(stage.name, f"{within}{verb}", verb, name)
 
         def type_of(reference: Reference) -> Any:
             return self._type(reference, number)
@@ -171,6 +168,13 @@ class _Maker:
             for at, message in check_tree(takes, tree, type_of, where):
                 self._wrong(stage.name, at, message)
         return Action(verb, name, tree, gives, does.deadline_s)
+
+    def _named(self, stage: Stage, does: Stage | Fallback) -> tuple[str, str]:
+        """Whether it is an operation, a model or a function, and its name; else a value."""
+        named = [verb for verb in VERBS if getattr(does, verb)]
+        if len(named) > 1 or (isinstance(does, Stage) and not named):
+            self._wrong(stage.name, "", "give one of operation, model and function, and only one")
+        return (named[0], getattr(does, named[0])) if named else ("value", "")
 
     def _contract(self, stage: str, where: str, verb: str, name: str) -> tuple[Any, Any]:
         """What it takes and gives, `Any` where that is not known."""
@@ -234,45 +238,19 @@ class _Maker:
         return kinds[0] if len(kinds) == 1 else ANYTHING
 
     def _input_type(self, reference: Reference) -> Any:
-        types, steps = self._types[INPUT][0], reference.steps
+        steps = reference.steps
         if not steps or not isinstance(steps[0], str):
             raise ValueError("an input is referred to as $input.NAME")
-        if steps[0] not in types and steps[0] not in self.plan.specs:
-            known = ", ".join(types) or "none"
+        if steps[0] not in self.plan.specs:
+            known = ", ".join(self.plan.specs) or "none"
             raise ValueError(f"{reference.text}: there is no input {steps[0]!r}; there is {known}")
-        kind = types.get(steps[0], ANYTHING)
+        kind = self._given.get(steps[0], ANYTHING)
         return after(kind, Reference(reference.text, INPUT, steps[1:]))
 
     def _too_early(self, later: str, stage: str) -> str:
         if later == stage:
             return f"{stage} refers to itself"
-        way = self._way(later, stage, set())
+        way = way_between(self._stages, later, stage)
         if way:
             return f"stages go round in a circle: {' needs '.join([stage, *way])}"
         return f"{later} comes later; a stage refers to those before it"
-
-    def _way(self, start: str, end: str, seen: set[str]) -> list[str]:
-        """The stages from one to another that it needs; none where it does not."""
-        if start == end:
-            return [end]
-        if start in seen:
-            return []
-        seen.add(start)
-        for each in _roots(self._stages[start]):
-            rest = self._way(each, end, seen) if each in self._stages else []
-            if rest:
-                return [start, *rest]
-        return []
-
-
-def _roots(stage: Stage) -> Iterator[str]:
-    """The stages that a stage refers to, as far as it can be read."""
-    nodes: list[Any] = [stage.request]
-    if stage.fallback is not None:
-        nodes += [stage.fallback.request, stage.fallback.value]
-    with suppress(ValueError, SensoriumError):
-        yield from (each.root for each in references_in(parse_tree(nodes)))
-    for text in stage.when:
-        with suppress(ValueError):
-            yield from (each.root for each in parse_condition(text).references)
-    yield from stage.after

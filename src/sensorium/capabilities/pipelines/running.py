@@ -11,6 +11,7 @@ import msgspec
 from sensorium.capabilities.pipelines.conditions import Condition
 from sensorium.capabilities.pipelines.flow import Flow, Held
 from sensorium.capabilities.pipelines.functions import FUNCTIONS
+from sensorium.capabilities.pipelines.library import Pipelines
 from sensorium.capabilities.pipelines.plan import INFER, Action, Plan, Step
 from sensorium.capabilities.pipelines.schema import StageRecord
 from sensorium.capabilities.pipelines.shapes import bare, fields_of
@@ -42,7 +43,7 @@ class Run:
         self._plan = plan
         self._context = context
         self._report = report
-        self._flow = Flow(inputs)
+        self._flow = Flow(inputs, context.get(Pipelines))
         self._records: dict[str, StageRecord] = {}
         self._failed = False
 
@@ -58,6 +59,13 @@ class Run:
             SensoriumError: of the first stage that failed, with `details.stage`; no other stage
                 runs any more.
         """
+        with self._flow as flow:
+            await self._stages()
+            trees = self._plan.outputs
+            shown = {name: await self._eased(flow.shown, trees[name], whole=True) for name in trees}
+            return msgspec.json.encode(shown)
+
+    async def _stages(self) -> None:
         tasks: dict[str, asyncio.Task[None]] = {}
         try:
             async with asyncio.TaskGroup() as group:
@@ -66,9 +74,6 @@ class Run:
                     tasks[step.name] = group.create_task(self._step(step, before))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
-        trees, flow = self._plan.outputs, self._flow
-        shown = {name: await self._eased(flow.shown, trees[name], whole=True) for name in trees}
-        return msgspec.json.encode(shown)
 
     async def _step(self, step: Step, before: list["asyncio.Task[None]"]) -> None:
         """A stage, once those before it are done; what they raise cancels this one."""
