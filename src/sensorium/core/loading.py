@@ -6,19 +6,28 @@ from typing import Any
 from sensorium.core.errors import UnavailableError
 
 EXTRAS = {
+    "ai_edge_litert": "litert",
     "aioice": "webrtc",
     "aiortc": "webrtc",
     "av": "webrtc",
+    "bitsandbytes": "transformers",
     "google": "grpc",
     "llguidance": "gguf",
     "xllamacpp": "gguf",
     "grpc": "grpc",
     "grpc_health": "grpc",
     "grpc_reflection": "grpc",
+    "lightgbm": "lightgbm",
     "matplotlib": "plots",
     "mcp": "mcp",
     "mcp_types": "mcp",
+    "onnxmltools": "lightgbm",
     "opentelemetry": "otel",
+    "safetensors": "transformers",
+    "skl2onnx": "lightgbm",
+    "tokenizers": "transformers",
+    "torch": "torch",
+    "transformers": "transformers",
 }
 """Which extra of the package brings which library."""
 

@@ -3,6 +3,7 @@
 import ctypes
 from collections.abc import Mapping, Sequence
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -126,21 +127,26 @@ class OnnxBackend:
 
     def load(self, artifact: Artifact, options: LoadOptions) -> OnnxModel:
         """See `base.Backend.load`."""
-        chosen = choose(options.providers, available("onnxruntime"), fallback=options.fallback)
-        settings = ort.SessionOptions()
-        settings.intra_op_num_threads = options.threads or 1
-        settings.inter_op_num_threads = 1
-        settings.log_severity_level = QUIET
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            session = ort.InferenceSession(artifact.path, settings, providers=chosen.names)
-        except Exception as error:
-            raise InvalidInputError(f"ONNX Runtime cannot load it: {_reason(error)}") from None
-        chosen = confirmed(chosen, session.get_providers(), fallback=options.fallback)
-        return OnnxModel(session, chosen)
+        return load_onnx(artifact.path, options)
 
 
 BACKEND = OnnxBackend()
+
+
+def load_onnx(source: Path | bytes, options: LoadOptions) -> OnnxModel:
+    """A model from a file or its content; errors as for `base.Backend.load`."""
+    chosen = choose(options.providers, available("onnxruntime"), fallback=options.fallback)
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = options.threads or 1
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = QUIET
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(source, settings, providers=chosen.names)
+    except Exception as error:
+        raise InvalidInputError(f"ONNX Runtime cannot load it: {_reason(error)}") from None
+    chosen = confirmed(chosen, session.get_providers(), fallback=options.fallback)
+    return OnnxModel(session, chosen)
 
 
 def _spec(argument: Any) -> TensorSpec:

@@ -20,9 +20,16 @@ class Row:
     """Whether its models make text."""
 
 
+_PLACE = "sensorium.models.backends"
 BACKENDS: dict[Format, Row] = {
-    "gguf": Row("gguf", "sensorium.models.backends.gguf:BACKEND", text=True),
-    "onnx": Row("onnx", "sensorium.models.backends.onnx:BACKEND", in_process=True),
+    "gguf": Row("gguf", f"{_PLACE}.gguf:BACKEND", text=True),
+    "onnx": Row("onnx", f"{_PLACE}.onnx:BACKEND", in_process=True),
+    "litert": Row("litert", f"{_PLACE}.litert:BACKEND"),
+    "mediapipe": Row("mediapipe", f"{_PLACE}.mediapipe:BACKEND"),
+    "torchscript": Row("torchscript", f"{_PLACE}.torchscript:BACKEND"),
+    "transformers": Row("transformers", f"{_PLACE}.transformers:BACKEND", text=True),
+    "lightgbm": Row("lightgbm", f"{_PLACE}.lightgbm:BACKEND"),
+    "remote": Row("remote", f"{_PLACE}.remote:BACKEND", text=True),
 }
 
 
