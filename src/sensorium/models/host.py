@@ -18,6 +18,8 @@ from sensorium.models.running import run
 
 log = logging.getLogger("sensorium.models")
 pack = msgspec.msgpack.encode
+NOTHING = Piece()
+"""Only asks whether the text is still wanted."""
 
 
 @dataclass
@@ -97,7 +99,7 @@ def _serve_text(
     model: TextModel, action: str, body: bytearray, channel: Channel, cancelling: Cancelling
 ) -> None:
     def emit(piece: Piece) -> bool:
-        if not cancelling.cancelled:
+        if not cancelling.cancelled and piece != NOTHING:
             channel.send(pack(piece))
         return not cancelling.cancelled
 

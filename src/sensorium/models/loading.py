@@ -2,7 +2,9 @@
 
 import time
 
+from sensorium.core.errors import NotSupportedError
 from sensorium.core.generation import Generation
+from sensorium.models.artifact import Artifact
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadedModel, LoadOptions, TextModel
 from sensorium.models.backends.table import backend_of
@@ -33,6 +35,9 @@ def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel | 
 def _tried(model: LoadedModel | TextModel, options: LoadOptions) -> tuple[bool, int]:
     """Whether calls may be joined, and how many texts it makes at once (0: it takes tensors)."""
     if isinstance(model, TextModel):
-        model.generate(Generation(prompt="a", max_tokens=1, temperature=0.0), lambda piece: True)
+        try:
+            model.generate(Generation(prompt="a", max_tokens=1, temperature=0.0), lambda _: True)
+        except NotSupportedError:  # it makes embeddings
+            model.embed(["a"])
         return False, model.parallel
     return proves_batching(model) and options.max_batch > 1, 0

@@ -126,10 +126,12 @@ class TextModel(Protocol):
     def generate(self, task: Generation, emit: Callable[[Piece], bool]) -> None:
         """Make a text, and hand out its pieces as they come, the last with its `finish`.
 
-        Ends within a token of `emit` having returned False: nobody wants more.
+        Ends within a token of `emit` having returned False: nobody wants more. An empty piece
+        goes nowhere and only asks that, where a text is long in coming.
 
         Raises:
-            InvalidInputError: the task is too long, or asks for what this model cannot do.
+            InvalidInputError: the task is too long, or does not fit this model.
+            NotSupportedError: the model makes no text, or not in the way that is asked for.
         """
 
     def embed(self, texts: Sequence[str]) -> Any:
@@ -140,10 +142,14 @@ class TextModel(Protocol):
         """
 
     def tokenize(self, text: str) -> list[int]:
-        """The numbers of a text's tokens, without those that only begin or end a prompt."""
+        """The numbers of a text's tokens, without those that only begin or end a prompt.
+
+        Raises:
+            NotSupportedError: they are not to be had.
+        """
 
     def detokenize(self, tokens: Sequence[int]) -> str:
-        """The text of tokens."""
+        """The text of tokens; errors as for `tokenize`, and for numbers that are none."""
 
     def close(self) -> None:
         """Give back what it holds; a second time does nothing."""

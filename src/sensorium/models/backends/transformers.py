@@ -1,0 +1,122 @@
+"""Models of the transformers library, from safetensors: language models, classifiers, encoders."""
+
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
+from transformers.utils import logging as library_log
+
+from sensorium.core.errors import InvalidInputError, UnavailableError
+from sensorium.models.artifact import Artifact
+from sensorium.models.backends.base import LoadedModel, LoadOptions, ModelSpec, TextModel
+from sensorium.models.backends.torch_devices import device_of
+from sensorium.models.backends.transformers_encoding import (
+    ClassifyingModel,
+    EmbeddingModel,
+    Encoder,
+)
+from sensorium.models.backends.transformers_files import Described, Kind, describe
+from sensorium.models.backends.transformers_generation import GeneratingModel
+
+CLASSES: dict[Kind, Any] = {
+    "generates": AutoModelForCausalLM,
+    "classifies": AutoModelForSequenceClassification,
+    "embeds": AutoModel,
+}
+UNUSED = ("pooler.",)
+"""Weights that encoders are often saved without, and that are not used here."""
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
+CONTEXT = 4096
+"""Tokens, where neither the model nor its tokenizer says how many it takes."""
+UNBOUNDED = 10_000_000
+library_log.set_verbosity_error()
+library_log.disable_progress_bar()
+
+
+class TransformersBackend:
+    """See `base.Backend`."""
+
+    def load(self, artifact: Artifact, options: LoadOptions) -> LoadedModel | TextModel:
+        """See `base.Backend.load`."""
+        folder = artifact.path
+        described = describe(folder)
+        device, degraded = device_of(options)
+        torch.set_num_threads(options.threads or 1)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+            model, told = CLASSES[described.kind].from_pretrained(
+                folder,
+                dtype="auto",
+                use_safetensors=True,
+                output_loading_info=True,
+                **LOCAL,
+            )
+        except ImportError as error:
+            missing = getattr(error, "name", None) or "a library"
+            raise UnavailableError(f"it needs {missing}, which is not installed") from None
+        except Exception as error:
+            raise InvalidInputError(f"transformers cannot load it: {_reason(error)}") from None
+        _check_whole(told)
+        model = model.to(device).eval()
+        spec = ModelSpec(
+            platform="transformers",
+            inputs=[],
+            outputs=[],
+            providers=[device.type],
+            degraded=degraded,
+        )
+        return _model(described, model, tokenizer, spec, options)
+
+
+BACKEND = TransformersBackend()
+
+
+def _model(
+    described: Described, model: Any, tokenizer: Any, spec: ModelSpec, options: LoadOptions
+) -> LoadedModel | TextModel:
+    config = model.config
+    limits = [
+        getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None),
+        tokenizer.model_max_length,
+        options.context,
+        described.max_tokens,
+    ]
+    context = min((each for each in limits if each and 0 < each < UNBOUNDED), default=CONTEXT)
+    if described.kind == "generates":
+        return GeneratingModel(model, tokenizer, spec, context, begins=described.begins)
+    encoder = Encoder(model, tokenizer, context)
+    if described.kind == "embeds":
+        return EmbeddingModel(encoder, spec, described.pooling)
+    labels = [str(config.id2label[number]) for number in range(config.num_labels)]
+    way = "softmax"
+    if config.problem_type == "multi_label_classification":
+        way = "sigmoid"
+    elif config.problem_type == "regression" or len(labels) == 1:
+        way = "as it is"
+    return ClassifyingModel(encoder, spec, labels, way)
+
+
+def _check_whole(told: Any) -> None:
+    """Whether all weights were there: those that are not would be made up, at random.
+
+    Raises:
+        InvalidInputError: some were not, or had another shape.
+    """
+    missing = [key for key in told["missing_keys"] if not key.startswith(UNUSED)]
+    wrong = [*missing, *(each[0] for each in told["mismatched_keys"])]
+    if wrong:
+        raise InvalidInputError(
+            f"its weights do not fit its config.json: {len(wrong)} are missing or of another "
+            f"shape, such as {sorted(wrong)[0][:80]}"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """What the library said first, without addresses and paths."""
+    text = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return " ".join(word for word in text.split() if "/" not in word)[:300]

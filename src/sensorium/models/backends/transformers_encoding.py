@@ -1,0 +1,165 @@
+"""Encoders of transformers: texts to vectors, and texts to labels."""
+
+import gc
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
+from sensorium.core.tensors import TensorSpec
+from sensorium.models.backends.base import Arrays, ModelSpec
+from sensorium.models.backends.transformers_files import Pooling
+from sensorium.models.fitting import check_arrays, check_outputs
+from sensorium.models.generation import Generation, Piece
+
+AT_ONCE = 32
+"""So many texts go through an encoder together."""
+UNLOADED = "the model was unloaded; try again"
+
+
+class Encoder:
+    """A model and its tokenizer, one batch of texts at a time."""
+
+    def __init__(self, model: Any, tokenizer: Any, max_tokens: int) -> None:
+        self._model: Any = model
+        self._tokenizer = tokenizer
+        self._max_tokens = max_tokens
+        self._lock = threading.Lock()
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+
+    def run(self, texts: Sequence[str], pick: Callable[[Any, Any], torch.Tensor]) -> Any:
+        """What `pick` makes of the model's output and the mask of the tokens, row by row.
+
+        Raises:
+            InvalidInputError: a text has more tokens than the model takes.
+        """
+        found = []
+        for start in range(0, len(texts), AT_ONCE):
+            with self._lock, torch.inference_mode():
+                if self._model is None:
+                    raise UnavailableError(UNLOADED, retry_after_s=0.1)
+                inputs = self._tokenized(texts[start : start + AT_ONCE]).to(self._model.device)
+                found.append(pick(self._model(**inputs), inputs["attention_mask"]).float().cpu())
+        return torch.cat(found).numpy()
+
+    def tokenize(self, text: str) -> list[int]:
+        """See `TextModel.tokenize`."""
+        with self._lock:
+            return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """See `TextModel.detokenize`."""
+        size = len(self._tokenizer)
+        if not all(0 <= token < size for token in tokens):
+            raise InvalidInputError(f"tokens are numbers from 0 to {size - 1}")
+        with self._lock:
+            return str(self._tokenizer.decode(list(tokens)))
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        with self._lock:
+            self._model = None
+        gc.collect()
+
+    def _tokenized(self, texts: Sequence[str]) -> Any:
+        inputs = self._tokenizer(list(texts), padding=True, return_tensors="pt")
+        longest = int(inputs["attention_mask"].sum(1).max())
+        if longest > self._max_tokens:
+            raise InvalidInputError(
+                f"a text has {longest} tokens, and the model takes {self._max_tokens}"
+            )
+        return inputs
+
+
+class EmbeddingModel:
+    """See `base.TextModel`; it makes no text."""
+
+    parallel = 1
+
+    def __init__(self, encoder: Encoder, spec: ModelSpec, pooling: Pooling) -> None:
+        self.spec = spec
+        self._encoder = encoder
+        self._pooling: Pooling = pooling
+        self.tokenize = encoder.tokenize
+        self.detokenize = encoder.detokenize
+        self.close = encoder.close
+
+    def generate(self, task: Generation, emit: Callable[[Piece], bool]) -> None:
+        """See `TextModel.generate`."""
+        raise NotSupportedError("this model makes embeddings, and no text")
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """See `TextModel.embed`."""
+        if not texts:
+            raise InvalidInputError("there is no text to embed")
+        return self._encoder.run(texts, self._pooled)
+
+    def _pooled(self, output: Any, mask: torch.Tensor) -> torch.Tensor:
+        hidden = output.last_hidden_state.float()
+        there = mask[..., None].bool()
+        match self._pooling:
+            case "mean":
+                pooled = (hidden * there).sum(1) / there.sum(1).clamp(min=1)
+            case "max":
+                pooled = hidden.masked_fill(~there, -torch.inf).amax(1)
+            case "cls":  # the first token of the text, on whichever side is padded
+                pooled = hidden[torch.arange(len(mask)), mask.argmax(1)]
+            case _:
+                last = mask.shape[1] - 1 - mask.flip(1).argmax(1)
+                pooled = hidden[torch.arange(len(mask)), last]
+        return torch.nn.functional.normalize(pooled, dim=1)
+
+
+class ClassifyingModel:
+    """See `base.LoadedModel`: `text` to `scores`, in the order of the model's labels, and the
+    `label` of the highest."""
+
+    def __init__(self, encoder: Encoder, spec: ModelSpec, labels: Sequence[str], way: str) -> None:
+        self._encoder = encoder
+        self._labels = np.array([label.encode() for label in labels], dtype=object)
+        self._way = way
+        outputs = [
+            TensorSpec(name="scores", datatype="FP32", shape=[-1, len(labels)]),
+            TensorSpec(name="label", datatype="BYTES", shape=[-1]),
+        ]
+        self.spec = ModelSpec(
+            platform=spec.platform,
+            inputs=[TensorSpec(name="text", datatype="BYTES", shape=[-1])],
+            outputs=outputs,
+            providers=spec.providers,
+            degraded=spec.degraded,
+        )
+
+    def infer(self, inputs: Arrays, outputs: Sequence[str]) -> Mapping[str, Any]:
+        """See `LoadedModel.infer`."""
+        check_arrays(self.spec.inputs, inputs)
+        check_outputs(self.spec.outputs, outputs)
+        try:
+            texts = [each.decode() for each in inputs["text"]]
+        except (UnicodeDecodeError, AttributeError):
+            raise InvalidInputError("the strings of text must be UTF-8") from None
+        scores = np.zeros((0, len(self._labels)), np.float32)
+        if texts:
+            scores = self._encoder.run(texts, self._scored)
+        found = {"scores": scores, "label": self._labels[scores.argmax(1)]}
+        return {name: found[name] for name in outputs}
+
+    def interrupt(self) -> None:
+        """Nothing: an encoder's run goes to its end."""
+
+    def close(self) -> None:
+        """See `LoadedModel.close`."""
+        self._encoder.close()
+
+    def _scored(self, output: Any, mask: torch.Tensor) -> torch.Tensor:
+        logits = output.logits.float()
+        match self._way:
+            case "softmax":
+                return torch.softmax(logits, dim=-1)
+            case "sigmoid":
+                return torch.sigmoid(logits)
+        return logits

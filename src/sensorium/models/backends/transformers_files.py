@@ -1,0 +1,153 @@
+"""What a folder of transformers holds, seen before the library reads it: no code, no pickles."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+from transformers import CONFIG_MAPPING
+
+from sensorium.core.errors import InvalidInputError, UnavailableError
+from sensorium.core.loading import how_to_install
+
+T = TypeVar("T")
+Kind = Literal["generates", "classifies", "embeds"]
+Pooling = Literal["mean", "cls", "max", "last"]
+MAX_BYTES = 16 << 20
+QUANTISED: dict[str, tuple[str, ...]] = {
+    "bitsandbytes": ("bitsandbytes", "accelerate"),
+    "gptq": ("gptqmodel",),
+    "awq": ("gptqmodel",),
+    "compressed-tensors": ("compressed_tensors",),
+}
+"""The libraries that weights of a quantisation need."""
+POOLINGS: dict[str, Pooling] = {
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_lasttoken": "last",
+}
+"""What sentence-transformers calls them."""
+PASSED_OVER = ("Transformer", "Pooling", "Normalize")
+
+
+class _Quantisation(Struct):
+    quant_method: str = ""
+    load_in_4bit: bool = False
+    load_in_8bit: bool = False
+
+
+class _Config(Struct):
+    architectures: Annotated[list[str], Meta(max_length=16)] = []
+    model_type: str = ""
+    auto_map: Any = None
+    quantization_config: _Quantisation | None = None
+
+
+class _Module(Struct):
+    type: str
+    path: str = ""
+
+
+class Described(Struct, frozen=True, kw_only=True):
+    """What a folder holds."""
+
+    kind: Kind
+    pooling: Pooling = "mean"
+    max_tokens: int = 0
+    """Of a text to embed, where the folder says so; 0: as the model's configuration says."""
+    begins: bool = False
+    """Whether the tokenizer's configuration says that every text has a token that begins it."""
+
+
+def describe(folder: Path) -> Described:
+    """What the model in a folder does.
+
+    Raises:
+        InvalidInputError: it is damaged, or of a kind that is not run.
+        UnavailableError: a library that its quantisation needs is not installed.
+    """
+    config = _read(folder / "config.json", _Config)
+    architecture = config.architectures[0] if config.architectures else ""
+    if config.model_type not in CONFIG_MAPPING:
+        code = ", and it comes with code of its own, which is never run" if config.auto_map else ""
+        known = f"transformers does not know {config.model_type[:40]!r} models"
+        raise InvalidInputError(known + code)
+    if (folder / "adapter_config.json").exists():
+        raise InvalidInputError("it holds an adapter: merge it into its model and save that")
+    if not any(folder.glob("*.safetensors")):
+        raise InvalidInputError("it has no safetensors, and weights in pickles are never loaded")
+    _check_quantisation(config.quantization_config)
+    if (folder / "modules.json").is_file():
+        return _sentences(folder)
+    if architecture.endswith(("ForCausalLM", "LMHeadModel")):
+        return Described(kind="generates", begins=_begins(folder))
+    if architecture.endswith("ForSequenceClassification"):
+        return Described(kind="classifies")
+    if architecture.endswith("Model"):
+        return Described(kind="embeds")
+    raise InvalidInputError(
+        f"it is a {architecture[:60] or 'model without an architecture'}; run are ForCausalLM, "
+        "ForSequenceClassification, and encoders (Model)"
+    )
+
+
+def _begins(folder: Path) -> bool:
+    path = folder / "tokenizer_config.json"  # the library forgets this part of it
+    return path.is_file() and _read(path, dict[str, Any]).get("add_bos_token") is True
+
+
+def _check_quantisation(found: _Quantisation | None) -> None:
+    if found is None:
+        return
+    either = found.load_in_4bit or found.load_in_8bit
+    method = found.quant_method or ("bitsandbytes" if either else "")
+    if method not in QUANTISED:
+        raise InvalidInputError(f"its weights are quantised by {method[:40]!r}, which is not run")
+    for library in QUANTISED[method]:
+        if find_spec(library) is None:
+            raise UnavailableError(
+                f"its weights are quantised by {method}, which needs {library}: "
+                f"{how_to_install(library)}",
+                details={"missing": library},
+            )
+
+
+def _sentences(folder: Path) -> Described:
+    """What sentence-transformers says of a folder: how the vectors of tokens become one."""
+    modules = _read(folder / "modules.json", list[_Module])
+    kinds = [each.type.rpartition(".")[2] for each in modules]
+    unknown = [kind for kind in kinds if kind not in PASSED_OVER]
+    if unknown:
+        raise InvalidInputError(f"its modules.json has {unknown[0][:40]}, which is not run")
+    pooling: Pooling = "mean"
+    for kind, module in zip(kinds, modules, strict=True):
+        if kind == "Pooling":
+            pooling = _pooling(folder, module.path)
+    limit = 0
+    if (folder / "sentence_bert_config.json").is_file():
+        found = _read(folder / "sentence_bert_config.json", dict[str, Any])
+        limit = found.get("max_seq_length") or 0
+    return Described(
+        kind="embeds", pooling=pooling, max_tokens=limit if isinstance(limit, int) else 0
+    )
+
+
+def _pooling(folder: Path, path: str) -> Pooling:
+    inside = folder / path / "config.json"
+    if not inside.resolve().is_relative_to(folder.resolve()):
+        raise InvalidInputError("its modules.json names a file outside of its folder")
+    config = _read(inside, dict[str, Any])
+    modes = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
+    if len(modes) != 1 or modes[0] not in POOLINGS:
+        raise InvalidInputError("it pools in a way that is not run; run are mean, cls, max, last")
+    return POOLINGS[modes[0]]
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    try:
+        with path.open("rb") as file:
+            return msgspec.json.decode(file.read(MAX_BYTES), type=kind)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        raise InvalidInputError(f"its {path.name} is missing or damaged") from None

@@ -1,0 +1,277 @@
+"""Language models of transformers, text by text."""
+
+import gc
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+
+from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
+from sensorium.models.backends.base import ModelSpec
+from sensorium.models.backends.spelling import Spelling
+from sensorium.models.backends.transformers_sampling import Sampler
+from sensorium.models.generation import Finish, Generation, Likely, Piece, Step
+
+Emit = Callable[[Piece], bool]
+LOOK_S = 0.1
+"""How often it is asked whether the text is still wanted, while none of it comes."""
+
+
+class GeneratingModel:
+    """One text at a time; others wait for their turn."""
+
+    parallel = 1
+
+    def __init__(
+        self, model: Any, tokenizer: Any, spec: ModelSpec, context: int, *, begins: bool
+    ) -> None:
+        self.spec = spec
+        self._model: Any = model
+        self._tokenizer = tokenizer
+        self._context = context
+        self._first = tokenizer.bos_token_id if begins else None
+        self._lock = threading.Lock()
+        self._tokenizing = threading.Lock()
+        self._looking: _Looking | None = None
+        self.ends = _ends(model, tokenizer)
+        """The tokens that end a text."""
+        model.generation_config = GenerationConfig()  # what its authors preferred is no one's wish
+        for layers in model.modules():
+            if isinstance(layers, torch.nn.ModuleList):
+                for layer in layers:
+                    layer.register_forward_pre_hook(self._look)
+
+    def generate(self, task: Generation, emit: Emit) -> None:
+        """See `TextModel.generate`."""
+        if task.json_schema or task.grammar:
+            raise NotSupportedError("only GGUF models are held to a schema or grammar")
+        prompt = self._prompt(task)
+        room = self._context - len(prompt)
+        if not prompt or room < 1:
+            raise InvalidInputError(
+                f"the prompt has {len(prompt)} tokens, and the model takes 1 to {self._context - 1}"
+            )
+        looking = _Looking(emit)
+        with self._turn(looking) as model:
+            if model is not None:
+                self._generate(model, task, prompt, min(task.max_tokens, room), looking)
+
+    def embed(self, texts: Sequence[str]) -> Any:
+        """See `TextModel.embed`."""
+        raise NotSupportedError("this model makes text; embeddings are made by encoders")
+
+    def tokenize(self, text: str) -> list[int]:
+        """See `TextModel.tokenize`."""
+        with self._tokenizing:
+            return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """See `TextModel.detokenize`."""
+        size = len(self._tokenizer)
+        if not all(0 <= token < size for token in tokens):
+            raise InvalidInputError(f"tokens are numbers from 0 to {size - 1}")
+        with self._tokenizing:
+            return str(self._tokenizer.decode(list(tokens)))
+
+    def close(self) -> None:
+        """See `TextModel.close`."""
+        with self._lock:
+            self._model = None
+        gc.collect()
+
+    def _generate(
+        self, model: Any, task: Generation, prompt: list[int], limit: int, looking: "_Looking"
+    ) -> None:
+        device = model.device
+        vocabulary = model.get_output_embeddings().weight.shape[0]
+        sampler = Sampler(task, len(prompt), vocabulary)
+        teller = _Teller(self, task, sampler, looking, len(prompt))
+        config = GenerationConfig(
+            max_new_tokens=limit,
+            do_sample=False,
+            eos_token_id=self.ends or None,
+            pad_token_id=0,
+            use_cache=True,
+        )
+        ids = torch.tensor([prompt], device=device)
+        try:
+            with torch.inference_mode():
+                model.generate(
+                    ids,
+                    attention_mask=torch.ones_like(ids),
+                    generation_config=config,
+                    logits_processor=[sampler],
+                    stopping_criteria=StoppingCriteriaList([teller]),
+                )
+        except _UnwantedError:
+            return
+        except torch.OutOfMemoryError:
+            raise UnavailableError("the device has too little memory for this") from None
+        teller.end()
+
+    def _prompt(self, task: Generation) -> list[int]:
+        """The tokens to go on with; the one that begins a text is added where the tokenizer's
+        configuration says so (`add_bos_token`) and it is not there yet.
+
+        Raises:
+            InvalidInputError: the template cannot turn these messages into a text.
+        """
+        tokenizer = self._tokenizer
+        with self._tokenizing:
+            if not task.messages:
+                ids = list(tokenizer(task.prompt).input_ids)
+            else:
+                text = _templated(tokenizer, task)
+                ids = list(tokenizer(text, add_special_tokens=False).input_ids)
+        if self._first is not None and ids[:1] != [self._first]:
+            ids.insert(0, self._first)
+        return ids
+
+    def decode(self, tokens: list[int]) -> str:
+        """The text that tokens are in a text, without those that only mark its parts."""
+        with self._tokenizing:
+            found = self._tokenizer.decode(
+                tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        return str(found)
+
+    @contextmanager
+    def _turn(self, looking: "_Looking") -> Iterator[Any]:
+        """The model, when nobody else has it; None where nobody wants the text any more."""
+        while not self._lock.acquire(timeout=LOOK_S):
+            if not looking.wanted():
+                yield None
+                return
+        try:
+            if self._model is None:
+                raise UnavailableError("the model was unloaded; try again", retry_after_s=0.1)
+            self._looking = looking
+            yield self._model
+        finally:
+            self._looking = None
+            self._lock.release()
+
+    def _look(self, *_: Any) -> None:
+        """Before each layer: a long prompt is read no further than somebody waits for it."""
+        if self._looking is not None and not self._looking.wanted():
+            raise _UnwantedError
+
+
+class _UnwantedError(Exception):
+    """Nobody wants the text any more."""
+
+
+class _Looking:
+    """Whether a text is still wanted, asked no more often than need be."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._asked = time.monotonic()
+        self._wanted = True
+
+    def emit(self, piece: Piece) -> bool:
+        """Hand out a piece."""
+        self._wanted = self._wanted and self._emit(piece)
+        self._asked = time.monotonic()
+        return self._wanted
+
+    def wanted(self) -> bool:
+        """Whether it is wanted; an empty piece asks."""
+        if time.monotonic() - self._asked > LOOK_S:
+            self.emit(Piece())
+        return self._wanted
+
+
+class _Teller(StoppingCriteria):  # type: ignore[misc]
+    """Hands out the text after each token, and says when it is at its end."""
+
+    def __init__(
+        self,
+        model: GeneratingModel,
+        task: Generation,
+        sampler: Sampler,
+        looking: _Looking,
+        prompt_tokens: int,
+    ) -> None:
+        self._task = task
+        self._ends = model.ends
+        self._decode = model.decode
+        self._sampler = sampler
+        self._looking = looking
+        self._prompt_tokens = prompt_tokens
+        self._spelling = Spelling(model.decode, task.stop)
+        self._tokens: list[int] = []
+        self._steps: list[Step] = []
+        self._made = 0
+        self._finish: Finish = "length"
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        """Whether the one text is done, shape (1,)."""
+        return torch.tensor([self._told(int(input_ids[0, -1]))], device=input_ids.device)
+
+    def _told(self, token: int) -> bool:
+        if token in self._ends:
+            self._finish = "stop"
+            return True
+        self._made += 1
+        self._tokens.append(token)
+        if self._task.logprobs:
+            self._steps.append(self._step(token))
+        text = self._spelling.add(token)
+        if self._spelling.stopped:
+            self._finish = "stop"
+        if text and not self._emit(text):
+            raise _UnwantedError
+        return self._spelling.stopped
+
+    def end(self) -> None:
+        """Hand out the last piece."""
+        text = self._spelling.rest()
+        if self._spelling.stopped:
+            self._finish = "stop"
+        self._emit(
+            text,
+            finish=self._finish,
+            prompt_tokens=self._prompt_tokens,
+            generated_tokens=self._made,
+        )
+
+    def _emit(self, text: str, **more: Any) -> bool:
+        tokens, self._tokens = self._tokens, []
+        steps, self._steps = self._steps, []
+        return self._looking.emit(Piece(text=text, tokens=tokens, steps=steps, **more))
+
+    def _step(self, token: int) -> Step:
+        logprobs = self._sampler.logprobs
+        assert logprobs is not None
+        values, ids = torch.topk(logprobs, min(self._task.logprobs, len(logprobs)))
+        top = [self._likely(int(i), float(v)) for i, v in zip(ids, values, strict=True)]
+        return Step(chosen=self._likely(token, float(logprobs[token])), top=top)
+
+    def _likely(self, token: int, logprob: float) -> Likely:
+        return Likely(token=token, text=self._decode([token]), logprob=max(logprob, -1e9))
+
+
+def _ends(model: Any, tokenizer: Any) -> list[int]:
+    """What ends a text, by the model's configuration or else its tokenizer's."""
+    config = model.generation_config
+    found = None if config is None else config.eos_token_id
+    found = tokenizer.eos_token_id if found is None else found
+    return [each for each in (found if isinstance(found, list) else [found]) if each is not None]
+
+
+def _templated(tokenizer: Any, task: Generation) -> str:
+    if not tokenizer.chat_template:
+        raise InvalidInputError("this model has no chat template; give a prompt")
+    try:
+        found = tokenizer.apply_chat_template(
+            task.messages, tokenize=False, add_generation_prompt=True
+        )
+    except Exception as error:  # a template is a program of its own
+        said = " ".join(str(error).split())[:200]
+        raise InvalidInputError(f"the chat template cannot use these messages: {said}") from None
+    return str(found)
