@@ -195,7 +195,7 @@ def test_a_text_that_waits_its_turn_can_be_given_up(tinylm):
 
 
 def test_reading_a_long_prompt_ends_when_nobody_waits(tinylm, monkeypatch):
-    monkeypatch.setattr("sensorium.models.backends.transformers_generation.LOOK_S", 0.0)
+    monkeypatch.setattr("sensorium.models.backends.looking.LOOK_S", 0.0)
     model = load(artifact(tinylm, "transformers"))
     seen = []
     model.generate(Generation(prompt="one " * 100), lambda piece: seen.append(piece) or False)
@@ -370,6 +370,12 @@ def test_code_and_pickles_are_never_loaded(tmp_path):
     (folder / "config.json").write_text(json.dumps({**config, **code}))
     load(artifact(folder, "transformers")).close()  # the library's own code for it is run
     assert not canary.exists()
+    kernel = {"attn_implementation": "somebody/kernel"}
+    for named in (kernel, {"text_config": kernel}):
+        (folder / "config.json").write_text(json.dumps({**config, **named}))
+        with pytest.raises(InvalidInputError, match="code of another place"):
+            load(artifact(folder, "transformers"))
+    (folder / "config.json").write_text(json.dumps(config))
     weights = folder / "model.safetensors"
     torch.save({"x": torch.ones(1)}, folder / "pytorch_model.bin")
     weights.unlink()

@@ -68,7 +68,13 @@ def describe(folder: Path) -> Described:
         InvalidInputError: it is damaged, or of a kind that is not run.
         UnavailableError: a library that its quantisation needs is not installed.
     """
-    config = _read(folder / "config.json", _Config)
+    whole = _read(folder / "config.json", dict[str, Any])
+    if _names_code(whole):
+        raise InvalidInputError("its config.json names code of another place, which is never run")
+    try:
+        config = msgspec.convert(whole, _Config)
+    except msgspec.ValidationError:
+        raise InvalidInputError("its config.json is damaged") from None
     architecture = config.architectures[0] if config.architectures else ""
     if config.model_type not in CONFIG_MAPPING:
         code = ", and it comes with code of its own, which is never run" if config.auto_map else ""
@@ -91,6 +97,16 @@ def describe(folder: Path) -> Described:
         f"it is a {architecture[:60] or 'model without an architecture'}; run are ForCausalLM, "
         "ForSequenceClassification, and encoders (Model)"
     )
+
+
+def _names_code(value: Any) -> bool:
+    """Whether an implementation is one that the library would fetch from a hub and run."""
+    if isinstance(value, list):
+        return any(map(_names_code, value))
+    if not isinstance(value, dict):
+        return False
+    named = ("/" in str(each) for key, each in value.items() if key.endswith("_implementation"))
+    return any(named) or any(map(_names_code, value.values()))
 
 
 def _begins(folder: Path) -> bool:

@@ -2,8 +2,7 @@
 
 import gc
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,13 +11,10 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
 from sensorium.models.backends.base import ModelSpec
+from sensorium.models.backends.looking import LOOK_S, Emit, Looking
 from sensorium.models.backends.spelling import Spelling
 from sensorium.models.backends.transformers_sampling import Sampler
 from sensorium.models.generation import Finish, Generation, Likely, Piece, Step
-
-Emit = Callable[[Piece], bool]
-LOOK_S = 0.1
-"""How often it is asked whether the text is still wanted, while none of it comes."""
 
 
 class GeneratingModel:
@@ -36,7 +32,7 @@ class GeneratingModel:
         self._first = tokenizer.bos_token_id if begins else None
         self._lock = threading.Lock()
         self._tokenizing = threading.Lock()
-        self._looking: _Looking | None = None
+        self._looking: Looking | None = None
         self.ends = _ends(model, tokenizer)
         """The tokens that end a text."""
         model.generation_config = GenerationConfig()  # what its authors preferred is no one's wish
@@ -55,7 +51,7 @@ class GeneratingModel:
             raise InvalidInputError(
                 f"the prompt has {len(prompt)} tokens, and the model takes 1 to {self._context - 1}"
             )
-        looking = _Looking(emit)
+        looking = Looking(emit)
         with self._turn(looking) as model:
             if model is not None:
                 self._generate(model, task, prompt, min(task.max_tokens, room), looking)
@@ -84,7 +80,7 @@ class GeneratingModel:
         gc.collect()
 
     def _generate(
-        self, model: Any, task: Generation, prompt: list[int], limit: int, looking: "_Looking"
+        self, model: Any, task: Generation, prompt: list[int], limit: int, looking: Looking
     ) -> None:
         device = model.device
         vocabulary = model.get_output_embeddings().weight.shape[0]
@@ -140,7 +136,7 @@ class GeneratingModel:
         return str(found)
 
     @contextmanager
-    def _turn(self, looking: "_Looking") -> Iterator[Any]:
+    def _turn(self, looking: Looking) -> Iterator[Any]:
         """The model, when nobody else has it; None where nobody wants the text any more."""
         while not self._lock.acquire(timeout=LOOK_S):
             if not looking.wanted():
@@ -165,27 +161,6 @@ class _UnwantedError(Exception):
     """Nobody wants the text any more."""
 
 
-class _Looking:
-    """Whether a text is still wanted, asked no more often than need be."""
-
-    def __init__(self, emit: Emit) -> None:
-        self._emit = emit
-        self._asked = time.monotonic()
-        self._wanted = True
-
-    def emit(self, piece: Piece) -> bool:
-        """Hand out a piece."""
-        self._wanted = self._wanted and self._emit(piece)
-        self._asked = time.monotonic()
-        return self._wanted
-
-    def wanted(self) -> bool:
-        """Whether it is wanted; an empty piece asks."""
-        if time.monotonic() - self._asked > LOOK_S:
-            self.emit(Piece())
-        return self._wanted
-
-
 class _Teller(StoppingCriteria):  # type: ignore[misc]
     """Hands out the text after each token, and says when it is at its end."""
 
@@ -194,7 +169,7 @@ class _Teller(StoppingCriteria):  # type: ignore[misc]
         model: GeneratingModel,
         task: Generation,
         sampler: Sampler,
-        looking: _Looking,
+        looking: Looking,
         prompt_tokens: int,
     ) -> None:
         self._task = task
