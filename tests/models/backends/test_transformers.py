@@ -400,6 +400,24 @@ def test_quantisation_says_what_it_needs(tmp_path, config, error, reason):
         load(artifact(folder, "transformers"))
 
 
+def test_quantised_weights_are_run_where_their_library_is(tinylm, tmp_path):
+    reason = "bitsandbytes is not installed: sensorium[transformers]"
+    pytest.importorskip("bitsandbytes", reason=reason)
+    pytest.importorskip("accelerate", reason="accelerate is not installed")
+    folder = tmp_path / "model"
+    shutil.copytree(tinylm, folder)
+    how = transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+    made = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, quantization_config=how, device_map="cpu"
+    )
+    (folder / "model.safetensors").unlink()
+    made.save_pretrained(folder)
+    model = load(artifact(folder, "transformers"))
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    pieces = generated(model, messages=messages, max_tokens=20, temperature=0.0)
+    assert text_of(pieces) == "The capital of France is Paris."
+
+
 def test_kinds_that_are_not_run(tmp_path):
     folder = tmp_path / "model"
     bert(folder, "BertForTokenClassification")

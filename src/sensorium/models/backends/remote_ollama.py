@@ -7,9 +7,9 @@ from msgspec import Struct
 
 from sensorium.core.errors import NotSupportedError
 from sensorium.models.backends.base import LoadOptions
+from sensorium.models.backends.remote_answers import read
 from sensorium.models.backends.remote_settings import RemoteSettings
 from sensorium.models.backends.remote_text import Part
-from sensorium.models.backends.remote_wire import read
 from sensorium.models.generation import Generation
 
 

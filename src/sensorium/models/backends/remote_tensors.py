@@ -12,8 +12,9 @@ from sensorium.core.arrays import to_array, to_tensor
 from sensorium.core.errors import UnavailableError
 from sensorium.core.tensors import Datatype, Tensor, TensorSpec
 from sensorium.models.backends.base import Arrays, ModelSpec
+from sensorium.models.backends.remote_answers import read
 from sensorium.models.backends.remote_settings import RemoteSettings
-from sensorium.models.backends.remote_wire import Wire, read
+from sensorium.models.backends.remote_wire import Wire
 from sensorium.models.fitting import check_arrays, check_outputs
 
 LENGTH = "inference-header-content-length"

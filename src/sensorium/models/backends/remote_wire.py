@@ -7,36 +7,32 @@ import asyncio
 import queue
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
-import msgspec
 
 from sensorium.core.errors import (
     CancelledCallError,
     InvalidInputError,
-    OverloadedError,
     SensoriumError,
     UnavailableError,
 )
 from sensorium.models.backends.looking import LOOK_S
+from sensorium.models.backends.remote_answers import lines_of, refusal, said, whole
 from sensorium.models.backends.remote_settings import RemoteSettings
 
 T = TypeVar("T")
 CONNECT_S = 10.0
 MAX_ERROR = 64 << 10
-MAX_LINE = 4 << 20
 MAX_ANSWER = 1 << 30
 MAX_WAITING = 1000
 """Lines that wait to be taken; the server is read no further then."""
 DRAIN_S = 0.1
 """How long the end of an answer is waited for, once nothing more of it is wanted."""
-RETRY_S = 3600.0
-"""No wait that a server asks for is longer."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +148,7 @@ class Wire:
             method, path, content=body or None, headers=_typed(body, headers)
         ) as response:
             await self._check(response)
-            return Answer(response.headers, await _whole(response, MAX_ANSWER))
+            return Answer(response.headers, await whole(response, MAX_ANSWER))
 
     async def _pump(self, path: str, body: bytes, kind: str, taken: "_Lines") -> None:
         try:
@@ -165,7 +161,7 @@ class Wire:
                     raise UnavailableError(
                         f"the remote server answers with {given[:60]!r}, not {kind}"
                     )
-                async for line in _lines(response):
+                async for line in lines_of(response):
                     await taken.put(line)
         finally:
             taken.end()
@@ -174,8 +170,8 @@ class Wire:
         if response.status_code != 200:
             body = b""
             if not response.is_redirect:
-                body = await _whole(response, MAX_ERROR, cut=True)
-            raise _refusal(response, self.scrubbed(_said(body)))
+                body = await whole(response, MAX_ERROR, cut=True)
+            raise refusal(response, self.scrubbed(said(body)))
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -232,18 +228,6 @@ class _Lines:
         return line
 
 
-def read(body: bytes | str, kind: type[T]) -> T:
-    """An answer, or a part of one, as a Struct.
-
-    Raises:
-        UnavailableError: it is none.
-    """
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise UnavailableError("the remote server answers with what is not its protocol") from None
-
-
 def _trust(settings: RemoteSettings) -> ssl.SSLContext:
     if settings.ca_file:
         return ssl.create_default_context(cafile=settings.ca_file)
@@ -252,70 +236,3 @@ def _trust(settings: RemoteSettings) -> ssl.SSLContext:
 
 def _typed(body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
     return {"content-type": "application/json", **headers} if body else dict(headers)
-
-
-async def _whole(response: httpx.Response, limit: int, *, cut: bool = False) -> bytes:
-    found = bytearray()
-    async for part in response.aiter_bytes():
-        found += part
-        if len(found) > limit:
-            if cut:
-                break
-            raise UnavailableError(f"the remote server answers with more than {limit >> 20} MiB")
-    return bytes(found[:limit])
-
-
-async def _lines(response: httpx.Response) -> AsyncIterator[str]:
-    """Lines without their ends; the last may have none."""
-    held = bytearray()
-    async for part in response.aiter_bytes():
-        *whole, rest = part.split(b"\n")
-        for line in whole:
-            held += line
-            yield held.decode("utf-8", "replace").rstrip("\r")
-            held.clear()
-        held += rest
-        if len(held) > MAX_LINE:
-            raise UnavailableError("the remote server answers with a line that does not end")
-    if held:
-        yield held.decode("utf-8", "replace")
-
-
-def _said(body: bytes) -> str:
-    """The message in an error's body, in whichever of the usual forms."""
-    try:
-        found = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return ""
-    for key in ("error", "message", "detail"):
-        if isinstance(found, dict) and key in found:
-            found = found[key]
-    return found if isinstance(found, str) else ""
-
-
-def _refusal(response: httpx.Response, said: str) -> SensoriumError:
-    status = response.status_code
-    why = f": {said}" if said else ""
-    later = _wait(response.headers.get("retry-after", ""))
-    if status == 429:
-        return OverloadedError("the remote server has too much to do" + why, retry_after_s=later)
-    if status in (401, 403):
-        return UnavailableError("the remote server does not take the key of remote.toml")
-    if status in (404, 405):
-        return UnavailableError("the remote server has no such model or address" + why)
-    if 300 <= status < 400:
-        return UnavailableError(
-            "the remote server redirects, which is not followed: write the new address into "
-            "remote.toml"
-        )
-    if 400 <= status < 500 and status != 408:
-        return InvalidInputError("the remote server refuses this" + why)
-    return UnavailableError(f"the remote server failed ({status})" + why, retry_after_s=later)
-
-
-def _wait(text: str) -> float:
-    """Seconds to wait, as a server says them; one where it says a date or nothing."""
-    try:
-        return min(max(float(text), 0.0), RETRY_S)
-    except ValueError:
-        return 1.0

@@ -46,7 +46,9 @@ class TransformersBackend:
         folder = artifact.path
         described = describe(folder)
         device, degraded = device_of(options)
-        torch.set_num_threads(options.threads or 1)
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        placed = {"device_map": {"": device}} if described.quantised else {}
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
             model, told = CLASSES[described.kind].from_pretrained(
@@ -54,6 +56,7 @@ class TransformersBackend:
                 dtype="auto",
                 use_safetensors=True,
                 output_loading_info=True,
+                **placed,
                 **LOCAL,
             )
         except ImportError as error:
@@ -62,7 +65,7 @@ class TransformersBackend:
         except Exception as error:
             raise InvalidInputError(f"transformers cannot load it: {_reason(error)}") from None
         _check_whole(told)
-        model = model.to(device).eval()
+        model = model.eval() if described.quantised else model.to(device).eval()
         spec = ModelSpec(
             platform="transformers",
             inputs=[],

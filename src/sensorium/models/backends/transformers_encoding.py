@@ -101,16 +101,17 @@ class EmbeddingModel:
     def _pooled(self, output: Any, mask: torch.Tensor) -> torch.Tensor:
         hidden = output.last_hidden_state.float()
         there = mask[..., None].bool()
+        rows = torch.arange(len(mask), device=mask.device)
         match self._pooling:
             case "mean":
                 pooled = (hidden * there).sum(1) / there.sum(1).clamp(min=1)
             case "max":
                 pooled = hidden.masked_fill(~there, -torch.inf).amax(1)
             case "cls":  # the first token of the text, on whichever side is padded
-                pooled = hidden[torch.arange(len(mask)), mask.argmax(1)]
+                pooled = hidden[rows, mask.argmax(1)]
             case _:
                 last = mask.shape[1] - 1 - mask.flip(1).argmax(1)
-                pooled = hidden[torch.arange(len(mask)), last]
+                pooled = hidden[rows, last]
         return torch.nn.functional.normalize(pooled, dim=1)
 
 

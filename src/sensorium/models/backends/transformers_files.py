@@ -57,6 +57,7 @@ class Described(Struct, frozen=True, kw_only=True):
     pooling: Pooling = "mean"
     max_tokens: int = 0
     """Of a text to embed, where the folder says so; 0: as the model's configuration says."""
+    quantised: bool = False
     begins: bool = False
     """Whether the tokenizer's configuration says that every text has a token that begins it."""
 
@@ -85,6 +86,11 @@ def describe(folder: Path) -> Described:
     if not any(folder.glob("*.safetensors")):
         raise InvalidInputError("it has no safetensors, and weights in pickles are never loaded")
     _check_quantisation(config.quantization_config)
+    described = _kind(folder, architecture)
+    return msgspec.structs.replace(described, quantised=config.quantization_config is not None)
+
+
+def _kind(folder: Path, architecture: str) -> Described:
     if (folder / "modules.json").is_file():
         return _sentences(folder)
     if architecture.endswith(("ForCausalLM", "LMHeadModel")):
