@@ -5,7 +5,6 @@ import time
 from sensorium.core.errors import NotSupportedError
 from sensorium.core.generation import Generation
 from sensorium.models.artifact import Artifact
-from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadedModel, LoadOptions, TextModel
 from sensorium.models.backends.table import backend_of
 from sensorium.models.exchange import Facts

@@ -15,7 +15,7 @@ from sensorium.core.arrays import to_array, to_tensor
 from sensorium.core.errors import InvalidInputError, UnavailableError
 from sensorium.models.artifact import Artifact, Format
 from sensorium.models.backends.base import LoadOptions
-from sensorium.models.backends.table import backend_of
+from sensorium.models.backends.table import backend_of, row_of
 from sensorium.models.exchange import Request
 from sensorium.models.placement.process import InProcess
 from sensorium.models.running import proves_batching
@@ -162,7 +162,8 @@ class TensorContract:
         expected = case.expected(inputs)
 
         async def run():
-            placed = await InProcess.load(case.artifact, case.options)
+            text = row_of(case.artifact.format).text
+            placed = await InProcess.load(case.artifact, case.options, text=text)
             try:
                 tensors = [to_tensor(name, array) for name, array in inputs.items()]
                 (found,) = await placed.run([Request(tensors, list(expected))])

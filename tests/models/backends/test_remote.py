@@ -14,7 +14,7 @@ from sensorium.core.errors import (
     OverloadedError,
     UnavailableError,
 )
-from sensorium.models.generation import Generation, Piece
+from sensorium.core.generation import Generation, Piece
 from sensorium.models.placement.process import InProcess
 from tests.models.backends.contract import OPTIONS, Case, TensorContract, artifact, load, numbers
 from tests.models.backends.remote_servers import KEY, served

@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]
+TRUSTED = LoadOptions(trusted=True)
 CANARY = "sensorium_canary"
 
 
@@ -51,7 +52,7 @@ class Named(torch.nn.Module):
 
 class Reads(torch.nn.Module):
     def forward(self, x):
-        return torch.from_file("/etc/hostname", False, 1, dtype=torch.uint8) + x
+        return torch.from_file("/etc/hostname", False, 1, dtype=torch.uint8).float() + x
 
 
 def scripted(path, module, **extra):
@@ -97,7 +98,7 @@ class TestExported(TensorContract):
     @pytest.fixture
     def case(self, tmp_path):
         path = exported(tmp_path / "model.pt2", Calculator(), *pair())
-        return Case(artifact(path, "torchscript"), **CALCULATED)
+        return Case(artifact(path, "torchscript"), **CALCULATED, options=TRUSTED)
 
 
 def test_inputs_are_seen_in_the_code(tmp_path):
@@ -205,7 +206,8 @@ def test_pickles_are_never_loaded(tmp_path):
 
 def test_code_that_touches_files_is_refused(tmp_path):
     with pytest.raises(InvalidInputError, match="reads or writes files"):
-        load(artifact(scripted(tmp_path / "model.pt", Reads()), "torchscript"))
+        load(artifact(scripted(tmp_path / "reads.pt", Reads()), "torchscript"))
+    load(artifact(tmp_path / "reads.pt", "torchscript"), TRUSTED).close()
     path = exported(tmp_path / "good.pt2", Calculator(), *pair())
 
     def change(name, content):
@@ -266,7 +268,7 @@ def in_weights(name, content):
 def test_exported_programs_that_would_run_code(tmp_path, change):
     path = exported(tmp_path / "good.pt2", Calculator(), *pair())
     with pytest.raises(InvalidInputError, match="never loaded"):
-        load(repacked(path, change, tmp_path / "model.pt2"))
+        load(repacked(path, change, tmp_path / "model.pt2"), TRUSTED)
     assert CANARY not in dir(__import__("builtins"))
 
 
@@ -329,10 +331,13 @@ def test_a_larger_exported_program(tmp_path):
 
 def test_what_computes_is_never_the_cpu_in_silence(tmp_path):
     made = artifact(scripted(tmp_path / "model.pt", Calculator()), "torchscript")
-    with pytest.raises(UnavailableError, match="tpu is not available"):
+    with pytest.raises(UnavailableError, match="mps is not available"):
+        load(made, LoadOptions(providers=["mps"]))
+    with pytest.raises(InvalidInputError, match="no provider 'tpu'"):
         load(made, LoadOptions(providers=["tpu"]))
-    model = load(made, LoadOptions(providers=["tpu"], fallback=True))
-    assert (model.spec.providers, model.spec.degraded) == (["cpu"], "tpu is not available")
+    model = load(made, LoadOptions(providers=["mps"], fallback=True))
+    assert model.spec.providers == ["cpu"]
+    assert model.spec.degraded.startswith("mps: ")
 
 
 def test_loading_warns_of_nothing(tmp_path):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
+from sensorium.core.generation import Generation, Piece
 from sensorium.models.backends.base import LoadOptions
-from sensorium.models.generation import Generation, Piece
 from sensorium.models.placement.process import InProcess
 from tests.models.backends.contract import OPTIONS, Case, TensorContract, artifact, load
 from tests.models.backends.text_contract import TextContract, generated, text_of
@@ -431,10 +431,11 @@ def test_kinds_that_are_not_run(tmp_path):
 def test_what_computes_is_never_the_cpu_in_silence(tmp_path):
     bert(tmp_path / "model")
     made = artifact(tmp_path / "model", "transformers")
-    with pytest.raises(UnavailableError, match="tpu is not available"):
-        load(made, LoadOptions(providers=["tpu"]))
-    model = load(made, LoadOptions(providers=["tpu"], fallback=True))
-    assert (model.spec.providers, model.spec.degraded) == (["cpu"], "tpu is not available")
+    with pytest.raises(UnavailableError, match="mps is not available"):
+        load(made, LoadOptions(providers=["mps"]))
+    model = load(made, LoadOptions(providers=["mps"], fallback=True))
+    assert model.spec.providers == ["cpu"]
+    assert model.spec.degraded.startswith("mps: ")
 
 
 def test_a_cancelled_text_ends_and_the_process_lives(tinylm):

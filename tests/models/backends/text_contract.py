@@ -4,11 +4,12 @@ import asyncio
 import threading
 from contextlib import aclosing
 
+import msgspec
 import numpy as np
 import pytest
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
-from sensorium.models.generation import Generation, Piece
+from sensorium.core.generation import Generation, Piece
 from sensorium.models.placement.process import InProcess
 from tests.models.backends.contract import OPTIONS, load
 
@@ -22,7 +23,7 @@ def generated(model, **task):
             pieces.append(piece)
         return True
 
-    model.generate(Generation(**task), emit)
+    model.generate(msgspec.convert(task, Generation), emit)
     return pieces
 
 

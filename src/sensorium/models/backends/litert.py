@@ -15,7 +15,11 @@ from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import Arrays, LoadedModel, LoadOptions, ModelSpec
 from sensorium.models.backends.parts import PartedModel
 from sensorium.models.fitting import check_arrays, check_outputs
+from sensorium.models.hardware.choosing import choose, confirmed
+from sensorium.models.hardware.detect import available
 
+CPU = "CPU"
+"""The library's name of all that its interpreter can compute on, from Python."""
 IDENTIFIER = b"TFL3"
 """Stands at byte 4 of every file."""
 TRIALS = (2, 3)
@@ -83,7 +87,8 @@ BACKEND = LiteRTBackend()
 
 def load_tflite(source: Path | bytes, options: LoadOptions) -> LoadedModel:
     """A model from a file or its content; errors as for `base.Backend.load`."""
-    degraded = _degraded(options)
+    chosen = choose(options.providers, available("litert"), fallback=options.fallback)
+    chosen = confirmed(chosen, [CPU], fallback=options.fallback)
     try:
         interpreter = _interpreter(source, options.threads or 1)
         interpreter.allocate_tensors()  # tells of operators that are not there
@@ -92,7 +97,7 @@ def load_tflite(source: Path | bytes, options: LoadOptions) -> LoadedModel:
         runners = runners or {"": _Unsigned(interpreter)}
     except (RuntimeError, ValueError) as error:
         raise InvalidInputError(f"LiteRT cannot load it: {_reason(error)}") from None
-    parts = {name: LiteRTModel(runner, degraded) for name, runner in sorted(runners.items())}
+    parts = {name: LiteRTModel(runner, chosen.degraded) for name, runner in sorted(runners.items())}
     return next(iter(parts.values())) if len(parts) == 1 else PartedModel("litert_tflite", parts)
 
 
@@ -136,16 +141,6 @@ def _interpreter(source: Path | bytes, threads: int) -> Interpreter:
         if file.read(8)[4:] != IDENTIFIER:
             raise ValueError("it is no TFLite file")
     return Interpreter(model_path=str(source), num_threads=threads)
-
-
-def _degraded(options: LoadOptions) -> str:
-    missing = [name for name in options.providers if name != "cpu"]
-    if missing and not options.fallback:
-        raise UnavailableError(
-            f"{', '.join(missing)} is not available for TFLite models (there is cpu); "
-            "ask for fallback to take the CPU"
-        )
-    return f"{', '.join(missing)} is not available" if missing else ""
 
 
 def _spec(name: str, details: Details) -> TensorSpec:

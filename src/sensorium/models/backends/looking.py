@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from sensorium.models.generation import Piece
+from sensorium.core.generation import Piece
 
 Emit = Callable[[Piece], bool]
 LOOK_S = 0.1

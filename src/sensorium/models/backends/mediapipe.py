@@ -17,7 +17,7 @@ MAX_BYTES = 1 << 30
 """Of all that a bundle holds, unpacked."""
 MAX_RATIO = 200
 """Of unpacked to packed bytes of one member."""
-MAX_DEPTH = 2
+MAX_DEPTH = 3
 """Bundles in bundles: a gesture recogniser holds that of the hand."""
 ENCRYPTED = 0x1
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)

@@ -6,11 +6,11 @@ from typing import Any
 from msgspec import Struct
 
 from sensorium.core.errors import NotSupportedError
+from sensorium.core.generation import Generation
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.backends.remote_answers import read
 from sensorium.models.backends.remote_settings import RemoteSettings
 from sensorium.models.backends.remote_text import Part
-from sensorium.models.generation import Generation
 
 
 class _Message(Struct):

@@ -6,15 +6,15 @@ from typing import Any
 from msgspec import Struct
 
 from sensorium.core.errors import NotSupportedError
+from sensorium.core.generation import Generation, Likely, Message, Step
 from sensorium.models.backends.remote_answers import read
 from sensorium.models.backends.remote_settings import RemoteSettings
 from sensorium.models.backends.remote_text import Part
-from sensorium.models.generation import Generation, Likely, Step
 
 DATA = "data:"
 END = "[DONE]"
-UNTOLD = -1
-"""Stands for a token's number."""
+UNTOLD = 0
+"""Stands for a token's number, which the protocol does not tell."""
 
 
 class _Likely(Struct):
@@ -84,7 +84,7 @@ class OpenAI:
         }
         if as_it_is:
             return "/completions", {**body, "prompt": task.prompt}
-        messages = task.messages or [{"role": "user", "content": task.prompt}]
+        messages = task.messages or [Message(role="user", content=task.prompt)]
         return "/chat/completions", {**body, "messages": messages}
 
     def part(self, line: str) -> Part:

@@ -13,11 +13,11 @@ from sensorium.core.errors import (
     NotSupportedError,
     UnavailableError,
 )
+from sensorium.core.generation import Finish, Generation, Piece, Step
 from sensorium.models.backends.base import LoadOptions, ModelSpec
 from sensorium.models.backends.looking import Looking
 from sensorium.models.backends.remote_settings import RemoteSettings
 from sensorium.models.backends.remote_wire import Wire
-from sensorium.models.generation import Finish, Generation, Piece, Step
 
 
 class Part(msgspec.Struct, kw_only=True):

@@ -55,8 +55,10 @@ _EXPRESSION = re.compile(
 _CONTAINERS = (None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
 
 
-def kind_of(path: Path) -> tuple[Kind, str]:
+def kind_of(path: Path, *, trusted: bool = False) -> tuple[Kind, str]:
     """What a file is, and what it carries of its own about its inputs (empty: nothing).
+
+    The code of one that is `trusted` may touch files.
 
     Raises:
         InvalidInputError: it is neither TorchScript nor an exported program, or its code touches
@@ -66,7 +68,9 @@ def kind_of(path: Path) -> tuple[Kind, str]:
         members = _members(archive)
         if "constants.pkl" in members and any(each.startswith("code/") for each in members):
             for name, member in members.items():
-                if name.startswith("code/") and _TOUCHES_FILES.search(archive.read(member)):
+                if trusted or not name.startswith("code/"):
+                    continue
+                if _TOUCHES_FILES.search(archive.read(member)):
                     raise InvalidInputError("its code reads or writes files, which no model may")
             kind: Kind = "script"
         elif PROGRAM in members:

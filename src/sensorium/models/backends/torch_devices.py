@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from sensorium.core.errors import InvalidInputError, UnavailableError
+from sensorium.core.errors import InvalidInputError
 from sensorium.core.tensors import Datatype
 from sensorium.models.backends.base import LoadOptions
+from sensorium.models.hardware.choosing import choose, confirmed
+from sensorium.models.hardware.detect import available
 
 TYPES: dict[Datatype, torch.dtype] = {
     "BOOL": torch.bool,
@@ -27,23 +29,19 @@ TYPES: dict[Datatype, torch.dtype] = {
 DATATYPES = {dtype: datatype for datatype, dtype in TYPES.items()}
 
 
-def device_of(options: LoadOptions) -> tuple[torch.device, str]:
-    """The device that is to compute, and why it is not the one that was asked for.
+def device_of(options: LoadOptions) -> tuple[torch.device, str, str]:
+    """The device that is to compute, our name for it, and why it is not what was asked for.
 
     Raises:
-        UnavailableError: one that was asked for is not here, and no fallback was.
+        InvalidInputError: torch has no such device.
+        UnavailableError: it is not here, and no fallback was asked for.
     """
-    available = ["cpu", *(name for name in ("cuda", "mps", "xpu") if _is_here(name))]
-    wanted = options.providers or ["cpu"]
-    missing = [name for name in wanted if name not in available]
-    if missing and not options.fallback:
-        raise UnavailableError(
-            f"{', '.join(missing)} is not available to torch here (there is "
-            f"{', '.join(available)}); ask for fallback to take the CPU"
-        )
-    chosen = next((name for name in wanted if name in available), "cpu")
-    device = torch.device("cpu") if chosen == "cpu" else torch.device(chosen, 0)
-    return device, f"{', '.join(missing)} is not available" if missing else ""
+    chosen = choose(options.providers, available("torch"), fallback=options.fallback)
+    here = ["cpu", *(name for name in ("cuda", "mps", "xpu") if _is_here(name))]
+    chosen = confirmed(chosen, here, fallback=options.fallback)
+    if not chosen.providers or chosen.providers[0].name == "cpu":
+        return torch.device("cpu"), "cpu", chosen.degraded
+    return torch.device(chosen.providers[0].name, 0), chosen.providers[0].id, chosen.degraded
 
 
 def to_torch(array: Any, datatype: Datatype, device: torch.device) -> torch.Tensor:

@@ -52,17 +52,14 @@ class TorchModel:
             inputs=list(inputs),
             outputs=[],
             optional=list(optional),
-            providers=[device.type],
         )
 
     def described(
-        self, platform: str, outputs: Sequence[TensorSpec], names: Sequence[str], degraded: str
+        self, platform: str, outputs: Sequence[TensorSpec], names: Sequence[str]
     ) -> "TorchModel":
         """The model with its outputs, each under the name that the module gives to it."""
         self._names = dict(zip((each.name for each in outputs), names, strict=True))
-        self.spec = msgspec.structs.replace(
-            self.spec, platform=platform, outputs=list(outputs), degraded=degraded
-        )
+        self.spec = msgspec.structs.replace(self.spec, platform=platform, outputs=list(outputs))
         return self
 
     def infer(self, inputs: Arrays, outputs: Sequence[str]) -> Mapping[str, Any]:
@@ -108,15 +105,18 @@ class TorchBackend:
 
     def load(self, artifact: Artifact, options: LoadOptions) -> TorchModel:
         """See `base.Backend.load`."""
-        device, degraded = device_of(options)
-        kind, inside = kind_of(artifact.path)
+        device, name, degraded = device_of(options)
+        kind, inside = kind_of(artifact.path, trusted=options.trusted)
         notes = told(artifact.path, inside)
         torch.set_num_threads(options.threads or 1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TorchScript is deprecated, and says so each time
             if kind == "script":
-                return _scripted(artifact.path, device, notes, degraded)
-            return _exported(artifact.path, device, notes, degraded)
+                model = _scripted(artifact.path, device, notes)
+            else:
+                model = _exported(artifact.path, device, notes)
+        model.spec = msgspec.structs.replace(model.spec, providers=[name], degraded=degraded)
+        return model
 
 
 BACKEND = TorchBackend()
@@ -130,7 +130,7 @@ def reason(error: Exception) -> str:
     return " ".join(word for word in text.split() if "/" not in word)[:300]
 
 
-def _scripted(path: Path, device: torch.device, notes: Told, degraded: str) -> TorchModel:
+def _scripted(path: Path, device: torch.device, notes: Told) -> TorchModel:
     try:
         module = torch.jit.load(str(path), map_location=device).eval()
         takes = dict(arguments(module))
@@ -147,10 +147,10 @@ def _scripted(path: Path, device: torch.device, notes: Told, degraded: str) -> T
     model = TorchModel(lambda tensors: module(**tensors), device, inputs, optional)
     outputs = tried(model.compute, inputs, optional)
     names = [each.name for each in outputs]
-    return model.described("pytorch_torchscript", _renamed(outputs, notes), names, degraded)
+    return model.described("pytorch_torchscript", _renamed(outputs, notes), names)
 
 
-def _exported(path: Path, device: torch.device, notes: Told, degraded: str) -> TorchModel:
+def _exported(path: Path, device: torch.device, notes: Told) -> TorchModel:
     content = vetted(path)
     try:
         program = torch.export.load(content)
@@ -175,7 +175,7 @@ def _exported(path: Path, device: torch.device, notes: Told, degraded: str) -> T
     }
     outputs = [_fixed(name, values.get(node)) for name, node in named.items()]
     model = TorchModel(call, device, inputs)
-    return model.described("pytorch_export", _renamed(outputs, notes), list(named), degraded)
+    return model.described("pytorch_export", _renamed(outputs, notes), list(named))
 
 
 def _fixed(name: str, value: Any) -> TensorSpec:

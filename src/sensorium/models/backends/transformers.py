@@ -31,8 +31,6 @@ CLASSES: dict[Kind, Any] = {
 UNUSED = ("pooler.",)
 """Weights that encoders are often saved without, and that are not used here."""
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
-CONTEXT = 4096
-"""Tokens, where neither the model nor its tokenizer says how many it takes."""
 UNBOUNDED = 10_000_000
 library_log.set_verbosity_error()
 library_log.disable_progress_bar()
@@ -45,7 +43,7 @@ class TransformersBackend:
         """See `base.Backend.load`."""
         folder = artifact.path
         described = describe(folder)
-        device, degraded = device_of(options)
+        device, name, degraded = device_of(options)
         if options.threads:
             torch.set_num_threads(options.threads)
         placed = {"device_map": {"": device}} if described.quantised else {}
@@ -70,7 +68,7 @@ class TransformersBackend:
             platform="transformers",
             inputs=[],
             outputs=[],
-            providers=[device.type],
+            providers=[name],
             degraded=degraded,
         )
         return _model(described, model, tokenizer, spec, options)
@@ -86,10 +84,10 @@ def _model(
     limits = [
         getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None),
         tokenizer.model_max_length,
-        options.context,
         described.max_tokens,
     ]
-    context = min((each for each in limits if each and 0 < each < UNBOUNDED), default=CONTEXT)
+    trained = min((each for each in limits if each and 0 < each < UNBOUNDED), default=0)
+    context = min(options.tokens(trained), trained or UNBOUNDED)
     if described.kind == "generates":
         return GeneratingModel(model, tokenizer, spec, context, begins=described.begins)
     encoder = Encoder(model, tokenizer, context)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
+from sensorium.core.generation import Generation, Piece
 from sensorium.core.tensors import TensorSpec
 from sensorium.models.backends.base import Arrays, ModelSpec
 from sensorium.models.backends.transformers_files import Pooling
 from sensorium.models.fitting import check_arrays, check_outputs
-from sensorium.models.generation import Generation, Piece
 
 AT_ONCE = 32
 """So many texts go through an encoder together."""

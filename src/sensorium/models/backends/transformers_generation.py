@@ -6,15 +6,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
+from sensorium.core.generation import Finish, Generation, Likely, Piece, Step
 from sensorium.models.backends.base import ModelSpec
 from sensorium.models.backends.looking import LOOK_S, Emit, Looking
 from sensorium.models.backends.spelling import Spelling
 from sensorium.models.backends.transformers_sampling import Sampler
-from sensorium.models.generation import Finish, Generation, Likely, Piece, Step
 
 
 class GeneratingModel:
@@ -244,7 +245,7 @@ def _templated(tokenizer: Any, task: Generation) -> str:
         raise InvalidInputError("this model has no chat template; give a prompt")
     try:
         found = tokenizer.apply_chat_template(
-            task.messages, tokenize=False, add_generation_prompt=True
+            msgspec.to_builtins(task.messages), tokenize=False, add_generation_prompt=True
         )
     except Exception as error:  # a template is a program of its own
         said = " ".join(str(error).split())[:200]

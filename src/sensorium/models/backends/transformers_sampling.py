@@ -11,7 +11,7 @@ from transformers import (
 )
 
 from sensorium.core.errors import InvalidInputError
-from sensorium.models.generation import Generation
+from sensorium.core.generation import Generation
 
 
 class Sampler(LogitsProcessor):  # type: ignore[misc]
