@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup run demo test check format bench soak audit lock typescript clean
+# PyTorch comes in as many builds as there are machines: `make torch`.
+LOCKED_EXTRAS := gguf grpc lightgbm litert mcp otel plots webrtc
+
+.PHONY: help torch setup run demo test check format bench soak audit lock typescript clean
 .DEFAULT_GOAL := help
 
 help: ## what there is
@@ -44,7 +47,10 @@ lock: ## the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  pyproject.toml --group build -o requirements/base.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
-	  pyproject.toml --all-extras --group build --group dev -o requirements/dev.lock
+	  pyproject.toml $(addprefix --extra ,$(LOCKED_EXTRAS)) --group build --group dev -o requirements/dev.lock
+
+torch: $(VENV)/.dev ## PyTorch and Transformers, for the tests of their models
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/torch.txt
 
 typescript: $(VENV)/.base ## the types of the TypeScript client anew (needs npm)
 	@cd clients/typescript && npm ci --silent --no-audit --no-fund && \

@@ -295,6 +295,77 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/pipelines/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is wrong with a pipeline, without running it
+         * @description What is wrong with a pipeline, without running it.
+         */
+        get: operations["pipelines_check_get"];
+        put?: never;
+        /**
+         * What is wrong with a pipeline, without running it
+         * @description What is wrong with a pipeline, without running it.
+         */
+        post: operations["pipelines_check"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/pipelines/list": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The declared pipelines: what each is for, takes and gives
+         * @description The declared pipelines: what each is for, takes and gives.
+         */
+        get: operations["pipelines_list_get"];
+        put?: never;
+        /**
+         * The declared pipelines: what each is for, takes and gives
+         * @description The declared pipelines: what each is for, takes and gives.
+         */
+        post: operations["pipelines_list"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/pipelines/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Run a pipeline: several operations and models as one call
+         * @description Run a pipeline: several operations and models as one call.
+         *
+         *     Its caller's key must cover every operation in it (`models.infer` for a model), and each counts
+         *     as a call of theirs. It is checked whole before its first stage runs.
+         */
+        post: operations["pipelines_run"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/resources/lease": {
         parameters: {
             query?: never;
@@ -862,7 +933,7 @@ export interface components {
          * Problem
          * @description What went wrong (RFC 9457).
          */
-        Problem: {
+        HttpProblem: {
             type: string;
             title: string;
             status: number;
@@ -2238,7 +2309,7 @@ export interface components {
          * ListRequest
          * @description Which models to list.
          */
-        ListRequest: {
+        ModelsListRequest: {
             /**
              * @description Only those that are loaded.
              * @default false
@@ -2474,6 +2545,300 @@ export interface components {
              * @default
              */
             version?: string;
+        };
+        /**
+         * CheckRequest
+         * @description Which pipeline to check.
+         */
+        CheckRequest: {
+            /**
+             * @description The name of a declared pipeline; '' where `pipeline` holds one.
+             * @default
+             */
+            name?: string;
+            /**
+             * @description The pipeline itself.
+             * @default null
+             */
+            pipeline?: components["schemas"]["Pipeline"] | null;
+        };
+        /**
+         * Pipeline
+         * @description Stages, what they are given, and what comes of them.
+         */
+        Pipeline: {
+            /**
+             * @description In a file: as the file.
+             * @default
+             */
+            name?: string;
+            /**
+             * @description What it is for.
+             * @default
+             */
+            description?: string;
+            /**
+             * @description What it is given, by name.
+             * @default {}
+             */
+            inputs?: {
+                [key: string]: components["schemas"]["Input"];
+            };
+            /** @description Its steps, each before its users. */
+            stages: components["schemas"]["Stage"][];
+            /**
+             * @description What it gives: references and literals by name.
+             * @default {}
+             */
+            outputs?: Record<string, never>;
+            /**
+             * @description It is late after so many seconds; null: when its caller says.
+             * @default null
+             */
+            deadline_s?: number | null;
+        };
+        /**
+         * Input
+         * @description Something that a pipeline is given.
+         */
+        Input: {
+            /**
+             * @description any, null, bool, int, float, text, bytes, list, map, tensor, image, audio or series; list[text] says what it holds, text? that null will do.
+             * @default any
+             */
+            kind?: string;
+            /**
+             * @description What it is when it is not given; null: it must be given.
+             * @default null
+             */
+            default?: unknown;
+            /**
+             * @description What it is for.
+             * @default
+             */
+            description?: string;
+        };
+        /**
+         * Stage
+         * @description One step: an operation, a model or a function.
+         */
+        Stage: {
+            /** @description How later stages refer to it. */
+            name: string;
+            /**
+             * @description What it is for.
+             * @default
+             */
+            description?: string;
+            /**
+             * @description An operation to call.
+             * @default
+             */
+            operation?: string;
+            /**
+             * @description A model to run; its request holds its inputs.
+             * @default
+             */
+            model?: string;
+            /**
+             * @description A function to apply; the documents list them.
+             * @default
+             */
+            function?: string;
+            /**
+             * @description What it is given: literals, and references such as $input.lines or $scan.clusters[0].template to what earlier stages gave.
+             * @default {}
+             */
+            request?: Record<string, never>;
+            /**
+             * @description Run it only if all of these hold, such as $scan.line_count > 100.
+             * @default []
+             */
+            when?: string[];
+            /**
+             * @description Stages to wait for beside those referred to.
+             * @default []
+             */
+            after?: string[];
+            /**
+             * @description It is late after so many seconds; null: when its pipeline is.
+             * @default null
+             */
+            deadline_s?: number | null;
+            /**
+             * @description Instead of its failure, if it fails or is late.
+             * @default null
+             */
+            fallback?: components["schemas"]["Fallback"] | null;
+        };
+        /**
+         * Fallback
+         * @description What a stage gives when it fails or is late; with no name in it: `value`.
+         */
+        Fallback: {
+            /**
+             * @description An operation.
+             * @default
+             */
+            operation?: string;
+            /**
+             * @description A model.
+             * @default
+             */
+            model?: string;
+            /**
+             * @description A function.
+             * @default
+             */
+            function?: string;
+            /**
+             * @description What it is given: literals, and references such as $input.lines or $scan.clusters[0].template to what earlier stages gave.
+             * @default {}
+             */
+            request?: Record<string, never>;
+            /**
+             * @description A literal, or a reference.
+             * @default null
+             */
+            value?: unknown;
+            /**
+             * @description It is late after so many seconds; null: when its pipeline is.
+             * @default null
+             */
+            deadline_s?: number | null;
+        };
+        /**
+         * CheckResponse
+         * @description Whether a pipeline can run.
+         */
+        CheckResponse: {
+            /** @description Whether nothing is wrong with it. */
+            valid: boolean;
+            /**
+             * @description What is wrong, in its order.
+             * @default []
+             */
+            problems?: components["schemas"]["PipelinesProblem"][];
+        };
+        /**
+         * Problem
+         * @description Something that would not work.
+         */
+        PipelinesProblem: {
+            /** @description The stage that it is in; '' if in none. */
+            stage: string;
+            /** @description Where, such as request.lines. */
+            field: string;
+            /** @description What is wrong. */
+            message: string;
+        };
+        /**
+         * ListRequest
+         * @description An empty request.
+         */
+        PipelinesListRequest: Record<string, never>;
+        /**
+         * ListResponse
+         * @description The declared pipelines.
+         */
+        ListResponse: {
+            /** @description By name. */
+            pipelines: components["schemas"]["PipelineEntry"][];
+        };
+        /**
+         * PipelineEntry
+         * @description A declared pipeline.
+         */
+        PipelineEntry: {
+            /** @description Its name. */
+            name: string;
+            /**
+             * @description Whether it comes with Sensorium or lies in this server's folder.
+             * @enum {unknown}
+             */
+            source: "folder" | "shipped";
+            /**
+             * @description What it is for.
+             * @default
+             */
+            description?: string;
+            /**
+             * @description What it is given, by name.
+             * @default {}
+             */
+            inputs?: {
+                [key: string]: components["schemas"]["Input"];
+            };
+            /**
+             * @description The names of its steps.
+             * @default []
+             */
+            stages?: string[];
+            /**
+             * @description The names of what it gives.
+             * @default []
+             */
+            outputs?: string[];
+            /**
+             * @description Why it cannot be read, if it cannot.
+             * @default
+             */
+            problem?: string;
+        };
+        /**
+         * RunRequest
+         * @description Which pipeline to run, and on what.
+         */
+        RunRequest: {
+            /**
+             * @description The name of a declared pipeline; '' where `pipeline` holds one.
+             * @default
+             */
+            name?: string;
+            /**
+             * @description The pipeline itself.
+             * @default null
+             */
+            pipeline?: components["schemas"]["Pipeline"] | null;
+            /** @description An object of its inputs by name, each as its kind is. */
+            inputs?: unknown;
+        };
+        /**
+         * RunResponse
+         * @description What a pipeline gave.
+         */
+        RunResponse: {
+            /** @description An object of its outputs by name. What JSON has no word for stands in {"$tensor": …}, $image, $audio, $series or $bytes. */
+            outputs?: unknown;
+            /**
+             * @description Which stages fell back, and why; '' if none did.
+             * @default
+             */
+            degraded?: string;
+            /** @description Every stage, in its order. */
+            stages: components["schemas"]["StageRecord"][];
+            /** @description How long all of it took. */
+            seconds: number;
+        };
+        /**
+         * StageRecord
+         * @description What became of a stage.
+         */
+        StageRecord: {
+            /** @description Its name. */
+            name: string;
+            /**
+             * @description How it ended.
+             * @enum {unknown}
+             */
+            state: "failed" | "fell_back" | "ran" | "skipped";
+            /** @description How long it took, without waiting for others. */
+            seconds: number;
+            /**
+             * @description Why, if it did not simply run.
+             * @default
+             */
+            reason?: string;
         };
         /**
          * LeaseRequest
@@ -3452,7 +3817,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3485,7 +3850,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3526,7 +3891,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3559,7 +3924,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3592,7 +3957,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3632,7 +3997,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3665,7 +4030,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3703,7 +4068,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3736,7 +4101,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3769,7 +4134,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3798,7 +4163,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3812,7 +4177,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["ListRequest"];
+                "application/json": components["schemas"]["ModelsListRequest"];
             };
         };
         responses: {
@@ -3831,7 +4196,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3864,7 +4229,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3902,7 +4267,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3935,7 +4300,164 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    pipelines_check_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    pipelines_check: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CheckRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    pipelines_list_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    pipelines_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PipelinesListRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    pipelines_run: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RunResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -3968,7 +4490,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4001,7 +4523,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4034,7 +4556,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4063,7 +4585,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4096,7 +4618,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4125,7 +4647,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4158,7 +4680,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4187,7 +4709,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4220,7 +4742,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4249,7 +4771,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4282,7 +4804,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4311,7 +4833,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4344,7 +4866,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4384,7 +4906,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4413,7 +4935,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4446,7 +4968,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4475,7 +4997,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4508,7 +5030,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4541,7 +5063,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4574,7 +5096,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4603,7 +5125,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4636,7 +5158,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4676,7 +5198,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4709,7 +5231,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4738,7 +5260,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4771,7 +5293,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4809,7 +5331,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4842,7 +5364,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4875,7 +5397,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4904,7 +5426,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4933,7 +5455,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4962,7 +5484,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -4991,7 +5513,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -5020,7 +5542,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
@@ -5049,7 +5571,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/problem+json": components["schemas"]["Problem"];
+                    "application/problem+json": components["schemas"]["HttpProblem"];
                 };
             };
         };
