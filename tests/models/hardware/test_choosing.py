@@ -84,7 +84,9 @@ def test_with_fallback_the_others_stay() -> None:
 def test_where_there_is_not_even_a_cpu(fallback: bool) -> None:
     machine = Machine("linux", "x86_64", [], [], [])
     none = told(machine, lambda _: Engine(installed=False), "torch")
-    with pytest.raises(UnavailableError, match="torch is not installed: pip install torch"):
+    with pytest.raises(
+        UnavailableError, match=r"torch is not installed: pip install 'sensorium\[torch\]'"
+    ):
         choose([], none, fallback=fallback)
 
 

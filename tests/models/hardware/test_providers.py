@@ -92,7 +92,7 @@ def test_why_one_is_not_available(name: str, reason: str) -> None:
 
 def test_an_engine_that_is_missing_or_unwell() -> None:
     assert row(only("litert", NONE), "cpu", "litert").reason == (
-        "litert is not installed: pip install ai-edge-litert"
+        "litert is not installed: pip install 'sensorium[litert]'"
     )
     unwell = Engine(True, problem="xllamacpp did not answer within 5 s")
     assert row(only("llama.cpp", unwell), "cpu", "llama.cpp").reason == unwell.problem
