@@ -156,12 +156,13 @@ class App:
         )
         self.models = _model_pool(settings, self.shelves)
         self.inference = Inference(self.models, settings.models.model_queue)
+        devices = Devices(lambda: self.models.used_bytes)
         self.telemetry.readings += _readings(self)
         self.dispatcher.parts = {
             Shelves: self.shelves,
             ModelSettings: settings.models,
             Puller: self.puller,
-            Leases: Leases(Devices(lambda: self.models.used_bytes).find, self._make_room),
+            Leases: Leases(devices.find, self._make_room, devices.look),
             Pool: self.models,
             Inference: self.inference,
             Pipelines: Pipelines(settings.pipelines_dir),

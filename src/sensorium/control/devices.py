@@ -30,6 +30,11 @@ class Devices:
             device.others = self._held if device.name == MAIN else partial(self._others, device)
         return found
 
+    async def look(self) -> None:
+        """Read anew what is in use, unless that was done a moment ago."""
+        if time.monotonic() - self._read_at >= FRESH_S:
+            await self._read()
+
     def _others(self, device: Device) -> int:
         """What is in use beyond what is leased: whoever leased memory may use it by now."""
         fresh = time.monotonic() - self._read_at < FRESH_S

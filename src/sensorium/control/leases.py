@@ -75,14 +75,17 @@ class Leases:
     """Who holds how much of what. All of it runs on one event loop.
 
     `find_devices` tells what there is, when it is first asked for. `make_room` is asked to free so
-    many bytes of a device that nobody leases (idle models), and may free fewer.
+    many bytes of a device that nobody leases (idle models), and may free fewer. `look` has what others
+    hold read anew.
     """
 
     def __init__(
         self,
         find_devices: Callable[[], Awaitable[list[Device]]],
         make_room: Callable[[str, int], Awaitable[None]] | None = None,
+        look: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self._look = look
         self._find_devices = find_devices
         self._make_room = make_room
         self._devices: dict[str, Device] = {}
@@ -144,8 +147,10 @@ class Leases:
         return lease
 
     async def devices(self) -> list[Device]:
-        """What there is."""
+        """What there is, and what others hold of it by now."""
         await self._know_devices()
+        if self._look is not None:
+            await self._look()
         self._expire()
         return list(self._devices.values())
 

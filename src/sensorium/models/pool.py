@@ -33,6 +33,7 @@ class Loaded:
         self.placed = placed
         self.keep_alive_s = keep_alive_s
         self.memory_bytes = 0
+        """What it is reckoned to hold, of main memory or of its device's."""
         self.users = 0
         self.retired = False
         """Takes no more calls, and is closed after the last."""
@@ -41,6 +42,11 @@ class Loaded:
         self.succeeded_at: float | None = None
         self.failed_at: float | None = None
         """Of real inference, on the clock of `time.time`."""
+
+    @property
+    def main_bytes(self) -> int:
+        """What it is reckoned to hold of main memory; a GPU's driver tells of the GPU's."""
+        return 0 if self.placed.facts.spec.providers[:1] not in ([], ["cpu"]) else self.memory_bytes
 
     @property
     def expires_in_s(self) -> float | None:
@@ -94,8 +100,8 @@ class Pool:
 
     @property
     def used_bytes(self) -> int:
-        """What the models are reckoned to hold, those that are being loaded among them."""
-        return self._reserved + sum(each.memory_bytes for each in self._loaded.values())
+        """Main memory that models are reckoned to hold, those that are being loaded among them."""
+        return self._reserved + sum(each.main_bytes for each in self._loaded.values())
 
     @asynccontextmanager
     async def use(self, name: str, version: str = "") -> AsyncIterator[Loaded]:
