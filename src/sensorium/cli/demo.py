@@ -49,6 +49,7 @@ CHECKS: dict[str, Check] = {
     "pipelines.list": demo_pipelines.listed,
     "pipelines.check": demo_pipelines.check,
     "pipelines.run": demo_pipelines.run,
+    "pipelines.run (a model)": demo_pipelines.through_a_model,
     "system.activity": demo_system.activity,
 }
 """What is shown, in this order: operations, and in brackets what of one. A capability without a

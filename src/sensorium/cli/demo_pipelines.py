@@ -13,7 +13,7 @@ from sensorium.capabilities.pipelines.schema import Pipeline, Stage
 from sensorium.cli.demo_told import Own, Told, sample_lines
 from sensorium.client import Sensorium
 
-BURSTS = "log-bursts"
+BURSTS, MACHINES = "log-bursts", "machine-check"
 NGINX, WORDS = "nginx.log.gz", "while waiting for request"
 WINDOW = 50
 
@@ -79,3 +79,16 @@ def _expect_burst(told: Told, lines: list[str], bursts: dict[str, list[Any]]) ->
         for each in anomalies
     ]
     told.expect((full, WINDOW) in found, "it did not tell of the time-outs")
+
+
+def through_a_model(client: Sensorium, own: Own) -> Told:
+    """`pipelines.run`: measurements through a model, and its answer as numbers."""
+    del own
+    told = Told(f"{MACHINES}, two machines")
+    inputs: Any = {"measurements": [[61, 2, 10], [93, 9, 15]]}
+    with told.timed():
+        answer = client.pipelines.run(name=MACHINES, inputs=inputs)
+    outputs = msgspec.json.decode(answer.outputs)
+    told.answer = f"states {outputs['states']}, {len(answer.stages)} stages"
+    told.expect(outputs["states"] == [0, 2], "these are not the machines' states")
+    return told

@@ -75,8 +75,8 @@ class Leases:
     """Who holds how much of what. All of it runs on one event loop.
 
     `find_devices` tells what there is, when it is first asked for. `make_room` is asked to free so
-    many bytes of a device that nobody leases (idle models), and may free fewer. `look` has what others
-    hold read anew.
+    many bytes of a device that nobody leases (idle models), and may free fewer. `look` reads anew
+    what others hold.
     """
 
     def __init__(
