@@ -24,6 +24,7 @@ from sensorium.models.exchange import Request
 from sensorium.models.placement.inproc import Inproc
 from sensorium.models.placement.process import InProcess
 from tests.models import files
+from tests.workers.test_pool import until
 
 OPTIONS = LoadOptions()
 PLACES = pytest.mark.parametrize("place", [Inproc, InProcess])
@@ -246,3 +247,61 @@ def test_an_interrupted_run_is_said_to_be_cancelled(tmp_path):
             await placed.close()
 
     asyncio.run(run())
+
+
+def test_a_frozen_process_is_killed_and_its_calls_end(tmp_path, monkeypatch):
+    """SIGSTOP in the middle of a run: nobody waits for ever, and the model comes back."""
+    monkeypatch.setattr("sensorium.workers.pool.BUSY_BEATS", 2)
+    path = files.slow(tmp_path)
+
+    async def run():
+        placed = await InProcess.load(files.artifact(path), OPTIONS)
+        try:
+            running = placed.run([Request([tensor(np.ones((9000, 256), np.float32))], ["y"])])
+            await asyncio.sleep(0.1)
+            os.kill(placed.pid, signal.SIGSTOP)
+            with pytest.raises(UnavailableError, match="died"):
+                await asyncio.wait_for(running, 10)
+            one = np.ones((1, 256), np.float32)
+            np.testing.assert_array_equal(await asyncio.wait_for(infer(placed, one), 10), one)
+        finally:
+            await placed.close()
+
+    asyncio.run(run())
+
+
+def test_a_run_that_needs_more_memory_than_it_may_is_a_typed_error(tmp_path):
+    """The process keeps to its limit; whether it survives that or not, the next call is served."""
+    options = LoadOptions(memory_bytes=700 << 20, max_batch=1)
+    path = files.identity(tmp_path, 1, [None, 1024])
+
+    async def run():
+        placed = await InProcess.load(files.artifact(path), options)
+        try:
+            much = np.ones((100_000, 1024), np.float32)
+            with pytest.raises(SensoriumError) as caught:
+                await infer(placed, np.concatenate([much, much]))
+            assert type(caught.value) is not SensoriumError, "it is said what is wrong"
+            one = np.ones((1, 1024), np.float32)
+            np.testing.assert_array_equal(await asyncio.wait_for(infer(placed, one), 10), one)
+        finally:
+            await placed.close()
+
+    asyncio.run(run())
+
+
+def test_an_idle_process_that_dies_is_back_with_its_model_before_it_is_wanted(tmp_path):
+    async def run():
+        placed = await InProcess.load(files.artifact(files.mlp(tmp_path)), OPTIONS)
+        try:
+            before = placed.pid
+            os.kill(before, signal.SIGKILL)
+            began = time.perf_counter()
+            await until(lambda: placed.pid not in (None, before))
+            found = await infer(placed, np.ones((1, 8), np.float32))
+            assert found.shape == (1, 3)
+            return time.perf_counter() - began
+        finally:
+            await placed.close()
+
+    assert asyncio.run(run()) < 5
