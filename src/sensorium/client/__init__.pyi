@@ -36,6 +36,7 @@ from sensorium.capabilities.metrics.schema import (
 from sensorium.capabilities.models.schema import (
     DeleteRequest,
     Done,
+    FilesRequest,
     GenerateRequest,
     GetRequest,
     InferRequest,
@@ -44,6 +45,7 @@ from sensorium.capabilities.models.schema import (
     LoadedEntry,
     LoadRequest,
     Model,
+    ModelFiles,
     Models,
     PullRequest,
     UnloadRequest,
@@ -359,6 +361,27 @@ class ModelsMethods:
         /,
     ) -> Done:
         """Delete a model's files, after unloading it."""
+
+    @overload
+    def files(
+        self,
+        *,
+        model: str,
+        version: str = "",
+    ) -> ModelFiles:
+        """A model's files with their hashes, as another node fetches them under /hub.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+        """
+    @overload
+    def files(
+        self,
+        request: FilesRequest,
+        /,
+    ) -> ModelFiles:
+        """A model's files with their hashes, as another node fetches them under /hub."""
 
     @overload
     def generate(
@@ -1155,6 +1178,27 @@ class AsyncModelsMethods:
         /,
     ) -> Done:
         """Delete a model's files, after unloading it."""
+
+    @overload
+    async def files(
+        self,
+        *,
+        model: str,
+        version: str = "",
+    ) -> ModelFiles:
+        """A model's files with their hashes, as another node fetches them under /hub.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+        """
+    @overload
+    async def files(
+        self,
+        request: FilesRequest,
+        /,
+    ) -> ModelFiles:
+        """A model's files with their hashes, as another node fetches them under /hub."""
 
     @overload
     def generate(

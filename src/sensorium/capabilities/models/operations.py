@@ -8,6 +8,7 @@ from functools import partial
 from sensorium.capabilities.models.schema import (
     DeleteRequest,
     Done,
+    FilesRequest,
     GenerateRequest,
     GetRequest,
     InferRequest,
@@ -17,6 +18,8 @@ from sensorium.capabilities.models.schema import (
     LoadRequest,
     Model,
     ModelEntry,
+    ModelFile,
+    ModelFiles,
     Models,
     OutputTensor,
     PullRequest,
@@ -133,6 +136,35 @@ async def get(request: GetRequest, context: Context) -> Model:
         entry=entry(artifact, pool),
         versions=[each.version for each in there if each.name == artifact.name],
         loaded=None if loaded is None else loaded_entry(loaded),
+    )
+
+
+@operation(
+    "models.files",
+    execution=Execution.ASYNC,
+    deadline_s=600.0,
+    example=FilesRequest(model=SAMPLE),
+)
+async def files(request: FilesRequest, context: Context) -> ModelFiles:
+    """A model's files with their hashes, as another node fetches them under /hub."""
+    shelves = context.get(Shelves)
+    name = context.get(Pool).aliases.get(request.model, request.model)
+    found = await asyncio.to_thread(shelves.files, name, request.version)
+    if not found.hashed:
+        found = await asyncio.wrap_future(shelves.hashed_files(name, request.version))
+    return ModelFiles(
+        model=found.name,
+        version=found.version,
+        versions=list(found.versions),
+        digest=found.digest,
+        commit=found.commit,
+        licence=found.licence,
+        task=found.task,
+        source=found.source,
+        files=[
+            ModelFile(path=each.path, size_bytes=each.size, sha256=each.sha256)
+            for each in found.files
+        ],
     )
 
 

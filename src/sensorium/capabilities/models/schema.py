@@ -144,6 +144,39 @@ class Model(Struct, frozen=True, kw_only=True):
     loaded: Annotated[LoadedEntry | None, Meta(description="null while it is not loaded.")] = None
 
 
+class FilesRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose files to list."""
+
+    model: ModelName
+    version: Version = ""
+
+
+class ModelFile(Struct, frozen=True, kw_only=True):
+    """A file of a model."""
+
+    path: Annotated[str, Meta(description="Its path in the model's folder, with '/'.")]
+    size_bytes: Annotated[Count, Meta(description="Its bytes.")]
+    sha256: Annotated[str, Meta(description="What it hashes to.")]
+
+
+class ModelFiles(Struct, frozen=True, kw_only=True):
+    """The files of one version of a model."""
+
+    model: Annotated[str, Meta(description="Its name.")]
+    version: Annotated[str, Meta(description="Its version.")]
+    versions: Annotated[list[str], Meta(description="The versions on disk, the lowest first.")]
+    digest: Annotated[
+        str, Meta(description="What models.get tells; '' where the folder holds several models.")
+    ] = ""
+    commit: Annotated[
+        str, Meta(description="40 hexadecimal digits that stand for exactly these files.")
+    ]
+    licence: Annotated[str, Meta(description="Its licence, where that is known.")] = ""
+    task: Annotated[str, Meta(description="What it is for, where that is known.")] = ""
+    source: Annotated[str, Meta(description="Where it was fetched from.")] = ""
+    files: Annotated[list[ModelFile], Meta(description="By path.")]
+
+
 class LoadRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which model to load, and how."""
 

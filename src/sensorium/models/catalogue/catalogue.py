@@ -9,10 +9,11 @@ import msgspec
 
 from sensorium.core.errors import NotFoundError
 from sensorium.models.artifact import SEPARATOR, Artifact, folder_name
-from sensorium.models.catalogue.digests import Digests, nothing
-from sensorium.models.catalogue.folders import Listed, models_in
+from sensorium.models.catalogue.digests import Digests, nothing, stamp_of
+from sensorium.models.catalogue.folders import Listed, inside, models_in, offered_paths
 from sensorium.models.catalogue.library import library
 from sensorium.models.catalogue.manifest import Manifest, joint_digest, write_manifest
+from sensorium.models.catalogue.offered import Offered, OfferedFile
 from sensorium.models.catalogue.partial import (
     changing,
     discard,
@@ -20,10 +21,11 @@ from sensorium.models.catalogue.partial import (
     remove,
     unwritable,
 )
-from sensorium.models.catalogue.paths import is_safe
 from sensorium.models.catalogue.recognition import Found, matching
 
 log = logging.getLogger("sensorium.models")
+COMMIT_DIGITS = 40
+"""So many hexadecimal digits name a commit, as in git."""
 SHOWN = 20
 """At most so many names are told where a model is not found."""
 
@@ -57,15 +59,47 @@ class Catalogue:
                 message tells what there is.
         """
         folder, variant = self._split(name)
-        models = self._models(folder)
-        if not models:
-            raise NotFoundError(f"there is no model {name[:80]!r} here{self._what_there_is()}")
-        wanted = version or models[0].version
-        of_version = [model for model in models if model.version == wanted]
-        if not of_version:
-            versions = ", ".join(sorted({model.version for model in models}, key=int))
-            raise NotFoundError(f"{folder} has no version {wanted[:20]!r}; it has {versions}")
+        of_version, _ = self._of_version(name, folder, version)
         return self._artifact(folder, _choose(folder, variant, of_version))
+
+    def files(self, name: str, version: str = "", *, compute: bool = False) -> Offered:
+        """The files of a model that other nodes may have: of all in its folder, or of a variant.
+
+        A hash that is not known is empty unless it is to be computed here, and then kept.
+
+        Raises:
+            NotFoundError: there is no such model, or none of its files may be had.
+        """
+        folder, variant = self._split(name)
+        models, versions = self._of_version(name, folder, version)
+        chosen = [_choose(folder, variant, models)] if variant else models
+        usual = chosen[0] if variant or chosen[0].usual else None
+        try:
+            files = [
+                self._offered(chosen[0], path, compute=compute)
+                for path in offered_paths(chosen, whole=not variant)
+                if inside(self._root / folder, chosen[0].folder, path) is not None
+            ]
+        except OSError:
+            raise NotFoundError("a file of the model is gone or cannot be read") from None
+        finally:
+            if compute:
+                self._digests.keep()
+        if not files:
+            raise NotFoundError(f"the model {name[:80]!r} has no file that others may have")
+        manifest = chosen[0].manifest
+        hashes = {file.path: file.sha256 for file in files}
+        return Offered(
+            name=f"{folder}:{usual.variant}" if variant and usual and not usual.usual else folder,
+            version=chosen[0].version,
+            versions=versions,
+            digest=self._known_digest(usual) if usual else "",
+            commit=joint_digest(hashes)[:COMMIT_DIGITS] if all(hashes.values()) else "",
+            licence=manifest.licence if manifest else "",
+            task=manifest.task if manifest else "",
+            source=manifest.full_source if manifest else "",
+            files=tuple(files),
+        )
 
     def digest(self, artifact: Artifact, check: Callable[[], None] = nothing) -> str:
         """The digest of a model of this catalogue, computed if need be and kept.
@@ -108,26 +142,37 @@ class Catalogue:
             except OSError as error:
                 raise unwritable(error) from error
 
-    def resolve_file(self, name: str, path: str) -> Path:
+    def resolve_file(self, name: str, path: str, version: str = "") -> Path:
         """The file at a relative path in a model's folder, to be served to another node.
+
+        With a version, the path is relative to where the files of that version lie.
 
         Raises:
             NotFoundError: there is no such file, or it is not one of the model's: it lies
                 elsewhere, is hidden, or is reached by a link that leaves the folder.
         """
         folder = self._split(name)[0]
-        missing = NotFoundError(f"the model {name[:80]!r} has no such file here")
-        if not is_safe(path) or not self._models(folder):
-            raise missing
-        try:
-            base = (self._root / folder).resolve(strict=True)
-            found = (base / path).resolve(strict=True)
-        except (OSError, RuntimeError):
-            raise missing from None
-        inside = found.is_relative_to(base) and is_safe(found.relative_to(base).as_posix())
-        if not inside or not found.is_file():
-            raise missing
+        models = [m for m in self._models(folder) if version in ("", m.version)]
+        base = models[0].folder if models and version else self._root / folder
+        found = inside(self._root / folder, base, path) if models else None
+        if found is None:
+            raise NotFoundError(f"the model {name[:80]!r} has no such file here")
         return found
+
+    def _of_version(
+        self, name: str, folder: str, version: str
+    ) -> tuple[list[Listed], tuple[str, ...]]:
+        """The models of a version, by default the highest, and which versions there are."""
+        models = self._models(folder)
+        if not models:
+            raise NotFoundError(f"there is no model {name[:80]!r} here{self._what_there_is()}")
+        versions = tuple(sorted({model.version for model in models}, key=int))
+        wanted = version or models[0].version
+        of_version = [model for model in models if model.version == wanted]
+        if not of_version:
+            there = ", ".join(versions)
+            raise NotFoundError(f"{folder} has no version {wanted[:20]!r}; it has {there}")
+        return of_version, versions
 
     def _folders(self) -> list[str]:
         try:
@@ -182,6 +227,17 @@ class Catalogue:
             else:
                 digests[path] = self._digests.known(self._below_root(model, path), stamp)
         return joint_digest(digests) if all(digests.values()) else ""
+
+    def _offered(self, model: Listed, path: str, *, compute: bool) -> OfferedFile:
+        stamp = stamp_of(model.folder / path)
+        told = model.manifest.by_path.get(path) if model.manifest else None
+        if told is not None and told.size == stamp[0]:
+            return OfferedFile(path, told.size, told.sha256)
+        below = self._below_root(model, path)
+        known = self._digests.known(below, stamp)
+        if compute and not known:
+            known = self._digests.compute(below)
+        return OfferedFile(path, stamp[0], known)
 
     def _compute_digest(self, model: Listed, check: Callable[[], None]) -> str:
         try:

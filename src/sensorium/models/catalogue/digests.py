@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -34,11 +35,25 @@ def sha256_of(path: Path, check: Callable[[], None] = nothing) -> str:
     return digest.hexdigest()
 
 
+def stamp_of(path: Path) -> Stamp:
+    """The size and the time of a file.
+
+    Raises:
+        OSError: there is none that can be read.
+    """
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
 class Digests:
-    """The hashes known so far, kept in a file of the folder of models where it can be written."""
+    """The hashes known so far, kept in a file of the folder of models where it can be written.
+
+    Several threads may compute at once.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._keeping = threading.Lock()
         self._known: dict[str, tuple[int, int, str]] | None = None
 
     def known(self, path: str, stamp: Stamp) -> str:
@@ -52,20 +67,21 @@ class Digests:
         Raises:
             OSError: it cannot be read.
         """
-        stat = (self._root / path).stat()
-        stamp = (stat.st_size, stat.st_mtime_ns)
+        stamp = stamp_of(self._root / path)
         digest = self.known(path, stamp) or sha256_of(self._root / path, check)
-        self._all()[path] = (*stamp, digest)
+        with self._keeping:
+            self._all()[path] = (*stamp, digest)
         return digest
 
     def keep(self) -> None:
         """Write what is known, without the files that are gone; a failure costs only time."""
-        known = {path: of for path, of in self._all().items() if (self._root / path).exists()}
-        self._known = known
-        beside = self._root / f"{FILE}.{os.getpid()}"
-        with suppress(OSError):
-            beside.write_bytes(msgspec.json.encode(known))
-            beside.replace(self._root / FILE)
+        with self._keeping:
+            known = {path: of for path, of in self._all().items() if (self._root / path).exists()}
+            self._known = known
+            beside = self._root / f"{FILE}.{os.getpid()}"
+            with suppress(OSError):
+                beside.write_bytes(msgspec.json.encode(known))
+                beside.replace(self._root / FILE)
 
     def _all(self) -> dict[str, tuple[int, int, str]]:
         if self._known is None:

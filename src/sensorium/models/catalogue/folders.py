@@ -1,19 +1,21 @@
 """The models that one folder holds, as its manifest says or as its files show."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sensorium.models.artifact import Format
-from sensorium.models.catalogue.digests import Stamp
-from sensorium.models.catalogue.manifest import Entry, Manifest, read_manifest
+from sensorium.models.catalogue.digests import Stamp, stamp_of
+from sensorium.models.catalogue.manifest import FILE, Entry, Manifest, read_manifest
 from sensorium.models.catalogue.paths import is_safe
-from sensorium.models.catalogue.recognition import Found, models_among
+from sensorium.models.catalogue.recognition import REMOTE, Found, models_among
 
 MAX_FILES = 10_000
 MAX_DEPTH = 5
 MAX_TREES = 32
+PRIVATE = (FILE, REMOTE)
+"""Files of a folder that are for this server alone: the latter may hold a key."""
 TREE = b"tree"
 """How a LightGBM model begins."""
 
@@ -78,6 +80,41 @@ def recognised(folder: Path, files: dict[str, Stamp]) -> list[Found]:
     return models_among(files, trees)
 
 
+def offered_paths(models: Sequence[Listed], *, whole: bool) -> list[str]:
+    """The paths of what belongs to some models of one folder; `whole`: they are all it holds.
+
+    A model that another server runs has none.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    paths: set[str] = set()
+    for model in models:
+        if model.format == "remote":
+            continue
+        if model.manifest is not None:
+            entries = [entry for entry in model.manifest.entries if entry.path == model.path]
+            paths.update(path for entry in entries for path in entry.files)
+        elif whole or model.usual:
+            paths.update(files_in(model.folder))
+        else:
+            paths.update(model.files)
+    return sorted(paths)
+
+
+def inside(folder: Path, base: Path, path: str) -> Path | None:
+    """The file at a path below `base`, if it lies in `folder` and is neither hidden nor private."""
+    if not is_safe(path):
+        return None
+    try:
+        whole = folder.resolve(strict=True)
+        found = (base / path).resolve(strict=True)
+    except (OSError, RuntimeError):
+        return None
+    stays = found.is_relative_to(whole) and is_safe(found.relative_to(whole).as_posix())
+    return found if stays and found.name.lower() not in PRIVATE and found.is_file() else None
+
+
 def _fetched(folder: Path, manifest: Manifest) -> Iterator[Listed]:
     sizes = {file.path: file.size for file in manifest.files}
     for place, entry in enumerate(manifest.entries):
@@ -128,10 +165,9 @@ def _is_version(folder: Path, name: str) -> bool:
 
 def _stamp(path: Path) -> Stamp | None:
     try:
-        stat = path.stat()
+        return stamp_of(path)
     except OSError:
         return None
-    return stat.st_size, stat.st_mtime_ns
 
 
 def _walk(folder: Path, prefix: str, files: dict[str, Stamp]) -> None:

@@ -1,6 +1,7 @@
 """All models that a server can load: those of its folder, and the samples of the package."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Protocol, TypeVar
 from sensorium.core.errors import ConflictError, NotFoundError
 from sensorium.core.loading import load
 from sensorium.models.artifact import Artifact
+from sensorium.models.catalogue.offered import Offered
+from sensorium.models.catalogue.shared import Shared
 
 T = TypeVar("T")
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -29,7 +32,10 @@ class Catalogue(Protocol):
     def delete(self, name: str) -> None:
         """Take a model away."""
 
-    def resolve_file(self, name: str, path: str) -> Path:
+    def files(self, name: str, version: str = "", *, compute: bool = False) -> Offered:
+        """What other nodes may have of a model."""
+
+    def resolve_file(self, name: str, path: str, version: str = "") -> Path:
         """A model's file."""
 
 
@@ -38,6 +44,7 @@ class Shelves:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._hashing: Shared[Offered] = Shared("hashing")
 
     @cached_property
     def _own(self) -> Catalogue:
@@ -65,9 +72,23 @@ class Shelves:
             return artifact
         return replace(artifact, digest=self._either(lambda shelf: shelf.digest(artifact)))
 
-    def resolve_file(self, name: str, path: str) -> Path:
+    def files(self, name: str, version: str = "") -> Offered:
+        """The files of a model, with the hashes that are known; see `Catalogue.files`."""
+        return self._either(lambda shelf: shelf.files(name, version))
+
+    def hashed_files(self, name: str, version: str = "") -> Future[Offered]:
+        """The same with every hash, computed once for all who ask meanwhile.
+
+        It goes on when nobody waits any more, so that whoever asks again finds it done.
+        """
+        return self._hashing.start(
+            (name, version),
+            lambda: self._either(lambda shelf: shelf.files(name, version, compute=True)),
+        )
+
+    def resolve_file(self, name: str, path: str, version: str = "") -> Path:
         """A model's file; see `Catalogue.resolve_file`."""
-        return self._either(lambda shelf: shelf.resolve_file(name, path))
+        return self._either(lambda shelf: shelf.resolve_file(name, path, version))
 
     def delete(self, name: str) -> None:
         """Take a model away; see `Catalogue.delete`.
