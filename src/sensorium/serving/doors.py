@@ -32,7 +32,11 @@ async def serve_http(
 
     async with AsyncExitStack() as mounts:
         door = load(f"{HTTP}.wiring:build")(
-            app.dispatcher, http, app.telemetry, mounted(app, mounts)
+            app.dispatcher,
+            http,
+            app.telemetry,
+            mounted(app, mounts),
+            model_file=app.shelves.resolve_file,
         )
         await server.serve(
             door,

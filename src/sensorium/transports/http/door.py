@@ -49,7 +49,7 @@ class HttpDoor:
         families: Mapping[str, Callable[[Exchange], Awaitable[None]]],
         timeout_s: float,
     ) -> None:
-        self._families = families
+        self.families = families
         self.routes = routes
         self.aliases = aliases
         self._dispatcher = dispatcher
@@ -83,7 +83,7 @@ class HttpDoor:
             await self._serve_alias(exchange, alias)
         elif (operation := self._operation_at(path)) is not None:
             await self._serve_operation(exchange, operation, {})
-        elif (family := self._families.get("/".join(path.split("/", 2)[:2]))) is not None:
+        elif (family := self.families.get("/".join(path.split("/", 2)[:2]))) is not None:
             await family(exchange)
         elif (mounted := self.mounted.get(path)) is not None:
             exchange.scope[CALLER] = self._caller_of_mounted(exchange)

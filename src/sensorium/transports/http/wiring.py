@@ -8,6 +8,7 @@ from sensorium.core.dispatch import Dispatcher
 from sensorium.core.loading import load
 from sensorium.core.telemetry import Telemetry
 from sensorium.transports.http.compat.founding import FOUNDING
+from sensorium.transports.http.compat.hub import Hub, ModelFile
 from sensorium.transports.http.compat.open_inference import OpenInference
 from sensorium.transports.http.door import HttpDoor
 from sensorium.transports.http.exchange import JSON, Exchange
@@ -22,8 +23,13 @@ def build(
     settings: HttpSettings,
     telemetry: Telemetry,
     mounted: Mapping[str, Any],
+    *,
+    model_file: ModelFile | None = None,
 ) -> Any:
-    """The ASGI application that serves a dispatcher; `mounted` are other doors, by path."""
+    """The ASGI application that serves a dispatcher; `mounted` are other doors, by path.
+
+    `model_file` finds the files that other nodes may fetch; without it there is no `/hub`.
+    """
 
     documents: dict[frozenset[str], bytes] = {}
 
@@ -43,13 +49,16 @@ def build(
         "/metrics": Route(metrics, permission="system.metrics"),
         **page_routes(settings),
     }
+    families = {"/v2": OpenInference(dispatcher).serve}
+    if model_file is not None:
+        families["/hub"] = Hub(dispatcher, model_file).serve
     door: Any = HttpDoor(
         dispatcher,
         Senders(settings),
         routes=routes,
         aliases={**HEALTH, **FOUNDING},
         mounted=mounted,
-        families={"/v2": OpenInference(dispatcher).serve},
+        families=families,
         timeout_s=settings.request_timeout_s,
     )
     if settings.cors_origins:
