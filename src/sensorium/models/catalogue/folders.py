@@ -179,7 +179,7 @@ def _walk(folder: Path, prefix: str, files: dict[str, Stamp]) -> None:
             if entry.is_dir(follow_symlinks=False):
                 if path.count("/") < MAX_DEPTH:
                     _walk_further(folder / entry.name, f"{path}/", files)
-            elif entry.is_file():
+            elif (folder / entry.name).is_file():  # the entry's own fails for a link in a circle
                 stamp = _stamp(folder / entry.name)
                 if stamp is not None:
                     files[path] = stamp
