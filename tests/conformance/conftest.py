@@ -1,6 +1,5 @@
 """The doors, opened once for the whole suite."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from tests.conformance.driver import FULL, Driver
 from tests.conformance.loop import BackgroundLoop
 from tests.servers import serving
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # no door fetches anything, here or in its server
 DOORS = ("driver", "keyed", "timed")
 """The fixtures that are a door."""
 

@@ -44,7 +44,8 @@ FAILING = {
 }
 """Operations that fail, and how: those that are there for it, which alone have no example, and
 those whose example names something that is not there."""
-ROOM = {"webrtc_max_sessions": "1000"}
+ROOM = {"webrtc_max_sessions": "1000", "offline": "true"}
+"""How every server here is set: it has room for many sessions, and fetches nothing."""
 SHARED = ("webrtc.join",)
 """Operations whose answer depends on who else calls them at that moment."""
 WHOLE = ("models.infer",)

@@ -102,6 +102,7 @@ async def started() -> AsyncIterator[NativeDriver]:
                 "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(PLUGIN)]),
                 "SENSORIUM_DATA_DIR": folder,
                 "SENSORIUM_WORKERS": "2",
+                "SENSORIUM_OFFLINE": "true",
             },
         )
         assert process.stdin is not None
