@@ -33,6 +33,7 @@ OURS = {
     "sensorium.core.forms",
     "sensorium.core.tracing",
     "sensorium.models.hardware.detect",
+    "sensorium.transports.http.compat.hub_file",
     "sensorium.transports.http.metrics",
     "sensorium.transports.http.openapi",
 }

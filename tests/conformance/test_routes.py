@@ -24,6 +24,17 @@ PUBLIC = {
 }
 """They show what the software is and how it is, nothing that it holds."""
 PRIVATE = {"/metrics", "/api/clustering", "/api/anomaly", "/api/trend", "/v1/ws", "/mcp"}
+FAMILIES = {
+    "/v2": ("/v2/models/machine-state", "/v2/models/stats"),
+    "/hub": (
+        "/hub/api/models/machine-state",
+        "/hub/api/models/machine-state/revision/main",
+        "/hub/api/models/machine-state/tree/main",
+        "/hub/machine-state/resolve/main/model.onnx",
+    ),
+}
+"""What is served below a first part, with addresses there that need a key; each is a call of an
+operation, which is authorised as everywhere. `/v2` itself names the software, and needs none."""
 PUBLIC_OPERATIONS = {"system.health", "system.ready"}
 
 
@@ -48,6 +59,7 @@ def test_every_address_is_classified(door: HttpDoor) -> None:
     addresses = {*door.routes, *door.aliases, *door.mounted}
     assert not PUBLIC & PRIVATE
     assert addresses == PUBLIC | PRIVATE
+    assert door.families.keys() == FAMILIES.keys()
 
 
 def test_only_what_was_decided_is_public(door: HttpDoor) -> None:
@@ -85,6 +97,15 @@ def test_a_private_address_needs_one(http: httpx.Client, path: str, key: str | N
     answer = http.request(method, path, headers=headers, json={})
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
     assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("path", [path for paths in FAMILIES.values() for path in paths])
+@pytest.mark.parametrize("key", [None, "wrong", FULL])
+def test_an_address_of_a_family_needs_one(http: httpx.Client, path: str, key: str | None) -> None:
+    headers = {} if key is None else {"x-api-key": key}
+    for method in ("GET", "HEAD"):
+        answer = http.request(method, path, headers=headers)
+        assert answer.status_code == (200 if key == FULL else 401), answer.text
 
 
 def test_every_operation_that_is_not_public_needs_one(http: httpx.Client) -> None:

@@ -17,7 +17,7 @@ from sensorium.core.schema import schema_of
 from sensorium.core.version import VERSION
 from sensorium.transports.mcp.resources import MakeCaller, Resources
 
-OWN = ("pipelines.", "resources.", "system.", "webrtc.")
+OWN = ("models.files", "pipelines.", "resources.", "system.", "webrtc.")
 """What begins the names of operations that concern the server itself, or may call any other."""
 INSTRUCTIONS = "Reads logs, watches metrics and forecasts them. Lines and values go as they are."
 
