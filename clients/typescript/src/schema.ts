@@ -151,6 +151,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/models/files": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A model's files with their hashes, as another node fetches them under /hub
+         * @description A model's files with their hashes, as another node fetches them under /hub.
+         */
+        post: operations["models_files"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models/generate": {
         parameters: {
             query?: never;
@@ -1881,6 +1901,67 @@ export interface components {
         ModelsDone: {
             /** @description The model's name. */
             model: string;
+        };
+        /**
+         * FilesRequest
+         * @description Whose files to list.
+         */
+        FilesRequest: {
+            /** @description The model: org/name, a name or an alias. */
+            model: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+        };
+        /**
+         * ModelFiles
+         * @description The files of one version of a model.
+         */
+        ModelFiles: {
+            /** @description Its name. */
+            model: string;
+            /** @description Its version. */
+            version: string;
+            /** @description The versions on disk, the lowest first. */
+            versions: string[];
+            /**
+             * @description What models.get tells; '' where the folder holds several models.
+             * @default
+             */
+            digest?: string;
+            /** @description 40 hexadecimal digits that stand for exactly these files. */
+            commit: string;
+            /**
+             * @description Its licence, where that is known.
+             * @default
+             */
+            licence?: string;
+            /**
+             * @description What it is for, where that is known.
+             * @default
+             */
+            task?: string;
+            /**
+             * @description Where it was fetched from.
+             * @default
+             */
+            source?: string;
+            /** @description By path. */
+            files: components["schemas"]["ModelFile"][];
+        };
+        /**
+         * ModelFile
+         * @description A file of a model.
+         */
+        ModelFile: {
+            /** @description Its path in the model's folder, with '/'. */
+            path: string;
+            /** @description Its bytes. */
+            size_bytes: number;
+            /** @description What it hashes to. */
+            sha256: string;
         };
         /**
          * GenerateRequest
@@ -4022,6 +4103,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ModelsDone"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    models_files: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FilesRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ModelFiles"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */

@@ -40,6 +40,7 @@ CHECKS: dict[str, Check] = {
     "models.infer": demo_models.infer,
     "models.infer (LightGBM)": demo_models.lightgbm,
     "models.get": demo_models.get,
+    "models.files": demo_models.files,
     "models.list": demo_models.listed,
     "models.unload": demo_models.unload,
     "resources.lease": demo_resources.lease,

@@ -65,6 +65,19 @@ def get(client: Sensorium, own: Own) -> Told:
     return told
 
 
+def files(client: Sensorium, own: Own) -> Told:
+    """`models.files`: what another node may fetch, with its hashes."""
+    del own
+    told = Told(LIFE)
+    with told.timed():
+        answer = client.models.files(model=LIFE)
+    told.answer = ", ".join(f"{each.path} {each.sha256[:12]}" for each in answer.files)
+    named = {each.path: each for each in answer.files}
+    told.expect("model.onnx" in named, "its file is not there")
+    told.expect(all(len(each.sha256) == 64 for each in answer.files), "a file has no hash")
+    return told
+
+
 def listed(client: Sensorium, own: Own) -> Told:
     """`models.list`: what is there, and what the rows before have loaded."""
     del own
