@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sensorium.core.arrays import to_array, to_tensor
-from sensorium.core.errors import NotFoundError, OverloadedError
+from sensorium.core.errors import InvalidInputError, NotFoundError, OverloadedError
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.exchange import Request
 from sensorium.models.placement.inproc import Inproc
@@ -175,7 +175,7 @@ def test_an_alias_and_the_highest_version_are_meant(shelf, tmp_path):
     second = files.artifact(files.mlp(tmp_path / "a2", seed=9), "a", "2")
     shelf.there = {("a", "2"): second, **shelf.there}
     pool = shelf.pool()
-    pool.aliases["best"] = "a"
+    pool.alias("best", "a")
 
     async def work():
         async with pool.use("best") as newest, pool.use("a", "1") as oldest:
@@ -214,3 +214,38 @@ def test_loading_and_unloading_500_times_leaves_nothing_behind(shelf):
 
     run(pool, work)
     assert pool.used_bytes == 0
+
+
+def test_an_alias_that_is_moved_means_the_other_at_once(shelf):
+    pool = shelf.pool()
+    pool.alias("best", "a")
+
+    async def work():
+        async with pool.use("best") as before:
+            assert before.artifact.name == "a"
+        pool.alias("best", "b")
+        async with pool.use("best") as after:
+            assert after.artifact.name == "b"
+
+    run(pool, work)
+
+
+def test_all_who_wait_for_a_model_that_cannot_be_loaded_hear_of_one_try(shelf):
+    shelf.there["a", "1"].path.write_bytes(b"nothing")
+    pool = shelf.pool()
+    tries = []
+
+    async def place(artifact, options):
+        tries.append(artifact.name)
+        await asyncio.sleep(0.05)
+        return await Inproc.load(artifact, options)
+
+    pool._place = place
+
+    async def work():
+        waiting = (pool.load("a") for _ in range(20))
+        for result in await asyncio.gather(*waiting, return_exceptions=True):
+            assert isinstance(result, InvalidInputError)
+        assert tries == ["a"]
+
+    run(pool, work)

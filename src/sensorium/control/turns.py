@@ -133,7 +133,11 @@ class Turns:
             return
         self.runs += 1
         self.requests += len(self._running)
-        run = self._placed.run([each.request for each in self._running])
+        try:
+            run = self._placed.run([each.request for each in self._running])
+        except Exception as error:  # it was closed under its callers: the server stops
+            run = asyncio.get_running_loop().create_future()
+            run.set_exception(error)
         run.add_done_callback(partial(self._ended, self._running))
 
     def _ended(self, batch: Sequence[Entry], run: "asyncio.Future[list[Result]]") -> None:

@@ -15,6 +15,7 @@ from sensorium.models.placement.base import Placed
 log = logging.getLogger("sensorium.models")
 SWEEP_S = 1.0
 FOR_EVER = -1.0
+MAX_ALIASES = 1000
 
 Find = Callable[[str, str], Artifact]
 Place = Callable[[Artifact, LoadOptions], Awaitable[Placed]]
@@ -103,6 +104,17 @@ class Pool:
         """Main memory that models are reckoned to hold, those that are being loaded among them."""
         return self._reserved + sum(each.main_bytes for each in self._loaded.values())
 
+    def alias(self, alias: str, name: str) -> None:
+        """Have a model answer under another name, too, from now on.
+
+        Raises:
+            OverloadedError: there are as many other names as there may be.
+        """
+        if alias not in self.aliases and len(self.aliases) >= MAX_ALIASES:
+            raise OverloadedError(f"there may be {MAX_ALIASES} aliases")
+        self.aliases[alias] = name
+        self._known = {asked: key for asked, key in self._known.items() if asked[0] != alias}
+
     @asynccontextmanager
     async def use(self, name: str, version: str = "") -> AsyncIterator[Loaded]:
         """A model for one call, loaded first if need be; it stays until the call has ended.
@@ -141,8 +153,8 @@ class Pool:
         """
         artifact = await asyncio.to_thread(self._find, self.aliases.get(name, name), version)
         key = (artifact.name, artifact.version)
-        if key in self._loading:
-            await asyncio.wait([self._loading[key]])
+        if key in self._loading:  # who waits for one that fails hears why, and starts no other
+            await asyncio.shield(self._loading[key])
             fresh = False
         there = self._loaded.get(key)
         changed = there is not None and options is not None and options != there.options

@@ -186,7 +186,7 @@ async def load(request: LoadRequest, context: Context) -> LoadedEntry:
         fresh=request.fresh,
     )
     if request.alias:
-        pool.aliases[request.alias] = loaded.artifact.name
+        pool.alias(request.alias, loaded.artifact.name)
     return loaded_entry(loaded)
 
 
