@@ -297,7 +297,7 @@ def _readings(app: App) -> list[Reading]:
             "sensorium_model_memory_bytes",
             "What each loaded model is reckoned to hold.",
             "gauge",
-            lambda: {each.artifact.name: each.memory_bytes for each in app.models.loaded},
+            lambda: {each.label: each.memory_bytes for each in app.models.loaded},
         ),
         Reading(
             "sensorium_model_runs",

@@ -220,3 +220,65 @@ def test_whatever_happens_no_byte_is_leased_twice_or_lost():
         assert book.waiting == 0
 
     run(work)
+
+
+def test_first_calls_at_once_know_the_same_devices():
+    async def work():
+        book = leases()
+        found = await asyncio.gather(
+            *(book.lease(wish(5 * GIB)) for _ in range(2)), return_exceptions=True
+        )
+        assert sorted(type(each).__name__ for each in found) == ["Lease", "OverloadedError"]
+
+    run(work)
+
+
+def test_who_stops_waiting_stands_in_nobodys_way():
+    async def work():
+        book = leases()
+        await book.lease(wish(4 * GIB))
+        large = asyncio.create_task(book.lease(wish(7 * GIB), wait_s=0.1))
+        await asyncio.sleep(0.01)
+        small = asyncio.create_task(book.lease(wish(2 * GIB), wait_s=5))
+        with pytest.raises(OverloadedError):
+            await large
+        assert (await asyncio.wait_for(small, 1)).wish.size == 2 * GIB
+
+    run(work)
+
+
+def test_what_others_give_back_is_seen_by_who_waits():
+    async def work():
+        book, held = leases(), [8 * GIB]
+        (device,) = await book.devices()
+        device.others = lambda: held[0]
+        waiting = asyncio.create_task(book.lease(wish(GIB), wait_s=5))
+        await asyncio.sleep(0.01)
+        held[0] = 0
+        assert (await asyncio.wait_for(waiting, 2)).device is device
+
+    run(work)
+
+
+def test_preempting_goes_before_nobody_of_higher_priority():
+    async def work():
+        book = leases()
+        await book.lease(wish(4 * GIB, priority=95))
+        high = asyncio.create_task(book.lease(wish(8 * GIB, priority=90), wait_s=0.2))
+        await asyncio.sleep(0.01)
+        with pytest.raises(OverloadedError):
+            await book.lease(wish(2 * GIB, priority=1, preempt=True))
+        await asyncio.gather(high, return_exceptions=True)
+
+    run(work)
+
+
+def test_renewing_for_ever_leaves_nothing_behind():
+    async def work():
+        book = leases()
+        lease = await book.lease(wish(GIB))
+        for _ in range(20_000):
+            book.renew(lease.id, "a", 60)
+        assert len(book._expiry) < 2_000
+
+    run(work)

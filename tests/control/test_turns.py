@@ -242,3 +242,21 @@ def test_a_model_that_cannot_even_begin_gives_its_turn_back():
         assert compute.in_use == 0
 
     run(work)
+
+
+def test_a_request_without_rows_is_joined_with_nothing_where_nothing_is_joined():
+    async def work():
+        log = []
+        stage = Stage(log, joins=False)
+        turns = turns_of(stage)
+        calls = [ask(turns, 1)]
+        await settle()
+        empty = Request([Tensor(name="x", datatype="INT64", shape=[0])], ["y"])
+        calls += [ask(turns, 2), asyncio.ensure_future(turns.infer(empty, INTERACTIVE))]
+        while not all(call.done() for call in calls):
+            await settle()
+            if not stage.running.done():
+                stage.end()
+        return [len(marks) for _, marks in log]
+
+    assert run(work) == [1, 1, 1]

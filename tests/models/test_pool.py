@@ -249,3 +249,46 @@ def test_all_who_wait_for_a_model_that_cannot_be_loaded_hear_of_one_try(shelf):
         assert tries == ["a"]
 
     run(pool, work)
+
+
+def test_a_load_that_fails_for_its_options_fails_nobody_else(shelf):
+    pool = shelf.pool()
+
+    async def work():
+        wrong = asyncio.create_task(pool.load("a", options=LoadOptions(providers=["cuda"])))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.005)
+        assert (await pool.load("a")).artifact.name == "a"
+        with pytest.raises(Exception, match="cuda"):
+            await wrong
+
+    run(pool, work)
+
+
+def test_what_is_retired_and_still_in_use_counts(shelf):
+    pool = shelf.pool(budget=2 * MIB)
+
+    async def work():
+        async with pool.use("a"):
+            await pool.load("a", fresh=True)
+            assert pool.used_bytes == 2 * MIB
+            with pytest.raises(OverloadedError):
+                async with pool.use("a"):
+                    await pool.load("b")
+        await until(lambda: pool.used_bytes == MIB)
+
+    run(pool, work)
+
+
+def test_what_is_deleted_is_forgotten_with_its_other_names(shelf):
+    pool = shelf.pool()
+    pool.alias("best", "a")
+
+    async def work():
+        await pool.load("best")
+        await pool.load("b")
+        await pool.forget("a")
+        assert [each.artifact.name for each in pool.loaded] == ["b"]
+        assert pool.aliases == {}
+
+    run(pool, work)

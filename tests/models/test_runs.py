@@ -305,3 +305,13 @@ def test_an_idle_process_that_dies_is_back_with_its_model_before_it_is_wanted(tm
             await placed.close()
 
     assert asyncio.run(run()) < 5
+
+
+def test_a_process_that_never_comes_up_is_an_error_and_not_a_wait(tmp_path):
+    options = LoadOptions(memory_bytes=1000)
+
+    async def run():
+        with pytest.raises(SensoriumError, match="died"):
+            await asyncio.wait_for(InProcess.load(files.artifact(files.mlp(tmp_path)), options), 20)
+
+    asyncio.run(run())

@@ -5,7 +5,8 @@ import pytest
 CLIENT = """
 import tritonclient.{door} as client
 from tritonclient.utils import InferenceServerException
-triton = client.InferenceServerClient({address})
+ADDRESS = {address}
+triton = client.InferenceServerClient(ADDRESS)
 GRPC = {grpc}
 def given(name, array, datatype, binary=True):
     made = client.InferInput(name, list(array.shape), datatype)
@@ -216,3 +217,60 @@ if not GRPC:
     assert result[0] == [rows, 3]
     assert result[1] > 0
     assert result[2:] in ([], [True])
+
+
+def test_typed_contents_are_bounded_and_asked_for_a_key_first(triton):
+    """Fourteen million numbers where none are announced: refused before they are unpacked."""
+    result = triton(
+        script(
+            "grpc",
+            """
+import time
+from tritonclient.grpc import service_pb2 as pb, service_pb2_grpc
+import grpc
+stub = service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(ADDRESS))
+request = pb.ModelInferRequest(model_name="echo")
+given = request.inputs.add(name="x", datatype="INT8", shape=[0])
+given.contents.int_contents.extend([1] * 14_000_000)
+began = time.time()
+try:
+    stub.ModelInfer(request)
+    result = "answered"
+except grpc.RpcError as error:
+    result = [error.code().name, time.time() - began]
+""",
+        )
+    )
+    assert result[0] == "INVALID_ARGUMENT"
+    assert result[1] < 3
+
+
+def test_an_outputs_own_word_goes_before_the_requests(served):
+    with served.client() as http:
+        asked = {
+            "inputs": [{"name": "x", "datatype": "INT64", "shape": [1, 4], "data": [1, 2, 3, 4]}],
+            "outputs": [{"name": "y", "parameters": {"binary_data": False}}],
+            "parameters": {"binary_data_output": True},
+        }
+        assert http.post("/v2/models/echo/infer", json=asked).json()["outputs"][0]["data"] == [
+            *(1, 2, 3, 4)
+        ]
+        asked["outputs"][0]["parameters"] = {"classification": 3}
+        answer = http.post("/v2/models/echo/infer", json=asked)
+        assert answer.status_code == 400
+        assert "classification" in answer.json()["error"]
+
+
+def test_many_strings_are_written_as_json(triton):
+    result = triton(
+        script(
+            "http",
+            """
+x = np.array([str(n).encode() for n in range(20_000)], dtype=object)
+found = triton.infer("strings", [given("x", x, "BYTES")], outputs=[wanted("y", False)])
+result = [str(n) for n in range(20_000)] == [
+    each if isinstance(each, str) else each.decode() for each in found.as_numpy("y")]
+""",
+        )
+    )
+    assert result is True

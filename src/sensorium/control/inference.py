@@ -42,11 +42,11 @@ class Inference:
 
     def runs(self) -> dict[str, float]:
         """How often each loaded model has run."""
-        return {each.artifact.name: turns.runs for each, turns in self._turns.items()}
+        return {each.label: turns.runs for each, turns in self._turns.items()}
 
     def requests(self) -> dict[str, float]:
         """How many requests those runs served."""
-        return {each.artifact.name: turns.requests for each, turns in self._turns.items()}
+        return {each.label: turns.requests for each, turns in self._turns.items()}
 
     async def infer(
         self,
@@ -113,7 +113,8 @@ class Inference:
     def _turns_of(self, loaded: Loaded) -> Turns:
         found = self._turns.get(loaded)
         if found is None:
-            found = Turns(loaded.placed, loaded.options, self._compute, self._queue_limit)
+            compute = self._compute if loaded.on_cpu else Compute(1)
+            found = Turns(loaded.placed, loaded.options, compute, self._queue_limit)
             self._turns[loaded] = found
         return found
 

@@ -16,6 +16,7 @@ from sensorium.core.errors import (
 
 MAX_LEASES = 100_000
 MAX_WAITING = 1_000
+LOOK_S = 0.5
 REMEMBERED = 10_000
 """How many ended leases are remembered, to tell their holders what became of them."""
 
@@ -94,6 +95,7 @@ class Leases:
         self._waiting: list[_Waiting] = []
         self._ended: dict[str, str] = {}
         self._sequence = 0
+        self._looking: asyncio.TimerHandle | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def lease(self, wish: Wish, wait_s: float = 0.0) -> Lease:
@@ -107,7 +109,7 @@ class Leases:
         self._expire()
         candidates = self._candidates(wish)
         lease = None if self._outranked(wish) else self._give(wish, candidates)
-        if lease is None and wish.preempt:
+        if lease is None and wish.preempt and not self._outranked(wish):
             lease = await self._take_back(wish, candidates)
         if lease is not None:
             return lease
@@ -166,7 +168,9 @@ class Leases:
 
     async def _know_devices(self) -> None:
         if not self._devices:
-            self._devices = {each.name: each for each in await self._find_devices()}
+            found = await self._find_devices()
+            if not self._devices:  # nobody else was first
+                self._devices = {each.name: each for each in found}
 
     def _candidates(self, wish: Wish) -> list[Device]:
         names = wish.devices or tuple(self._devices)
@@ -227,6 +231,7 @@ class Leases:
         turn: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         waiting = _Waiting((-wish.priority, self._sequence), wish, turn)
         heapq.heappush(self._waiting, waiting)
+        self._look_again()
         try:
             async with asyncio.timeout(wait_s):
                 return await turn
@@ -241,6 +246,17 @@ class Leases:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
                 heapq.heapify(self._waiting)
+            self._serve_waiting()
+
+    def _look_again(self) -> None:
+        """While somebody waits, see whether others have given memory back without a word."""
+        if self._looking is None and self._waiting:
+            self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._looked)
+
+    def _looked(self) -> None:
+        self._looking = None
+        self._serve_waiting()
+        self._look_again()
 
     def _serve_waiting(self) -> None:
         """Give to who waits, in order, until the first for whom there is not enough."""
@@ -259,6 +275,9 @@ class Leases:
                 first.turn.set_result(lease)
 
     def _note_expiry(self, lease: Lease) -> None:
+        if len(self._expiry) > 2 * len(self._leases) + 1000:  # of leases that were renewed
+            self._expiry = [(each.expires_at, each.id) for each in self._leases.values()]
+            heapq.heapify(self._expiry)
         heapq.heappush(self._expiry, (lease.expires_at, lease.id))
         if self._expiry[0][1] == lease.id:
             self._set_timer()
@@ -285,7 +304,8 @@ class Leases:
                 self._end(lease, "expired")
 
     def _end(self, lease: Lease, how: str) -> None:
-        del self._leases[lease.id]
+        if self._leases.pop(lease.id, None) is None:  # it ended before its caller could look
+            return
         lease.device.leased_bytes -= lease.wish.size
         self._ended[lease.id + lease.wish.holder] = how
         while len(self._ended) > REMEMBERED:

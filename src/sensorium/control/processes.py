@@ -152,6 +152,9 @@ class Processes:
         await slots.take(operation, caller, nested=nested)
         try:
             call = await pool.call(header)
+        except WorkerDiedError:
+            slots.give_back()
+            raise UnavailableError("no worker process can be started; the log says why") from None
         except BaseException:
             slots.give_back()
             raise

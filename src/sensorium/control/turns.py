@@ -111,6 +111,8 @@ class Turns:
         if self.waiting >= self._queue_limit:
             raise OverloadedError(retry_after_s=RETRY_AFTER_S, details={"lane": "model"})
         entry = Entry(request, priority)
+        if self._max_rows == 1:  # nor with one that has no rows at all
+            entry.kind = entry
         self._waiting[priority].append(entry)
         self._ask()
         try:

@@ -16,6 +16,11 @@ log = logging.getLogger("sensorium.models")
 SWEEP_S = 1.0
 FOR_EVER = -1.0
 MAX_ALIASES = 1000
+ELSEWHERE = (
+    *("cuda", "tensorrt", "nv_tensorrt_rtx", "migraphx", "directml", "webgpu", "gpu", "mps", "xpu"),
+    "remote",
+)
+"""Providers that compute on a GPU, or on another machine."""
 
 Find = Callable[[str, str], Artifact]
 Place = Callable[[Artifact, LoadOptions], Awaitable[Placed]]
@@ -45,9 +50,20 @@ class Loaded:
         """Of real inference, on the clock of `time.time`."""
 
     @property
+    def label(self) -> str:
+        """Its name, with its version where that is not the usual one."""
+        name, version = self.artifact.name, self.artifact.version
+        return name if version == "1" else f"{name}@{version}"
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether its runs take this machine's processors."""
+        return not {*self.placed.facts.spec.providers[:1]} & {*ELSEWHERE}
+
+    @property
     def main_bytes(self) -> int:
         """What it is reckoned to hold of main memory; a GPU's driver tells of the GPU's."""
-        return 0 if self.placed.facts.spec.providers[:1] not in ([], ["cpu"]) else self.memory_bytes
+        return self.memory_bytes if self.on_cpu else 0
 
     @property
     def expires_in_s(self) -> float | None:
@@ -86,8 +102,10 @@ class Pool:
         self._loaded: dict[tuple[str, str], Loaded] = {}
         self._known: dict[tuple[str, str], tuple[str, str]] = {}
         """What a caller wrote, as the name and version of a model that is loaded."""
-        self._loading: dict[tuple[str, str], asyncio.Task[Loaded]] = {}
+        self._loading: dict[tuple[str, str], tuple[asyncio.Task[Loaded], LoadOptions]] = {}
         self._reserved = 0
+        self._leaving: set[Loaded] = set()
+        """Retired, and not closed yet."""
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -102,7 +120,8 @@ class Pool:
     @property
     def used_bytes(self) -> int:
         """Main memory that models are reckoned to hold, those that are being loaded among them."""
-        return self._reserved + sum(each.main_bytes for each in self._loaded.values())
+        held = {*self._loaded.values(), *self._leaving}
+        return self._reserved + sum(each.main_bytes for each in held)
 
     def alias(self, alias: str, name: str) -> None:
         """Have a model answer under another name, too, from now on.
@@ -153,9 +172,14 @@ class Pool:
         """
         artifact = await asyncio.to_thread(self._find, self.aliases.get(name, name), version)
         key = (artifact.name, artifact.version)
-        if key in self._loading:  # who waits for one that fails hears why, and starts no other
-            await asyncio.shield(self._loading[key])
-            fresh = False
+        running = self._loading.get(key)
+        if running is not None:
+            task, its_options = running
+            if its_options == (options or LoadOptions()):  # who waits for it hears why it failed
+                await asyncio.shield(task)
+                fresh = False
+            else:
+                await asyncio.wait([task])
         there = self._loaded.get(key)
         changed = there is not None and options is not None and options != there.options
         if there is None or changed or fresh:
@@ -191,6 +215,20 @@ class Pool:
             self._retire(each)
         await self._settled()
 
+    async def forget(self, name: str) -> None:
+        """Let go of a model whose files are gone: all its versions, variants and other names."""
+        wanted = name.replace("/", SEPARATOR)
+        for each in self.loaded:
+            if wanted in (each.artifact.name, each.artifact.name.partition(":")[0]):
+                self._retire(each)
+        self.aliases = {alias: of for alias, of in self.aliases.items() if of != wanted}
+        await self._settled()
+
+    def current(self, name: str) -> Loaded | None:
+        """The model that a call would get that names no version, if it is loaded."""
+        key = self._known.get((name, ""))
+        return None if key is None else self._loaded.get(key)
+
     async def sweep(self) -> None:
         """Unload what nobody has used for as long as it is kept, for ever."""
         while True:
@@ -209,9 +247,10 @@ class Pool:
 
     async def close(self) -> None:
         """Unload everything; calls that still run lose their model."""
-        for task in self._loading.values():
+        tasks = [task for task, _ in self._loading.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._loading.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for each in self.loaded:
             each.users = 0
             self._retire(each)
@@ -220,12 +259,12 @@ class Pool:
     async def _load_once(
         self, key: tuple[str, str], artifact: Artifact, options: LoadOptions
     ) -> Loaded:
-        task = self._loading.get(key)
-        if task is None:
+        running = self._loading.get(key)
+        if running is None:
             task = asyncio.create_task(self._load(key, artifact, options))
-            self._loading[key] = task
+            running = self._loading[key] = task, options
             task.add_done_callback(lambda _: self._loading.pop(key, None))
-        return await asyncio.shield(task)
+        return await asyncio.shield(running[0])
 
     async def _load(self, key: tuple[str, str], artifact: Artifact, options: LoadOptions) -> Loaded:
         """Load beside what is there, then take its place."""
@@ -272,12 +311,13 @@ class Pool:
     def _retire(self, loaded: Loaded) -> None:
         """Give a model no more calls, and close it when it has none."""
         loaded.retired = True
+        self._leaving.add(loaded)
         key = (loaded.artifact.name, loaded.artifact.version)
         if self._loaded.get(key) is loaded:
             del self._loaded[key]
             self._known = {asked: known for asked, known in self._known.items() if known != key}
         if not loaded.users:
-            task = asyncio.create_task(_close(loaded))
+            task = asyncio.create_task(self._close(loaded))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
@@ -285,7 +325,9 @@ class Pool:
         if self._closing:
             await asyncio.wait(set(self._closing))
 
-
-async def _close(loaded: Loaded) -> None:
-    with suppress(SensoriumError):
-        await loaded.placed.close()
+    async def _close(self, loaded: Loaded) -> None:
+        try:
+            with suppress(SensoriumError):
+                await loaded.placed.close()
+        finally:
+            self._leaving.discard(loaded)

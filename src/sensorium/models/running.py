@@ -1,5 +1,6 @@
 """Tensors through a loaded model: one request, or several joined into one run."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from sensorium.core.tensors import Tensor
 from sensorium.models.backends.base import Arrays, LoadedModel, ModelSpec
 from sensorium.models.exchange import Request, Result
 
+log = logging.getLogger("sensorium.models")
 PROBE_ROWS = 3
 PROBE_EXTENT = 8
 """What stands for an extent that may vary, in inputs made up to try a model."""
@@ -43,6 +45,9 @@ def _run_alone(model: LoadedModel, request: Request) -> Result:
         return error
     except ValueError as error:
         return InvalidInputError(str(error))
+    except Exception:
+        log.exception("a model failed")
+        return SensoriumError()
 
 
 def _run_joined(model: LoadedModel, requests: Sequence[Request]) -> list[list[Tensor]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
-from sensorium.workers.process import CANCEL_GRACE_S, RunningCall, Worker
+from sensorium.workers.process import CANCEL_GRACE_S, RunningCall, Worker, WorkerDiedError
 
 log = logging.getLogger("sensorium.workers")
 
@@ -16,6 +16,10 @@ BUSY_BEATS, IDLE_BEATS = 20, 4
 """A worker that has left so many heartbeats in a row unanswered is killed. While it computes, that
 may be as long as the longest call into C code that holds the GIL."""
 START_S = 30.0
+SHORT_LIFE_S = 3.0
+"""A worker that does not live so long is replaced ever more slowly."""
+HOPELESS = 4
+"""After so many short lives, calls wait for no other."""
 BACK_OFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -69,9 +73,14 @@ class Pool:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
         self._keepers = []
+        self._give_up()
 
     async def call(self, header: bytes) -> RunningCall:
-        """Begin a call on the least busy worker."""
+        """Begin a call on the least busy worker.
+
+        Raises:
+            WorkerDiedError: none came up, again and again, or the pool was stopped.
+        """
         while True:
             worker = self._pick()
             if worker is not None:
@@ -108,11 +117,23 @@ class Pool:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def _give_up(self) -> None:
+        """Have everybody who waits hear that no worker comes up."""
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_exception(WorkerDiedError())
+
     async def _keep(self) -> None:
         """Keep one worker alive, for ever."""
         failures = 0
         while True:
-            failures = 0 if await self._live() else failures + 1
+            began = time.monotonic()
+            served = await self._live()
+            lasted = served and time.monotonic() - began > SHORT_LIFE_S
+            failures = 0 if lasted else failures + 1
+            if failures >= HOPELESS and not self.workers:
+                self._give_up()
             self.restarts += 1
             await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
 

@@ -173,17 +173,25 @@ class Worker(asyncio.Protocol):
         # -P: nothing is imported from whatever folder the server was started in.
         passed = [theirs.fileno(), *(arena.descriptor for arena in arenas)]
         command = [sys.executable, "-P", "-m", "sensorium.workers.child"]
-        process = subprocess.Popen(  # noqa: ASYNC220 - a fork and exec of about a millisecond
-            [*command, str(theirs.fileno()), handler, str(slots), *map(str, passed[1:])],
-            pass_fds=passed,
-            stdin=subprocess.DEVNULL,
-            env=os.environ
-            | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            | dict(environment),
-            # Ctrl-C is for the server, which stops its workers in order. A group suffices: in a
-            # session of its own, Linux would give each worker as much as all of the server.
-            process_group=0,
+        environment = (
+            os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | dict(environment)
         )
+        try:
+            process = subprocess.Popen(  # noqa: ASYNC220 - a fork and exec of about a millisecond
+                [*command, str(theirs.fileno()), handler, str(slots), *map(str, passed[1:])],
+                pass_fds=passed,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                # Ctrl-C is for the server, which stops its workers in order. A group suffices: in
+                # a session of its own, Linux would give each worker as much as all of the server.
+                process_group=0,
+            )
+        except BaseException:
+            ours.close()
+            theirs.close()
+            for arena in arenas:
+                arena.close()
+            raise
         theirs.close()
         loop = asyncio.get_running_loop()
         _, worker = await loop.create_connection(

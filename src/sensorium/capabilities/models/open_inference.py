@@ -13,10 +13,12 @@ from msgspec import Meta, Struct
 from sensorium.capabilities.models.schema import InferRequest
 from sensorium.core.tensors import Datatype, Shape, Tensor, pack_bytes, pack_numbers
 
-MAX_HEADER = 1 << 20
+MAX_HEADER = 256 << 10
 """Bytes of the JSON before binary tensors."""
 MAX_NESTING = 16
-SIZE = "binary_data_size"
+SIZE, BINARY = "binary_data_size", "binary_data"
+UNKNOWN = {"classification", "shared_memory_region"}
+"""Extensions of Triton's that change what an answer is, so that to pass them over would mislead."""
 
 Parameters = dict[str, Any]
 
@@ -96,10 +98,15 @@ def _request(given: _Request, binary: memoryview, fields: Mapping[str, str]) -> 
         )
     if at != len(binary):
         raise ValueError(f"{len(binary) - at} bytes after the header belong to no input")
+    told = [each.parameters for each in given.inputs]
+    for parameters in told + [each.parameters for each in given.outputs]:
+        if UNKNOWN & parameters.keys():
+            raise ValueError(f"{', '.join(sorted(UNKNOWN))} are not supported")
+    usual = given.parameters.get("binary_data_output") is True
     reply = Reply(
         id=given.id,
-        binary=[each.name for each in given.outputs if each.parameters.get("binary_data")],
-        all_binary=given.parameters.get("binary_data_output") is True,
+        binary=[each.name for each in given.outputs if each.parameters.get(BINARY, usual)],
+        all_binary=usual and not given.outputs,
     )
     return InferRequest(
         model=fields.get("model", ""),

@@ -26,6 +26,7 @@ from sensorium.capabilities.models.schema import (
     UnloadRequest,
 )
 from sensorium.core.dispatch import LOCAL, Caller
+from sensorium.core.errors import ConflictError, NotFoundError
 from sensorium.core.generation import Generation, Piece
 from sensorium.core.operation import Context, Execution, Form, operation
 from sensorium.core.tensors import EXACT, Tensor, unpack_bytes, unpack_numbers
@@ -127,7 +128,9 @@ async def get(request: GetRequest, context: Context) -> Model:
     """A model: its files, its versions, and what it takes and gives once it is loaded."""
     pool, shelves = context.get(Pool), context.get(Shelves)
     name = pool.aliases.get(request.model, request.model)
-    artifact = await asyncio.to_thread(shelves.find, name, request.version)
+    current = None if request.version else pool.current(request.model)
+    version = request.version if current is None else current.artifact.version
+    artifact = await asyncio.to_thread(shelves.find, name, version)
     there = await asyncio.to_thread(shelves.entries)
     loaded = pool.find(artifact.name, artifact.version)
     if loaded is None and request.load:
@@ -186,6 +189,7 @@ async def load(request: LoadRequest, context: Context) -> LoadedEntry:
         fresh=request.fresh,
     )
     if request.alias:
+        await _check_alias(request.alias, context)
         pool.alias(request.alias, loaded.artifact.name)
     return loaded_entry(loaded)
 
@@ -204,12 +208,9 @@ async def unload(request: UnloadRequest, context: Context) -> Done:
 )
 async def delete(request: DeleteRequest, context: Context) -> Done:
     """Delete a model's files, after unloading it."""
-    pool, shelves = context.get(Pool), context.get(Shelves)
-    artifact = await asyncio.to_thread(shelves.find, request.model)
-    if any(each.artifact.name == artifact.name for each in pool.loaded):
-        await pool.unload(artifact.name)
-    await asyncio.to_thread(shelves.delete, request.model)
-    return Done(model=artifact.name)
+    await asyncio.to_thread(context.get(Shelves).delete, request.model)
+    await context.get(Pool).forget(request.model)
+    return Done(model=request.model)
 
 
 def output(tensor: Tensor, *, raw: bool) -> OutputTensor:
@@ -260,3 +261,16 @@ def loaded_entry(loaded: Loaded) -> LoadedEntry:
         expires_in_s=loaded.expires_in_s,
         load_s=facts.seconds,
     )
+
+
+async def _check_alias(alias: str, context: Context) -> None:
+    """Let an alias through that hides no model.
+
+    Raises:
+        ConflictError: a model has that name.
+    """
+    try:
+        await asyncio.to_thread(context.get(Shelves).find, alias)
+    except NotFoundError:
+        return
+    raise ConflictError(f"a model is called {alias[:80]} already")

@@ -18,7 +18,12 @@ import msgspec
 import numpy as np
 import xllamacpp
 
-from sensorium.core.errors import InvalidInputError, NotSupportedError, SensoriumError
+from sensorium.core.errors import (
+    InvalidInputError,
+    NotSupportedError,
+    SensoriumError,
+    UnavailableError,
+)
 from sensorium.core.generation import Generation, Likely, Piece, Step
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions, ModelSpec
@@ -28,6 +33,7 @@ from sensorium.models.headers.reading import read_header
 ENCODERS = ("bert", "nomic-bert", "jina-bert-v2", "modern-bert", "t5encoder")
 """Architectures that give vectors and no text."""
 ERRORS = 1
+NO_GPU = "llama.cpp has no GPU here: none is there, or its library was built without it"
 COMPACT = "x-guidance"
 """What tells the grammar's engine not to take as much white space as the model likes to make."""
 FINISHES = {"stop": "stop", "length": "length", "tool_calls": "stop"}
@@ -42,7 +48,8 @@ class GgufModel:
             platform="llamacpp_gguf",
             inputs=[],
             outputs=[],
-            providers=["gpu", "cpu"] if options.gpu_layers else ["cpu"],
+            providers=["gpu", "cpu"] if options.gpu_layers and _has_gpu() else ["cpu"],
+            degraded=NO_GPU if options.gpu_layers and not _has_gpu() else "",
         )
         self._server: Any = server
         self._encoder = header.architecture in ENCODERS
@@ -115,6 +122,8 @@ class GgufBackend:
             raise NotSupportedError(
                 "of a GGUF model, say how many layers go to the GPU: gpu_layers"
             )
+        if options.gpu_layers and not (_has_gpu() or options.fallback):
+            raise UnavailableError(f"{NO_GPU}; ask for fallback to take the CPU")
         header = read_header(artifact, trusted=options.trusted)
         folder = Path(tempfile.mkdtemp(prefix="sensorium-"))
         socket, key = folder / "llama.sock", secrets.token_hex(16)
@@ -127,6 +136,10 @@ class GgufBackend:
 
 
 BACKEND = GgufBackend()
+
+
+def _has_gpu() -> bool:
+    return any(each["name"] != "CPU" for each in xllamacpp.get_device_info())
 
 
 def _parameters(

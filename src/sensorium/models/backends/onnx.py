@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from sensorium.core.errors import CancelledCallError, InvalidInputError, UnavailableError
+from sensorium.core.errors import (
+    CancelledCallError,
+    InvalidInputError,
+    OverloadedError,
+    UnavailableError,
+)
 from sensorium.core.tensors import Datatype, TensorSpec
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import Arrays, LoadOptions, ModelSpec
@@ -38,6 +43,7 @@ BFLOAT16 = 16
 """ONNX's number of the type (TensorProto.BFLOAT16)."""
 SHRINK = "memory.enable_memory_arena_shrinkage"
 QUIET = 4
+DEVICE_FAILED = ("EPFail", "EngineError", "DeviceReset")
 LARGE_BYTES = 32 << 20
 """After inputs of this size, the arena gives back what it grew to."""
 ort.set_default_logger_severity(QUIET)
@@ -85,6 +91,10 @@ class OnnxModel:
         except Exception as error:
             if options.terminate:
                 raise CancelledCallError from None
+            if "llocat" in str(error):
+                raise OverloadedError("the run needs more memory than there is") from None
+            if type(error).__name__ in DEVICE_FAILED:
+                raise UnavailableError(f"what computes has failed: {_reason(error)}") from None
             raise InvalidInputError(f"the model cannot run this: {_reason(error)}") from None
         finally:
             self._options = None

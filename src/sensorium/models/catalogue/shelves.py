@@ -110,8 +110,8 @@ class Shelves:
         except NotFoundError as error:
             try:
                 return ask(self._samples)
-            except NotFoundError:
-                raise error from None
+            except NotFoundError as second:
+                raise (error if "there is no model" in second.message else second) from None
 
 
 def _catalogue(root: Path) -> Catalogue:

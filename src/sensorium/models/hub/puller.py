@@ -13,7 +13,7 @@ from sensorium.workers.pool import Pool
 from sensorium.workers.process import WorkerDiedError, WorkFailedError
 
 SERVE = "sensorium.models.hub.host:serve"
-AT_ONCE = 4
+AT_ONCE = 32
 STOP_S = 5.0
 """How long a cancelled pull may take to put down what it has."""
 

@@ -158,7 +158,10 @@ class InProcess:
     async def _call(self, action: Action) -> AsyncIterator[RunningCall]:
         """One call to the process; errors as for `ask`."""
         task = Task(action=action, artifact=self._artifact, options=self._options)
-        call = await self._pool.call(msgspec.json.encode(task, enc_hook=str))
+        try:
+            call = await self._pool.call(msgspec.json.encode(task, enc_hook=str))
+        except WorkerDiedError:
+            raise _DiedError from None
         try:
             yield call
         except WorkFailedError as error:

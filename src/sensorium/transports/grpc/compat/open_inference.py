@@ -4,14 +4,13 @@ https://github.com/kserve/open-inference-protocol
 """
 
 from collections.abc import AsyncIterator
-from math import prod
 from typing import Any, TypeVar
 
 import grpc
 import msgspec
 from msgspec import Struct
 
-from sensorium.core.dispatch import Caller, Dispatcher
+from sensorium.core.dispatch import ANONYMOUS, Caller, Dispatcher
 from sensorium.core.errors import InvalidInputError, SensoriumError
 from sensorium.core.tensors import Tensor, TensorSpec, pack_bytes, pack_numbers
 from sensorium.core.version import VERSION
@@ -20,8 +19,9 @@ from sensorium.transports.grpc.compat.messages import DATATYPES, message_classes
 
 R = TypeVar("R")
 EXTENSIONS = ["model_configuration", "model_repository", "statistics"]
-FEW = 1 << 18
-"""So many typed elements are taken; more would hold up the server, and travel raw."""
+INFER = "models.infer"
+FEW = 1 << 16
+"""So many typed elements of all inputs are taken; more would hold up the server, and travel raw."""
 CONTENTS = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
@@ -186,8 +186,10 @@ class OpenInferenceService(grpc.GenericRpcHandler):  # type: ignore[misc]
         return self._messages["RepositoryModelUnloadResponse"]()
 
     async def _model_infer(self, message: Any, caller: Caller) -> Any:
+        if not caller.principal.covers(INFER) or caller.principal is ANONYMOUS:
+            self._dispatcher.authorise(caller.principal, INFER)  # before anything is unpacked
         found = await self._call(
-            "models.infer",
+            INFER,
             caller,
             _Inferred,
             model=message.model_name,
@@ -213,6 +215,7 @@ class OpenInferenceService(grpc.GenericRpcHandler):  # type: ignore[misc]
             caller = caller_of(self._dispatcher, context)
             async for message in messages:
                 try:
+                    caller.principal = self._dispatcher.renew(caller.principal)
                     inferred = await self._model_infer(message, caller)
                     yield answer(infer_response=inferred)
                 except SensoriumError as error:
@@ -239,6 +242,8 @@ def tensors(message: Any) -> list[Tensor]:
         InvalidInputError: they do not fit what is said of them.
     """
     raw = message.raw_input_contents
+    if sum(len(each) for given in message.inputs for each in _contents(given)) > FEW:
+        raise InvalidInputError(f"more than {FEW} elements travel in raw_input_contents")
     if raw and len(raw) != len(message.inputs):
         raise InvalidInputError(f"{len(raw)} raw contents are not for {len(message.inputs)} inputs")
     try:
@@ -251,16 +256,20 @@ def tensors(message: Any) -> list[Tensor]:
             )
             for index, each in enumerate(message.inputs)
         ]
-    except (ValueError, KeyError) as error:
+    except KeyError as error:
+        raise InvalidInputError(f"there is no datatype {error}") from None
+    except ValueError as error:
         raise InvalidInputError(str(error)) from None
+
+
+def _contents(given: Any) -> list[Any]:
+    return [getattr(given.contents, field) for field in {*CONTENTS.values()}]
 
 
 def _typed(given: Any) -> bytes:
     field = CONTENTS.get(given.datatype)
     if field is None:
         raise ValueError(f"{given.datatype} travels in raw_input_contents")
-    if prod(given.shape) > FEW:
-        raise ValueError(f"more than {FEW} elements travel in raw_input_contents")
     found = getattr(given.contents, field)
     return pack_bytes(found) if given.datatype == "BYTES" else pack_numbers(given.datatype, found)
 

@@ -7,7 +7,7 @@ from math import prod
 import msgspec
 from msgspec import Struct
 
-from sensorium.core.tensors import unpack_bytes, unpack_numbers
+from sensorium.core.tensors import LENGTH, unpack_numbers
 from sensorium.transports.http.exchange import JSON, Exchange
 
 BINARY = b"application/octet-stream"
@@ -81,8 +81,8 @@ async def write_answer(exchange: Exchange, found: Inferred, model: str) -> None:
 async def _listed(tensor: _Tensor) -> AsyncIterator[bytes]:
     """The elements of a tensor as a JSON list, in parts."""
     if tensor.datatype == "BYTES":
-        items = unpack_bytes(tensor.data, tensor.elements)
-        yield msgspec.json.encode([each.decode("utf-8", "replace") for each in items])
+        async for part in _texts(tensor):
+            yield part
         return
     size = len(tensor.data) // max(1, tensor.elements) * AT_ONCE
     view = memoryview(tensor.data)
@@ -93,6 +93,20 @@ async def _listed(tensor: _Tensor) -> AsyncIterator[bytes]:
         if start + size < len(view):
             await asyncio.sleep(0)
     yield b"]" if len(view) else b"[]"
+
+
+async def _texts(tensor: _Tensor) -> AsyncIterator[bytes]:
+    """Byte strings as a JSON list, in parts."""
+    items, at, before = [], 0, b"["
+    while at < len(tensor.data):
+        (length,) = LENGTH.unpack_from(tensor.data, at)
+        at += LENGTH.size + length
+        items.append(tensor.data[at - length : at].decode("utf-8", "replace"))
+        if len(items) == AT_ONCE // 4:
+            yield before + msgspec.json.encode(items)[1:-1]
+            items, before = [], b","
+            await asyncio.sleep(0)
+    yield (before + msgspec.json.encode(items)[1:-1] if items or before == b"[" else b"") + b"]"
 
 
 def _numbers(datatype: str, data: memoryview) -> bytes:
