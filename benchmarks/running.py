@@ -8,13 +8,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 
 import psutil
 
-from benchmarks.peer_environment import PYTHON, ROOT
+from benchmarks.peer_environment import MOST, ROOT, python
 
 KEY = "the-key-of-the-benchmark"
 START_S = 30.0
@@ -37,6 +37,20 @@ class Running:
         """CPU seconds of the server and its workers."""
         children = psutil.Process(self.process.pid).children()
         return self.cpu_s() + sum(map(_cpu_s, children))
+
+    def stop(self) -> None:
+        """End it as an operator would."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(START_S)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Have it and what it started take no processor's time meanwhile."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.process.pid, signal.SIGCONT)
 
     def first_answer_s(
         self, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -81,11 +95,21 @@ def ours(*flags: str, environ: Mapping[str, str] | None = None) -> Iterator[Runn
 
 
 @contextmanager
-def peer(script: str) -> Iterator[Running]:
-    """A peer's server, from `benchmarks/peers`."""
-    command = [str(PYTHON), str(ROOT / "benchmarks" / "peers" / script)]
-    with _running(command, "", {}) as running:
-        yield running
+def peer(script: str, *arguments: str, environment: str = MOST) -> Iterator[Running]:
+    """A peer's server, from `benchmarks/peers`. Its arguments come before the port.
+
+    What it leaves behind when it ends, is ended too.
+    """
+    path = ROOT / "benchmarks" / "peers" / script
+    with _running([str(python(environment)), str(path), *arguments], "", {}) as running:
+        try:
+            yield running
+        finally:
+            try:
+                running.stop()
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(running.process.pid, signal.SIGKILL)
 
 
 @contextmanager
@@ -99,13 +123,15 @@ def _running(
     process = subprocess.Popen(
         [*command, *filter(None, [port_flag]), str(port)],
         env={**clean, **settings},
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
+    running = Running(port, process, began)
     try:
-        yield Running(port, process, began)
+        yield running
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(START_S)
+        running.stop()
 
 
 def free_port() -> int:

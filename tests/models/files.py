@@ -1,6 +1,7 @@
 """Tiny real models, made here."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,23 @@ from sensorium.models.artifact import Artifact
 
 def mlp(folder: Path, *, width: int = 8, hidden: int = 16, out: int = 3, seed: int = 0) -> Path:
     """x [-1, width] -> y [-1, out]: two dense layers with a ReLU."""
+    return dense(folder, (width, hidden, out), seed=seed)
+
+
+def dense(folder: Path, widths: Sequence[int], seed: int = 0) -> Path:
+    """x [-1, first width] -> y [-1, last width]: dense layers with a ReLU between any two."""
     random = np.random.default_rng(seed)
-    first = random.standard_normal((width, hidden), dtype=np.float32)
-    second = random.standard_normal((hidden, out), dtype=np.float32)
-    nodes = [
-        helper.make_node("MatMul", ["x", "a"], ["h"]),
-        helper.make_node("Relu", ["h"], ["r"]),
-        helper.make_node("MatMul", ["r", "b"], ["y"]),
-    ]
-    tensors = [numpy_helper.from_array(first, "a"), numpy_helper.from_array(second, "b")]
-    return save(
-        folder, nodes, [("x", T.FLOAT, [None, width])], [("y", T.FLOAT, [None, out])], tensors
-    )
+    nodes, tensors, before = [], [], "x"
+    last = len(widths) - 2
+    for number, size in enumerate(pairwise(widths)):
+        weights = random.standard_normal(size, dtype=np.float32)
+        tensors.append(numpy_helper.from_array(weights, f"w{number}"))
+        after = "y" if number == last else f"h{number}"
+        nodes.append(helper.make_node("MatMul", [before, f"w{number}"], [after]))
+        if number < last:
+            nodes.append(helper.make_node("Relu", [after], [before := f"r{number}"]))
+    wide = [("x", T.FLOAT, [None, widths[0]])], [("y", T.FLOAT, [None, widths[-1]])]
+    return save(folder, nodes, *wide, tensors)
 
 
 def echo(folder: Path) -> Path:

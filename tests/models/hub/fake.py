@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import uvicorn
@@ -159,7 +160,7 @@ class FakeHub:
         trouble = self.trouble(asked)
         if trouble is not None and (trouble.location is not None or trouble.status):
             return self._file(request, asked, data, "", common, trouble)
-        digest = hashlib.sha256(data).hexdigest()
+        digest = digest_of(data)
         return Response(
             status_code=302,
             headers={
@@ -175,7 +176,7 @@ class FakeHub:
         asked = self._note(request, "cdn")
         path, digest = request.path_params["path"], request.path_params["digest"]
         for data in [repo.files[path] for repo in self.repos.values() if path in repo.files]:
-            if hashlib.sha256(data).hexdigest() == digest:
+            if digest_of(data) == digest:
                 return self._file(request, asked, data, f'"cdn-{digest[:8]}"', {})
         return Response(status_code=403)
 
@@ -304,8 +305,15 @@ def _serving(app: Starlette) -> Iterator[str]:
         thread.join(10)
 
 
+@lru_cache(maxsize=64)
+def digest_of(data: bytes) -> str:
+    """The SHA-256 of a file's content, reckoned once."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@lru_cache(maxsize=64)
 def blob_id(data: bytes) -> str:
-    """The git id of a file's content."""
+    """The git id of a file's content, reckoned once."""
     return hashlib.sha1(f"blob {len(data)}\0".encode() + data).hexdigest()
 
 
@@ -313,7 +321,7 @@ def _sibling(path: str, data: bytes, repo: Repo) -> dict[str, Any]:
     size = repo.listed_sizes.get(path, len(data))
     sibling: dict[str, Any] = {"rfilename": path, "size": size, "blobId": blob_id(data)}
     if len(data) >= LFS_FROM:
-        digest = hashlib.sha256(data).hexdigest()
+        digest = digest_of(data)
         sibling["lfs"] = {"sha256": digest, "size": size, "pointerSize": 134}
     return sibling
 
