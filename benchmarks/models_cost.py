@@ -134,7 +134,9 @@ def _large_row(times: Times) -> Row:
     here = 1e6 * median(median(each) for _, each in times)
     ratio = median(median(a) / median(b) for a, b in times)
     note = f"p50 {there:.0f} us; in process {here:.0f} us"
-    return Row("588 KiB to a model in a process of its own and back", ratio, "x in process", note=note)
+    return Row(
+        "588 KiB to a model in a process of its own and back", ratio, "x in process", note=note
+    )
 
 
 if __name__ == "__main__":

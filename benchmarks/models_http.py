@@ -55,9 +55,7 @@ class Case:
         request = post(self.path, self.body)
         task = Task(port=self.running.port, request=request, seconds=SECONDS, connections=1)
         single = run(task)
-        many = run(
-            Task(port=self.running.port, request=request, seconds=SECONDS, connections=MANY)
-        )
+        many = run(Task(port=self.running.port, request=request, seconds=SECONDS, connections=MANY))
         assert single.failed + many.failed == 0, f"{self.who}, {self.set_up}: calls failed"
         self.p50_ms.append(single.ms(0.5))
         self.p99_ms.append(single.ms(0.99))
