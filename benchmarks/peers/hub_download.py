@@ -10,7 +10,7 @@ import time
 os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
-from huggingface_hub import hf_hub_download  # noqa: E402 (it reads the variables when imported)
+from huggingface_hub import hf_hub_download
 
 
 def main(endpoint: str, folder: str, repository: str, file: str) -> None:
