@@ -340,3 +340,15 @@ def test_what_is_no_local_model(place: Place, tmp_path: Path) -> None:
     with pytest.raises(ForbiddenError):
         pulled(f"file://{tmp_path}/m", replace(place, local_files=False))
     assert Catalogue(place.cache).entries() == []
+
+
+def test_a_caller_from_elsewhere_cannot_have_this_machine_look_around(
+    hub: FakeHub, place: Place
+) -> None:
+    """Without `local_files`, neither files nor web addresses of this machine are fetched."""
+    hub.files["model.onnx"] = noise(1000)
+    from_elsewhere = replace(place, local_files=False)
+    with pytest.raises(UnavailableError, match="nearer to this server") as caught:
+        pulled(f"{hub.url}/files/model.onnx", from_elsewhere)
+    assert caught.value.details["reason"] == "redirect"
+    assert pulled(f"{hub.url}/files/model.onnx", place).format == "onnx"

@@ -240,6 +240,7 @@ def _reached(sock: socket.socket) -> Reach:
 def _near_enough(target: Target, far: Reach | None) -> None:
     if far is not None and far < target.least:
         raise UnavailableError(
-            "the server redirects into a network that is nearer to this machine than itself",
+            "the address, or a redirect from it, leads into a network nearer to this server "
+            "than it may",
             details={"reason": "redirect"},
         )

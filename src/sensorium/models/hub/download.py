@@ -55,7 +55,7 @@ class Download:
     @property
     def target(self) -> Target:
         """Where to ask: where the last redirect led, as long as that works."""
-        return self._location or Target(self.item.url)
+        return self._location or Target(self.item.url, self.item.least)
 
     def first_part(self) -> Part | None:
         """The part whose answer tells about the others; None where nothing is missing."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from sensorium.models.hub.addresses import Reach
+
 
 class ChangedError(Exception):
     """What is there now is not the file that was begun."""
@@ -18,6 +20,8 @@ class Item:
     sha256: str = ""
     blob: str = ""
     """Its git blob id, where that is all that is known."""
+    least: Reach = Reach.LOOPBACK
+    """How far the machine must be that it is fetched from."""
 
     @property
     def known_as(self) -> str:

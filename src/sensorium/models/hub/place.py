@@ -23,7 +23,8 @@ class Place:
     offline: bool = False
     """Use what is there and no network; `HF_HUB_OFFLINE` says the same."""
     local_files: bool = True
-    """Take `file://` references, which read whatever the server may read."""
+    """Take `file://` references, which read whatever the server may read, and web addresses of this
+    machine and its private networks."""
     connections: int = 8
     range_bytes: int = 16 * MIB
     """How much one request asks for at most."""

@@ -9,6 +9,7 @@ from sensorium.core.errors import InvalidInputError, UnavailableError
 from sensorium.core.settings import Secret
 from sensorium.models.catalogue.manifest import Entry, Manifest, ManifestFile
 from sensorium.models.catalogue.recognition import Found, matching
+from sensorium.models.hub.addresses import Reach
 from sensorium.models.hub.parts import Item
 from sensorium.models.hub.place import NO_TOKEN
 from sensorium.models.hub.reference import Reference
@@ -113,12 +114,13 @@ def plan_hub(
     )
 
 
-def plan_web(reference: Reference) -> Plan:
-    """What to fetch from a web address: its one file."""
+def plan_web(reference: Reference, *, near: bool) -> Plan:
+    """What to fetch from a web address: its one file; without `near`, from the public network."""
     (path,) = reference.files
+    least = Reach.LOOPBACK if near else Reach.PUBLIC
     return Plan(
         reference=reference,
-        items=(Item(path, reference.location, sha256=reference.sha256),),
+        items=(Item(path, reference.location, sha256=reference.sha256, least=least),),
     )
 
 

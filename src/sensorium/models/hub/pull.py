@@ -19,6 +19,7 @@ from sensorium.models.catalogue.manifest import (
 )
 from sensorium.models.catalogue.partial import lock_of, take
 from sensorium.models.catalogue.recognition import Found
+from sensorium.models.hub.addresses import Reach
 from sensorium.models.hub.answers import refusal
 from sensorium.models.hub.connection import Connections, Target, TransientError
 from sensorium.models.hub.local import copy_files, entries_of, find_source
@@ -151,7 +152,7 @@ class _Pull:
             )
             if same:
                 return self._outcome(old, entry)
-        return (yield from self._fetch(plan_web(self._reference)))
+        return (yield from self._fetch(plan_web(self._reference, near=self._place.local_files)))
 
     def _asking(self, ask: Callable[[Pause], R]) -> Generator[PullProgress, None, R]:
         asking = on_a_thread(ask, self._check)
@@ -271,11 +272,12 @@ def is_unchanged(url: str, etag: str, place: Place) -> bool:
     """
     if not etag:
         return False
+    least = Reach.LOOPBACK if place.local_files else Reach.PUBLIC
     connections = Connections(
         connect_s=place.connect_s, stall_s=place.stall_s, token="", token_for=""
     )
     try:
-        answer = connections.get(Target(url), {"Range": "bytes=0-0"})
+        answer = connections.get(Target(url, least), {"Range": "bytes=0-0"})
         if answer.status not in (200, 206):
             raise refusal(answer.status, urlsplit(url).hostname or "the server")
         return bool(answer.headers.get("ETag", "").strip() == etag)
