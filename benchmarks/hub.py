@@ -1,4 +1,4 @@
-"""A hub with one large file, in its own process; each connection brings so much and no more."""
+"""A hub with one large file, in a process of its own; its connections are only so fast."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

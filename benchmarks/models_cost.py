@@ -82,7 +82,7 @@ async def _large(app: App) -> Times:
     infer = app.dispatcher.parts[Inference].infer
     tensor = to_tensor("x", np.random.default_rng(0).random((1, *IMAGE), dtype=np.float32))
     for place in ("inproc", "process"):
-        options = LoadOptions(placement=place)  # type: ignore[arg-type]
+        options = LoadOptions(placement=place)
         await app.models.load(f"image_{place}", options=options)
     there = partial(infer, "image_process", [tensor])
     here = partial(infer, "image_inproc", [tensor])

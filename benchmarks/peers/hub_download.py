@@ -3,12 +3,8 @@
 Its arguments are the hub's address, a folder, the repository and the file; writes the seconds.
 """
 
-import os
 import sys
 import time
-
-os.environ["HF_HUB_DISABLE_XET"] = os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 from huggingface_hub import hf_hub_download
 
