@@ -82,9 +82,11 @@ class _Tools:
             operation = known.get(params.name)
             if operation is None:
                 raise self._dispatcher.registry.nothing(f"there is no tool {params.name[:80]!r}")
-            caller.on_progress = _reporter(context)
+            reports: set[asyncio.Task[None]] = set()
+            caller.on_progress = _reporter(context, reports)
             body = json.dumps(params.arguments or {}).encode()
             answer = await self._dispatcher.call(operation.name, Encoded(body, len(body)), caller)
+            await asyncio.gather(*reports, return_exceptions=True)  # what was done is told first
         except SensoriumError as error:
             return _failed(error)
         text = answer.json()
@@ -123,9 +125,9 @@ def _failed(error: SensoriumError) -> Any:
     )
 
 
-def _reporter(context: Any) -> Callable[[int, int | None, str], None]:
-    reports: set[asyncio.Task[None]] = set()
-
+def _reporter(
+    context: Any, reports: set["asyncio.Task[None]"]
+) -> Callable[[int, int | None, str], None]:
     def report(done: int, total: int | None, unit: str) -> None:
         task = asyncio.ensure_future(context.session.report_progress(done, total, unit or None))
         reports.add(task)
