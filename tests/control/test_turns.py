@@ -239,6 +239,7 @@ def test_a_model_that_cannot_even_begin_gives_its_turn_back():
         turns = turns_of(Closed([]), compute)
         with pytest.raises(SensoriumError):
             await turns.infer(request(1), INTERACTIVE)
+        await settle()
         assert compute.in_use == 0
 
     run(work)

@@ -62,7 +62,7 @@ class Inference:
             spec = loaded.placed.facts.spec
             check_inputs(spec, inputs)
             request = Request(list(inputs), chosen_outputs(spec, outputs))
-            async with _on_record(loaded):
+            with _OnRecord(loaded):
                 found = await self._turns_of(loaded).infer(request, priority)
             artifact = loaded.artifact
             return Inferred(artifact.name, artifact.version, artifact.digest, found)
@@ -105,7 +105,7 @@ class Inference:
             lane = self._lane_of(loaded)
             await lane.enter(loaded.artifact.name, self._queue_limit, priority)
             try:
-                async with _on_record(loaded):
+                with _OnRecord(loaded):
                     yield loaded
             finally:
                 lane.leave()
@@ -126,13 +126,19 @@ class Inference:
         return found
 
 
-@asynccontextmanager
-async def _on_record(loaded: Loaded) -> AsyncIterator[None]:
-    """Note what real inference shows of a model."""
-    try:
-        yield
-    except SensoriumError as error:
-        if not isinstance(error, NOT_ITS_FAULT):
-            loaded.failed_at = time.time()
-        raise
-    loaded.succeeded_at = time.time()
+class _OnRecord:
+    """Note what real inference shows of a model. A plain class: it is entered for every call."""
+
+    __slots__ = ("_loaded",)
+
+    def __init__(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None:
+            self._loaded.succeeded_at = time.time()
+        elif issubclass(kind, SensoriumError) and not issubclass(kind, NOT_ITS_FAULT):
+            self._loaded.failed_at = time.time()

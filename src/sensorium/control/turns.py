@@ -144,8 +144,7 @@ class Turns:
 
     def _ended(self, batch: Sequence[Entry], run: "asyncio.Future[list[Result]]") -> None:
         self._running = []
-        self._compute.leave()
-        self._ask()
+        self._asked = True  # until those who hear now have had the chance to ask again
         if run.cancelled():
             results: list[Result] = [SensoriumError()] * len(batch)
         elif (error := run.exception()) is not None:
@@ -155,6 +154,14 @@ class Turns:
             results = run.result()
         for entry, result in zip(batch, results, strict=True):
             entry.deliver(result)
+        # Two rounds of the loop on, they have: the next run then has them all, and not one alone.
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._leave)
+
+    def _leave(self) -> None:
+        self._asked = False
+        self._compute.leave()
+        self._ask()
 
     def _take(self) -> list[Entry]:
         """The next requests to run together: the next in turn, and what fits it."""

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Literal
 
 from sensorium.core.errors import NotFoundError, OverloadedError, SensoriumError
@@ -80,6 +80,28 @@ class Loaded:
         return "ready" if (self.succeeded_at or 0) >= (self.failed_at or 0) else "failing"
 
 
+class _Use:
+    """`Pool.use`. A plain class: it is entered for every call."""
+
+    __slots__ = ("_loaded", "_name", "_pool", "_version")
+
+    def __init__(self, pool: "Pool", name: str, version: str) -> None:
+        self._pool = pool
+        self._name = name
+        self._version = version
+
+    async def __aenter__(self) -> Loaded:
+        loaded = self._pool.known(self._name, self._version)
+        while loaded is None or loaded.retired:  # evicted before its first call could begin
+            loaded = await self._pool.load(self._name, self._version)
+        loaded.users += 1
+        self._loaded = loaded
+        return loaded
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pool.leave(self._loaded)
+
+
 class Pool:
     """Loads, keeps and unloads models. `find` reads the disk, `weigh` estimates bytes of memory,
     and `budget` tells how many all of them may hold.
@@ -134,8 +156,7 @@ class Pool:
         self.aliases[alias] = name
         self._known = {asked: key for asked, key in self._known.items() if asked[0] != alias}
 
-    @asynccontextmanager
-    async def use(self, name: str, version: str = "") -> AsyncIterator[Loaded]:
+    def use(self, name: str, version: str = "") -> "_Use":
         """A model for one call, loaded first if need be; it stays until the call has ended.
 
         Raises:
@@ -143,18 +164,7 @@ class Pool:
             OverloadedError: there is no memory for it now.
             SensoriumError: it cannot be loaded.
         """
-        key = self._known.get((name, version))
-        loaded = self._loaded.get(key) if key is not None else None
-        while loaded is None or loaded.retired:  # evicted before its first call could begin
-            loaded = await self.load(name, version)
-        loaded.users += 1
-        try:
-            yield loaded
-        finally:
-            loaded.users -= 1
-            loaded.used_at = time.monotonic()
-            if not loaded.users and (loaded.retired or loaded.keep_alive_s == 0):
-                self._retire(loaded)
+        return _Use(self, name, version)
 
     async def load(
         self,
@@ -224,10 +234,17 @@ class Pool:
         self.aliases = {alias: of for alias, of in self.aliases.items() if of != wanted}
         await self._settled()
 
-    def current(self, name: str) -> Loaded | None:
-        """The model that a call would get that names no version, if it is loaded."""
-        key = self._known.get((name, ""))
+    def known(self, name: str, version: str) -> Loaded | None:
+        """The model that a call would get that says so, if it is loaded."""
+        key = self._known.get((name, version))
         return None if key is None else self._loaded.get(key)
+
+    def leave(self, loaded: Loaded) -> None:
+        """A call that used a model has ended."""
+        loaded.users -= 1
+        loaded.used_at = time.monotonic()
+        if not loaded.users and (loaded.retired or loaded.keep_alive_s == 0):
+            self._retire(loaded)
 
     async def sweep(self) -> None:
         """Unload what nobody has used for as long as it is kept, for ever."""

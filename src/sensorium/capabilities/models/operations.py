@@ -128,7 +128,7 @@ async def get(request: GetRequest, context: Context) -> Model:
     """A model: its files, its versions, and what it takes and gives once it is loaded."""
     pool, shelves = context.get(Pool), context.get(Shelves)
     name = pool.aliases.get(request.model, request.model)
-    current = None if request.version else pool.current(request.model)
+    current = None if request.version else pool.known(request.model, "")
     version = request.version if current is None else current.artifact.version
     artifact = await asyncio.to_thread(shelves.find, name, version)
     there = await asyncio.to_thread(shelves.entries)
