@@ -51,18 +51,43 @@ def _run_alone(model: LoadedModel, request: Request) -> Result:
 
 
 def _run_joined(model: LoadedModel, requests: Sequence[Request]) -> list[list[Tensor]]:
-    names = [each.name for each in requests[0].inputs]
-    parts = [{each.name: to_array(each) for each in request.inputs} for request in requests]
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    found = model.infer(joined, requests[0].outputs)
-    ends = np.cumsum([len(part[names[0]]) for part in parts])
-    if any(len(value) != ends[-1] for value in found.values()):
+    columns = zip(*(each.inputs for each in requests), strict=True)
+    joined = {column[0].name: to_array(_joined(column)) for column in columns}
+    counts = [each.inputs[0].shape[0] for each in requests]
+    found = _tensors(model.spec, model.infer(joined, requests[0].outputs))
+    if any(not each.shape or each.shape[0] != sum(counts) for each in found):
         raise ValueError("the outputs have other rows than the inputs")
-    starts = [0, *ends[:-1]]
-    return [
-        _tensors(model.spec, {name: value[start:end] for name, value in found.items()})
-        for start, end in zip(starts, ends, strict=True)
-    ]
+    parts = [_cut(each, counts) for each in found]
+    return [list(row) for row in zip(*parts, strict=True)]
+
+
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    """The rows of some tensors, one after the other."""
+    first = tensors[0]
+    rows = sum(each.shape[0] for each in tensors)
+    return Tensor(
+        name=first.name,
+        datatype=first.datatype,
+        shape=[rows, *first.shape[1:]],
+        data=b"".join([each.data for each in tensors]),
+    )
+
+
+def _cut(tensor: Tensor, counts: Sequence[int]) -> list[Tensor]:
+    """A tensor's rows, so many to each; they share its memory."""
+    if tensor.datatype == "BYTES":
+        ends = np.cumsum(counts)[:-1]
+        return [to_tensor(tensor.name, each) for each in np.split(to_array(tensor), ends)]
+    made: list[Tensor] = []
+    width, at, view = len(tensor.data) // max(1, sum(counts)), 0, memoryview(tensor.data)
+    for count in counts:
+        shape = [count, *tensor.shape[1:]]
+        part = view[at : at + count * width]
+        made.append(
+            Tensor(name=tensor.name, datatype=tensor.datatype, shape=shape, data=part)  # type: ignore[arg-type]
+        )
+        at += count * width
+    return made
 
 
 def _tensors(spec: ModelSpec, found: Mapping[str, Any]) -> list[Tensor]:
