@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -93,7 +94,17 @@ class Tab:
         return answer["result"].get("value")
 
     def wait(self, condition: str, seconds: float = WAIT_S) -> None:
-        """Wait in the page until an expression is true there."""
+        """Wait in the page until an expression is true there, also across a change of pages."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                return self._wait(condition, max(1.1, until - time.monotonic()))
+            except RuntimeError as error:
+                gone = "context was destroyed" in str(error)
+                if not gone or time.monotonic() > until:
+                    raise
+
+    def _wait(self, condition: str, seconds: float) -> None:
         found = self.run(
             "new Promise((resolve) => { const end = performance.now() + "
             f"{seconds * 1000 - 1000}; const look = () => {{ const found = Boolean({condition});"
