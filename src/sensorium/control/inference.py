@@ -21,7 +21,8 @@ from sensorium.core.operation import Inferred
 from sensorium.core.tensors import Tensor
 from sensorium.models.checking import check_inputs, chosen_outputs
 from sensorium.models.exchange import Action, Request
-from sensorium.models.pool import Loaded, Pool
+from sensorium.models.loaded import Loaded
+from sensorium.models.pool import Pool
 
 NOT_ITS_FAULT = (InvalidInputError, NotSupportedError, CancelledCallError, OverloadedError)
 """Errors that say nothing of how a model is."""

@@ -34,7 +34,8 @@ from sensorium.models.artifact import Artifact
 from sensorium.models.catalogue.shelves import Shelves
 from sensorium.models.hub.progress import PullProgress
 from sensorium.models.hub.puller import Puller
-from sensorium.models.pool import Loaded, Pool
+from sensorium.models.loaded import Loaded
+from sensorium.models.pool import Pool
 from sensorium.models.settings import ModelSettings
 
 READER = "sensorium.capabilities.models.open_inference"
