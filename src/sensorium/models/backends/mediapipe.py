@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
@@ -11,6 +10,7 @@ from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.backends.litert import IDENTIFIER, load_tflite
 from sensorium.models.backends.parts import PartedModel
+from sensorium.models.headers.archive import UNREADABLE
 
 MAX_MEMBERS = 64
 MAX_BYTES = 1 << 30
@@ -21,8 +21,6 @@ MAX_DEPTH = 3
 """Bundles in bundles: a gesture recogniser holds that of the hand."""
 ENCRYPTED = 0x1
 PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError)
-"""What zipfile raises of files that are no good."""
 
 
 class MediaPipeBackend:
@@ -33,7 +31,7 @@ class MediaPipeBackend:
         try:
             with artifact.path.open("rb") as file:
                 contents = dict(_models(zipfile.ZipFile(file), "", MAX_DEPTH, [MAX_BYTES]))
-        except DAMAGE:
+        except UNREADABLE:
             raise InvalidInputError("the bundle is damaged, or no zip file") from None
         if not contents:
             raise InvalidInputError("the bundle holds no TFLite model")

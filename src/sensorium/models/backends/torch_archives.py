@@ -9,7 +9,6 @@ import io
 import json
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from typing import Any, Literal
 from torch.export.pt2_archive._package import PT2ArchiveWriter
 
 from sensorium.core.errors import InvalidInputError
+from sensorium.models.headers.archive import UNREADABLE
 
 Kind = Literal["script", "exported"]
 MAX_MEMBERS = 100_000
@@ -32,7 +32,7 @@ CONFIGS = {
 """Where the tensors of an exported program are listed, and what their files are called."""
 PASSED_OVER = ("extra/", "data/sample_inputs/", ".data/", "byteorder", "archive_", "version")
 DAMAGE = (
-    *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError),
+    *UNREADABLE,
     *(KeyError, TypeError, AttributeError, RecursionError),
 )
 _TOUCHES_FILES = re.compile(rb"\bfrom_file\b|\b(?:torch|aten)\s*\.\s*save\b")

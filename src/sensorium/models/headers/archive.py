@@ -6,6 +6,7 @@ nothing behind, its members do not overlap, and each is called the same in both 
 """
 
 import re
+import zipfile
 import zlib
 from dataclasses import dataclass
 from struct import Struct, unpack_from
@@ -22,6 +23,11 @@ MAX_RATIO = 200
 """By how much one may grow; text of code does not grow by a tenth of it."""
 SMALL = 1 << 16
 """A smaller one may grow by more."""
+UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError),
+    NotImplementedError,  # a way of packing that it does not know
+)
+"""What `zipfile`, which reads them after us, raises of files that are no good."""
 STORED, DEFLATED = 0, 8
 END = Struct("<4s4H2LH")
 END64 = Struct("<4sQ2H2L4Q")
