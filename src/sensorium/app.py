@@ -52,6 +52,8 @@ MODULES = {
     "system": "sensorium.control.system",
     "logs": "sensorium.capabilities.logs.operations",
     "metrics": "sensorium.capabilities.metrics.operations",
+    "chat": "sensorium.capabilities.language.chat",
+    "text": "sensorium.capabilities.language.text",
     "models": "sensorium.capabilities.models.operations",
     "pipelines": "sensorium.capabilities.pipelines.operations",
     "resources": "sensorium.control.resources",
@@ -251,13 +253,15 @@ def _model_pool(settings: Settings, shelves: Shelves) -> Pool:
         usable: int = load("sensorium.models.hardware.detect:usable_memory")()
         return settings.models.model_memory_bytes or usable * 4 // 5 or UNKNOWN_MEMORY
 
-    return Pool(
+    pool = Pool(
         shelves.found,
         Placer().place,
         weigh,
         budget=budget,
         keep_alive_s=settings.models.keep_alive_s,
     )
+    pool.aliases |= settings.models.aliases
+    return pool
 
 
 def _readings(app: App) -> list[Reading]:

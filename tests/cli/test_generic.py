@@ -13,7 +13,7 @@ from sensorium.cli.main import COMMANDS, GROUPS, HUMAN, NOUNS, build
 from sensorium.core.registry import Registry
 from tests.cli.running import environ, on_terminal, one_line, sensorium
 from tests.faults.observing import until
-from tests.servers import Server
+from tests.servers import Server, serving
 
 
 def test_every_operation_has_a_command_and_every_noun_a_word() -> None:
@@ -73,11 +73,14 @@ def test_a_command_computes_here_or_there(where: str, server: Server) -> None:
 def test_the_server_and_the_key_may_stand_in_the_environment(server: Server) -> None:
     ran = sensorium("call", "system.activity", SENSORIUM_SERVER=server.url)
     assert json.loads(ran.out)["uptime_s"] > 0
-    refused = sensorium(
-        "call", "system.echo", SENSORIUM_SERVER=server.url, SENSORIUM_API_KEY="wrong"
-    )
-    assert refused.status == 1
-    assert "this API key is not known here" in one_line(refused.err)
+    keyed = "sn-" + "1" * 40
+    with serving(environ={"SENSORIUM_API_KEYS": keyed}) as locked:
+        for key, status in (("wrong", 1), (keyed, 0)):
+            ran = sensorium(
+                "call", "system.echo", SENSORIUM_SERVER=locked.url, SENSORIUM_API_KEY=key
+            )
+            assert ran.status == status
+            assert ("this API key is not known here" in ran.err) == (status == 1)
 
 
 @pytest.mark.parametrize("verb", ["detect-anomalies", "detect_anomalies"])
@@ -231,9 +234,9 @@ def test_a_terminal_gets_tables() -> None:
     assert "execution" in seen
     assert "─────" in seen
     status, raw = on_terminal("system", "operations", "--json")
-    assert json.loads(raw)["operations"][0]["name"] == "logs.cluster"
+    assert json.loads(raw)["operations"][0]["name"] == "chat.complete"
     piped = sensorium("system", "operations").out.splitlines()
-    assert piped[0].split("\t")[:2] == ["operations", "logs.cluster"]
+    assert piped[0].split("\t")[:2] == ["operations", "chat.complete"]
 
 
 def test_completion_is_installed_for_a_shell(tmp_path: Path) -> None:

@@ -4,6 +4,46 @@
  */
 
 export interface paths {
+    "/v1/chat/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a language model answers in a conversation
+         * @description What a language model answers in a conversation.
+         */
+        post: operations["chat_complete"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/chat/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What a language model answers in a conversation, as it comes
+         * @description What a language model answers in a conversation, as it comes.
+         */
+        post: operations["chat_stream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/logs/cluster": {
         parameters: {
             query?: never;
@@ -634,6 +674,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/text/complete": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * How a language model goes on with a text, just as it stands
+         * @description How a language model goes on with a text, just as it stands.
+         */
+        post: operations["text_complete"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/text/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * How a language model goes on with a text, as it comes
+         * @description How a language model goes on with a text, as it comes.
+         */
+        post: operations["text_stream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/webrtc/candidate": {
         parameters: {
             query?: never;
@@ -963,6 +1043,451 @@ export interface components {
             details?: Record<string, never>;
             /** @default  */
             request_id?: string;
+        };
+        /**
+         * ConversationRequest
+         * @description A conversation to go on with.
+         */
+        ConversationRequest: {
+            /**
+             * @description It ends after so many tokens.
+             * @default 256
+             */
+            max_tokens?: number;
+            /**
+             * @description 0: always the likeliest token.
+             * @default 0.8
+             */
+            temperature?: number;
+            /**
+             * @description Only the likeliest tokens that make up so much.
+             * @default 0.95
+             */
+            top_p?: number;
+            /**
+             * @description Only the so many likeliest tokens; 0: all.
+             * @default 40
+             */
+            top_k?: number;
+            /**
+             * @description Only tokens so likely beside the likeliest.
+             * @default 0.05
+             */
+            min_p?: number;
+            /**
+             * @description 1: none; above, what was said is less likely.
+             * @default 1
+             */
+            repeat_penalty?: number;
+            /**
+             * @description Above 0, what was said is less likely.
+             * @default 0
+             */
+            presence_penalty?: number;
+            /**
+             * @description Above 0, what was said often is less likely.
+             * @default 0
+             */
+            frequency_penalty?: number;
+            /**
+             * @description The same seed gives the same text; null: another each time.
+             * @default null
+             */
+            seed?: number | null;
+            /**
+             * @description It ends before any of these texts.
+             * @default []
+             */
+            stop?: string[];
+            /**
+             * @description Tell so many likeliest tokens at each step.
+             * @default 0
+             */
+            logprobs?: number;
+            /**
+             * @description Added to a token's logit, by its number as text.
+             * @default {}
+             */
+            logit_bias?: {
+                [key: string]: number;
+            };
+            /**
+             * @description The text is JSON of this schema; {}: of none.
+             * @default {}
+             */
+            json_schema?: Record<string, never>;
+            /**
+             * @description The text is of this grammar (GBNF).
+             * @default
+             */
+            grammar?: string;
+            /**
+             * @description The model: org/name, a name or an alias.
+             * @default default
+             */
+            model?: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /** @description What was said, oldest first. */
+            messages: components["schemas"]["Message"][];
+            /**
+             * @description The tools that the model may call.
+             * @default []
+             */
+            tools?: components["schemas"]["Tool"][];
+            /**
+             * @description 'auto': as the model likes; 'none'; 'required': some tool; or a tool's name.
+             * @default auto
+             */
+            tool_choice?: string;
+            /**
+             * @description Make so many texts, each for itself.
+             * @default 1
+             */
+            n?: number;
+        };
+        /**
+         * Message
+         * @description What somebody said in a conversation.
+         */
+        Message: {
+            /** @description Who said it: `system`, `user`, `assistant`; `tool` for a tool's result. */
+            role: string;
+            /**
+             * @description What was said.
+             * @default
+             */
+            content?: string;
+            /**
+             * @description The images in it, in their order.
+             * @default []
+             */
+            images?: components["schemas"]["ImagePart"][];
+            /**
+             * @description What a model thought before it said that.
+             * @default
+             */
+            reasoning?: string;
+            /**
+             * @description The tools that the model called.
+             * @default []
+             */
+            tool_calls?: components["schemas"]["ToolCall"][];
+            /**
+             * @description Which call of a tool this is the result of.
+             * @default
+             */
+            tool_call_id?: string;
+            /**
+             * @description The speaker's or the tool's name.
+             * @default
+             */
+            name?: string;
+        };
+        /**
+         * ImagePart
+         * @description A picture within a message: its file's bytes, or where to fetch it.
+         */
+        ImagePart: {
+            /**
+             * @description A PNG, JPEG, GIF or WebP file.
+             * @default
+             */
+            data?: string;
+            /**
+             * @description Where it lies, of http or https; without `data`.
+             * @default
+             */
+            url?: string;
+            /**
+             * @description Before which character of the content it is.
+             * @default 0
+             */
+            at?: number;
+        };
+        /**
+         * ToolCall
+         * @description A tool that the model wants called.
+         */
+        ToolCall: {
+            /**
+             * @description What its result is told by.
+             * @default
+             */
+            id?: string;
+            /** @description The tool's name. */
+            name: string;
+            /**
+             * @description Its arguments, a JSON object as text.
+             * @default {}
+             */
+            arguments?: string;
+        };
+        /**
+         * Tool
+         * @description A tool that a model may ask to be called.
+         */
+        Tool: {
+            /** @description The tool's name. */
+            name: string;
+            /**
+             * @description What it does, for the model to read.
+             * @default
+             */
+            description?: string;
+            /**
+             * @description A JSON schema of its arguments, an object.
+             * @default {}
+             */
+            parameters?: Record<string, never>;
+        };
+        /**
+         * ConversationResponse
+         * @description The answers of a model.
+         */
+        ConversationResponse: {
+            /**
+             * @description The model that answered.
+             * @default
+             */
+            model?: string;
+            /**
+             * @description Its version.
+             * @default
+             */
+            version?: string;
+            /**
+             * @description What its files hash to (SHA-256).
+             * @default
+             */
+            digest?: string;
+            /**
+             * @description How much it has used.
+             * @default {
+             *       "prompt_tokens": 0,
+             *       "cached_tokens": 0,
+             *       "generated_tokens": 0
+             *     }
+             */
+            usage?: components["schemas"]["LanguageUsage"];
+            /**
+             * @description How long it has taken.
+             * @default {
+             *       "first_token_s": 0,
+             *       "total_s": 0,
+             *       "tokens_per_s": 0
+             *     }
+             */
+            timing?: components["schemas"]["Timing"];
+            /** @description The answers. */
+            choices: components["schemas"]["Answer"][];
+        };
+        /**
+         * Usage
+         * @description How much a call has used.
+         */
+        LanguageUsage: {
+            /**
+             * @description Tokens read.
+             * @default 0
+             */
+            prompt_tokens?: number;
+            /**
+             * @description Of those, known from an earlier prompt and not computed again.
+             * @default 0
+             */
+            cached_tokens?: number;
+            /**
+             * @description Tokens made, of all texts.
+             * @default 0
+             */
+            generated_tokens?: number;
+        };
+        /**
+         * Timing
+         * @description How long a call has taken.
+         */
+        Timing: {
+            /**
+             * @description Seconds until the first token.
+             * @default 0
+             */
+            first_token_s?: number;
+            /**
+             * @description Seconds in all.
+             * @default 0
+             */
+            total_s?: number;
+            /**
+             * @description Tokens made in a second, after the first.
+             * @default 0
+             */
+            tokens_per_s?: number;
+        };
+        /**
+         * Answer
+         * @description One answer.
+         */
+        Answer: {
+            /**
+             * @description Which of the texts, from 0.
+             * @default 0
+             */
+            index?: number;
+            /** @description What the model says. */
+            message: components["schemas"]["Message"];
+            /**
+             * @description Why the text ended.
+             * @enum {unknown}
+             */
+            finish: "" | "length" | "stop" | "tool_calls";
+            /**
+             * @description The text of `stop` that ended it.
+             * @default
+             */
+            stopped_by?: string;
+            /**
+             * @description Its tokens' likelihoods, on request.
+             * @default []
+             */
+            steps?: components["schemas"]["Step"][];
+        };
+        /**
+         * Step
+         * @description A token that was chosen, and what else was likely there.
+         */
+        Step: {
+            /** @description The token that was chosen. */
+            chosen: components["schemas"]["Likely"];
+            /** @description The likeliest tokens, most likely first. */
+            top: components["schemas"]["Likely"][];
+        };
+        /**
+         * Likely
+         * @description A token, and how likely it was.
+         */
+        Likely: {
+            /** @description Its number. */
+            token: number;
+            /** @description Its text. */
+            text: string;
+            /** @description The logarithm of its probability. */
+            logprob: number;
+        };
+        /**
+         * Chunk
+         * @description What comes next of one of the texts; the last chunk tells what all of them took.
+         */
+        Chunk: {
+            /**
+             * @description Which of the texts, from 0.
+             * @default 0
+             */
+            index?: number;
+            /**
+             * @description What comes next; whole characters.
+             * @default
+             */
+            text?: string;
+            /**
+             * @description What comes next of the model's thoughts.
+             * @default
+             */
+            reasoning?: string;
+            /**
+             * @description What comes next of the tools that it calls.
+             * @default []
+             */
+            tool_calls?: components["schemas"]["ToolCallPart"][];
+            /**
+             * @description Its tokens' likelihoods, on request.
+             * @default []
+             */
+            steps?: components["schemas"]["Step"][];
+            /**
+             * @description Why the text ended.
+             * @default
+             * @enum {unknown}
+             */
+            finish?: "" | "length" | "stop" | "tool_calls";
+            /**
+             * @description The text of `stop` that ended it.
+             * @default
+             */
+            stopped_by?: string;
+            /**
+             * @description On the last chunk: the model, and what it took.
+             * @default null
+             */
+            told?: components["schemas"]["Told"] | null;
+        };
+        /**
+         * ToolCallPart
+         * @description The next part of a tool's call, as the model writes it.
+         */
+        ToolCallPart: {
+            /**
+             * @description Which of the answer's calls, from 0.
+             * @default 0
+             */
+            index?: number;
+            /**
+             * @description Its id, with its first part.
+             * @default
+             */
+            id?: string;
+            /**
+             * @description The tool's name, with its first part.
+             * @default
+             */
+            name?: string;
+            /**
+             * @description What comes next of its arguments.
+             * @default
+             */
+            arguments?: string;
+        };
+        /**
+         * Told
+         * @description Which model it was, and how much it took.
+         */
+        Told: {
+            /**
+             * @description The model that answered.
+             * @default
+             */
+            model?: string;
+            /**
+             * @description Its version.
+             * @default
+             */
+            version?: string;
+            /**
+             * @description What its files hash to (SHA-256).
+             * @default
+             */
+            digest?: string;
+            /**
+             * @description How much it has used.
+             * @default {
+             *       "prompt_tokens": 0,
+             *       "cached_tokens": 0,
+             *       "generated_tokens": 0
+             *     }
+             */
+            usage?: components["schemas"]["LanguageUsage"];
+            /**
+             * @description How long it has taken.
+             * @default {
+             *       "first_token_s": 0,
+             *       "total_s": 0,
+             *       "tokens_per_s": 0
+             *     }
+             */
+            timing?: components["schemas"]["Timing"];
         };
         /**
          * ClusterRequest
@@ -1987,16 +2512,6 @@ export interface components {
          */
         Generation: {
             /**
-             * @description The text to go on with.
-             * @default
-             */
-            prompt?: string;
-            /**
-             * @description A conversation, oldest first.
-             * @default []
-             */
-            messages?: components["schemas"]["Message"][];
-            /**
              * @description It ends after so many tokens.
              * @default 256
              */
@@ -2068,16 +2583,26 @@ export interface components {
              * @default
              */
             grammar?: string;
-        };
-        /**
-         * Message
-         * @description What somebody said in a conversation.
-         */
-        Message: {
-            /** @description Who said it: `system`, `user`, `assistant`. */
-            role: string;
-            /** @description What was said. */
-            content: string;
+            /**
+             * @description The text to go on with.
+             * @default
+             */
+            prompt?: string;
+            /**
+             * @description A conversation, oldest first.
+             * @default []
+             */
+            messages?: components["schemas"]["Message"][];
+            /**
+             * @description The tools that the model may call.
+             * @default []
+             */
+            tools?: components["schemas"]["Tool"][];
+            /**
+             * @description 'auto': as the model likes; 'none'; 'required': some tool; or a tool's name.
+             * @default auto
+             */
+            tool_choice?: string;
         };
         /**
          * Piece
@@ -2090,6 +2615,16 @@ export interface components {
              */
             text?: string;
             /**
+             * @description What comes next of the model's thoughts.
+             * @default
+             */
+            reasoning?: string;
+            /**
+             * @description What comes next of the tools that it calls.
+             * @default []
+             */
+            tool_calls?: components["schemas"]["ToolCallPart"][];
+            /**
              * @description The numbers of its tokens.
              * @default []
              */
@@ -2100,43 +2635,46 @@ export interface components {
              */
             steps?: components["schemas"]["Step"][];
             /**
-             * @description 'stop': it is at its end; 'length': at its limit.
+             * @description 'stop': it is at its end; 'length': at its limit; 'tool_calls'.
              * @default
              * @enum {unknown}
              */
-            finish?: "" | "length" | "stop";
+            finish?: "" | "length" | "stop" | "tool_calls";
+            /**
+             * @description The text of `stop` that ended it.
+             * @default
+             */
+            stopped_by?: string;
             /**
              * @description On the last piece: tokens read.
              * @default 0
              */
             prompt_tokens?: number;
             /**
+             * @description On the last piece: of those, known from an earlier prompt.
+             * @default 0
+             */
+            cached_tokens?: number;
+            /**
              * @description On the last piece: tokens made.
              * @default 0
              */
             generated_tokens?: number;
-        };
-        /**
-         * Step
-         * @description A token that was chosen, and what else was likely there.
-         */
-        Step: {
-            /** @description The token that was chosen. */
-            chosen: components["schemas"]["Likely"];
-            /** @description The likeliest tokens, most likely first. */
-            top: components["schemas"]["Likely"][];
-        };
-        /**
-         * Likely
-         * @description A token, and how likely it was.
-         */
-        Likely: {
-            /** @description Its number. */
-            token: number;
-            /** @description Its text. */
-            text: string;
-            /** @description The logarithm of its probability. */
-            logprob: number;
+            /**
+             * @description On the last piece: the model.
+             * @default
+             */
+            model?: string;
+            /**
+             * @description On the last piece: its version.
+             * @default
+             */
+            version?: string;
+            /**
+             * @description On the last piece: what its files hash to.
+             * @default
+             */
+            digest?: string;
         };
         /**
          * GetRequest
@@ -3019,7 +3557,7 @@ export interface components {
          * Usage
          * @description Who holds what.
          */
-        Usage: {
+        ResourcesUsage: {
             /** @description Each device. */
             devices: components["schemas"]["DeviceUsage"][];
             /** @description Each lease. */
@@ -3707,6 +4245,170 @@ export interface components {
             restarts: number;
         };
         /**
+         * ContinuationRequest
+         * @description A text to go on with, just as it stands.
+         */
+        ContinuationRequest: {
+            /**
+             * @description It ends after so many tokens.
+             * @default 256
+             */
+            max_tokens?: number;
+            /**
+             * @description 0: always the likeliest token.
+             * @default 0.8
+             */
+            temperature?: number;
+            /**
+             * @description Only the likeliest tokens that make up so much.
+             * @default 0.95
+             */
+            top_p?: number;
+            /**
+             * @description Only the so many likeliest tokens; 0: all.
+             * @default 40
+             */
+            top_k?: number;
+            /**
+             * @description Only tokens so likely beside the likeliest.
+             * @default 0.05
+             */
+            min_p?: number;
+            /**
+             * @description 1: none; above, what was said is less likely.
+             * @default 1
+             */
+            repeat_penalty?: number;
+            /**
+             * @description Above 0, what was said is less likely.
+             * @default 0
+             */
+            presence_penalty?: number;
+            /**
+             * @description Above 0, what was said often is less likely.
+             * @default 0
+             */
+            frequency_penalty?: number;
+            /**
+             * @description The same seed gives the same text; null: another each time.
+             * @default null
+             */
+            seed?: number | null;
+            /**
+             * @description It ends before any of these texts.
+             * @default []
+             */
+            stop?: string[];
+            /**
+             * @description Tell so many likeliest tokens at each step.
+             * @default 0
+             */
+            logprobs?: number;
+            /**
+             * @description Added to a token's logit, by its number as text.
+             * @default {}
+             */
+            logit_bias?: {
+                [key: string]: number;
+            };
+            /**
+             * @description The text is JSON of this schema; {}: of none.
+             * @default {}
+             */
+            json_schema?: Record<string, never>;
+            /**
+             * @description The text is of this grammar (GBNF).
+             * @default
+             */
+            grammar?: string;
+            /**
+             * @description The model: org/name, a name or an alias.
+             * @default default
+             */
+            model?: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /** @description The text to go on with. */
+            prompt: string;
+            /**
+             * @description Make so many texts, each for itself.
+             * @default 1
+             */
+            n?: number;
+        };
+        /**
+         * ContinuationResponse
+         * @description How a text goes on.
+         */
+        ContinuationResponse: {
+            /**
+             * @description The model that answered.
+             * @default
+             */
+            model?: string;
+            /**
+             * @description Its version.
+             * @default
+             */
+            version?: string;
+            /**
+             * @description What its files hash to (SHA-256).
+             * @default
+             */
+            digest?: string;
+            /**
+             * @description How much it has used.
+             * @default {
+             *       "prompt_tokens": 0,
+             *       "cached_tokens": 0,
+             *       "generated_tokens": 0
+             *     }
+             */
+            usage?: components["schemas"]["LanguageUsage"];
+            /**
+             * @description How long it has taken.
+             * @default {
+             *       "first_token_s": 0,
+             *       "total_s": 0,
+             *       "tokens_per_s": 0
+             *     }
+             */
+            timing?: components["schemas"]["Timing"];
+            /** @description The ways to go on. */
+            choices: components["schemas"]["Continuation"][];
+        };
+        /**
+         * Continuation
+         * @description One way to go on.
+         */
+        Continuation: {
+            /**
+             * @description Which of the texts, from 0.
+             * @default 0
+             */
+            index?: number;
+            /** @description How the text goes on. */
+            text: string;
+            /**
+             * @description Why the text ended.
+             * @enum {unknown}
+             */
+            finish: "" | "length" | "stop" | "tool_calls";
+            /**
+             * @description The text of `stop` that ended it.
+             * @default
+             */
+            stopped_by?: string;
+            /**
+             * @description Its tokens' likelihoods, on request.
+             * @default []
+             */
+            steps?: components["schemas"]["Step"][];
+        };
+        /**
          * CandidateRequest
          * @description One more address at which a peer may be reached (trickle ICE).
          */
@@ -3865,6 +4567,77 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    chat_complete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConversationRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConversationResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    chat_stream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ConversationRequest"];
+            };
+        };
+        responses: {
+            /** @description A line or an event for each item, and one for the end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": {
+                        chunk?: components["schemas"]["Chunk"];
+                        end?: Record<string, never>;
+                        error?: Record<string, never>;
+                    };
+                    "text/event-stream": components["schemas"]["Chunk"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
     logs_cluster: {
         parameters: {
             query?: never;
@@ -4690,7 +5463,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Usage"];
+                    "application/json": components["schemas"]["ResourcesUsage"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
@@ -4723,7 +5496,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Usage"];
+                    "application/json": components["schemas"]["ResourcesUsage"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
@@ -5136,6 +5909,77 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Ready"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    text_complete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContinuationRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ContinuationResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    text_stream: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ContinuationRequest"];
+            };
+        };
+        responses: {
+            /** @description A line or an event for each item, and one for the end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": {
+                        chunk?: components["schemas"]["Chunk"];
+                        end?: Record<string, never>;
+                        error?: Record<string, never>;
+                    };
+                    "text/event-stream": components["schemas"]["Chunk"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */

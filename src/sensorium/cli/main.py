@@ -20,12 +20,14 @@ Every operation is a command. It computes in this process, or on the server that
 With --json any command prints its whole answer for programs."""
 
 NOUNS = {
+    "chat": "Conversations with a language model.",
     "logs": "Log lines: group them, compare them, watch them come.",
     "metrics": "Series of values: find anomalies, forecast.",
     "models": "Model files: fetch them, load them, run tensors and texts through them.",
     "pipelines": "Several operations and models as one call, declared in a file.",
     "resources": "Memory of devices, leased for a while by priority.",
     "system": "The server itself: health, operations, activity.",
+    "text": "Texts that a language model goes on with.",
     "webrtc": "Connections over WebRTC, and rooms in which two browsers meet.",
 }
 """What `sensorium --help` says of each noun without loading it."""

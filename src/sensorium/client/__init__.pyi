@@ -3,6 +3,13 @@
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable
 from typing import Any, Literal, overload
 
+from sensorium.capabilities.language.schema import (
+    Chunk,
+    ContinuationRequest,
+    ContinuationResponse,
+    ConversationRequest,
+    ConversationResponse,
+)
 from sensorium.capabilities.logs.schema import (
     ClusterRequest,
     ClusterResponse,
@@ -87,6 +94,10 @@ from sensorium.control.system import (
     OperationsRequest,
     Ready,
 )
+from sensorium.core.conversation import (
+    Message,
+    Tool,
+)
 from sensorium.core.generation import (
     Generation,
     Piece,
@@ -121,6 +132,125 @@ from sensorium.transports.webrtc.schema import (
 from sensorium.transports.webrtc.schema import (
     Done as WebrtcDone,
 )
+
+class ChatMethods:
+    """The operations of `chat`."""
+
+    @overload
+    def complete(
+        self,
+        *,
+        max_tokens: int = 256,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        top_k: int = 40,
+        min_p: float = 0.05,
+        repeat_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        seed: int | None = None,
+        stop: list[str] = ...,
+        logprobs: int = 0,
+        logit_bias: dict[str, float] = ...,
+        json_schema: dict[str, Any] = ...,
+        grammar: str = "",
+        model: str = "default",
+        version: str = "",
+        messages: list[Message],
+        tools: list[Tool] = ...,
+        tool_choice: str = "auto",
+        n: int = 1,
+    ) -> ConversationResponse:
+        """What a language model answers in a conversation.
+
+        Args:
+            max_tokens: It ends after so many tokens.
+            temperature: 0: always the likeliest token.
+            top_p: Only the likeliest tokens that make up so much.
+            top_k: Only the so many likeliest tokens; 0: all.
+            min_p: Only tokens so likely beside the likeliest.
+            repeat_penalty: 1: none; above, what was said is less likely.
+            presence_penalty: Above 0, what was said is less likely.
+            frequency_penalty: Above 0, what was said often is less likely.
+            seed: The same seed gives the same text; null: another each time.
+            stop: It ends before any of these texts.
+            logprobs: Tell so many likeliest tokens at each step.
+            logit_bias: Added to a token's logit, by its number as text.
+            json_schema: The text is JSON of this schema; {}: of none.
+            grammar: The text is of this grammar (GBNF).
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            messages: What was said, oldest first.
+            tools: The tools that the model may call.
+            tool_choice: 'auto': as the model likes; 'none'; 'required': some tool; or a tool's
+                name.
+            n: Make so many texts, each for itself.
+        """
+    @overload
+    def complete(
+        self,
+        request: ConversationRequest,
+        /,
+    ) -> ConversationResponse:
+        """What a language model answers in a conversation."""
+
+    @overload
+    def stream(
+        self,
+        *,
+        max_tokens: int = 256,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        top_k: int = 40,
+        min_p: float = 0.05,
+        repeat_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        seed: int | None = None,
+        stop: list[str] = ...,
+        logprobs: int = 0,
+        logit_bias: dict[str, float] = ...,
+        json_schema: dict[str, Any] = ...,
+        grammar: str = "",
+        model: str = "default",
+        version: str = "",
+        messages: list[Message],
+        tools: list[Tool] = ...,
+        tool_choice: str = "auto",
+        n: int = 1,
+    ) -> Generator[Chunk]:
+        """What a language model answers in a conversation, as it comes.
+
+        Args:
+            max_tokens: It ends after so many tokens.
+            temperature: 0: always the likeliest token.
+            top_p: Only the likeliest tokens that make up so much.
+            top_k: Only the so many likeliest tokens; 0: all.
+            min_p: Only tokens so likely beside the likeliest.
+            repeat_penalty: 1: none; above, what was said is less likely.
+            presence_penalty: Above 0, what was said is less likely.
+            frequency_penalty: Above 0, what was said often is less likely.
+            seed: The same seed gives the same text; null: another each time.
+            stop: It ends before any of these texts.
+            logprobs: Tell so many likeliest tokens at each step.
+            logit_bias: Added to a token's logit, by its number as text.
+            json_schema: The text is JSON of this schema; {}: of none.
+            grammar: The text is of this grammar (GBNF).
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            messages: What was said, oldest first.
+            tools: The tools that the model may call.
+            tool_choice: 'auto': as the model likes; 'none'; 'required': some tool; or a tool's
+                name.
+            n: Make so many texts, each for itself.
+        """
+    @overload
+    def stream(
+        self,
+        request: ConversationRequest,
+        /,
+    ) -> Generator[Chunk]:
+        """What a language model answers in a conversation, as it comes."""
 
 class LogsMethods:
     """The operations of `logs`."""
@@ -814,6 +944,115 @@ class SystemMethods:
     ) -> Ready:
         """Whether to send traffic here, and how each door and capability is."""
 
+class TextMethods:
+    """The operations of `text`."""
+
+    @overload
+    def complete(
+        self,
+        *,
+        max_tokens: int = 256,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        top_k: int = 40,
+        min_p: float = 0.05,
+        repeat_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        seed: int | None = None,
+        stop: list[str] = ...,
+        logprobs: int = 0,
+        logit_bias: dict[str, float] = ...,
+        json_schema: dict[str, Any] = ...,
+        grammar: str = "",
+        model: str = "default",
+        version: str = "",
+        prompt: str,
+        n: int = 1,
+    ) -> ContinuationResponse:
+        """How a language model goes on with a text, just as it stands.
+
+        Args:
+            max_tokens: It ends after so many tokens.
+            temperature: 0: always the likeliest token.
+            top_p: Only the likeliest tokens that make up so much.
+            top_k: Only the so many likeliest tokens; 0: all.
+            min_p: Only tokens so likely beside the likeliest.
+            repeat_penalty: 1: none; above, what was said is less likely.
+            presence_penalty: Above 0, what was said is less likely.
+            frequency_penalty: Above 0, what was said often is less likely.
+            seed: The same seed gives the same text; null: another each time.
+            stop: It ends before any of these texts.
+            logprobs: Tell so many likeliest tokens at each step.
+            logit_bias: Added to a token's logit, by its number as text.
+            json_schema: The text is JSON of this schema; {}: of none.
+            grammar: The text is of this grammar (GBNF).
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            prompt: The text to go on with.
+            n: Make so many texts, each for itself.
+        """
+    @overload
+    def complete(
+        self,
+        request: ContinuationRequest,
+        /,
+    ) -> ContinuationResponse:
+        """How a language model goes on with a text, just as it stands."""
+
+    @overload
+    def stream(
+        self,
+        *,
+        max_tokens: int = 256,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        top_k: int = 40,
+        min_p: float = 0.05,
+        repeat_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        seed: int | None = None,
+        stop: list[str] = ...,
+        logprobs: int = 0,
+        logit_bias: dict[str, float] = ...,
+        json_schema: dict[str, Any] = ...,
+        grammar: str = "",
+        model: str = "default",
+        version: str = "",
+        prompt: str,
+        n: int = 1,
+    ) -> Generator[Chunk]:
+        """How a language model goes on with a text, as it comes.
+
+        Args:
+            max_tokens: It ends after so many tokens.
+            temperature: 0: always the likeliest token.
+            top_p: Only the likeliest tokens that make up so much.
+            top_k: Only the so many likeliest tokens; 0: all.
+            min_p: Only tokens so likely beside the likeliest.
+            repeat_penalty: 1: none; above, what was said is less likely.
+            presence_penalty: Above 0, what was said is less likely.
+            frequency_penalty: Above 0, what was said often is less likely.
+            seed: The same seed gives the same text; null: another each time.
+            stop: It ends before any of these texts.
+            logprobs: Tell so many likeliest tokens at each step.
+            logit_bias: Added to a token's logit, by its number as text.
+            json_schema: The text is JSON of this schema; {}: of none.
+            grammar: The text is of this grammar (GBNF).
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            prompt: The text to go on with.
+            n: Make so many texts, each for itself.
+        """
+    @overload
+    def stream(
+        self,
+        request: ContinuationRequest,
+        /,
+    ) -> Generator[Chunk]:
+        """How a language model goes on with a text, as it comes."""
+
 class WebrtcMethods:
     """The operations of `webrtc`."""
 
@@ -931,13 +1170,134 @@ class WebrtcMethods:
 class Sensorium(Client):
     """Sensorium, to be called."""
 
+    chat: ChatMethods
     logs: LogsMethods
     metrics: MetricsMethods
     models: ModelsMethods
     pipelines: PipelinesMethods
     resources: ResourcesMethods
     system: SystemMethods
+    text: TextMethods
     webrtc: WebrtcMethods
+
+class AsyncChatMethods:
+    """The operations of `chat`."""
+
+    @overload
+    async def complete(
+        self,
+        *,
+        max_tokens: int = 256,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        top_k: int = 40,
+        min_p: float = 0.05,
+        repeat_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        seed: int | None = None,
+        stop: list[str] = ...,
+        logprobs: int = 0,
+        logit_bias: dict[str, float] = ...,
+        json_schema: dict[str, Any] = ...,
+        grammar: str = "",
+        model: str = "default",
+        version: str = "",
+        messages: list[Message],
+        tools: list[Tool] = ...,
+        tool_choice: str = "auto",
+        n: int = 1,
+    ) -> ConversationResponse:
+        """What a language model answers in a conversation.
+
+        Args:
+            max_tokens: It ends after so many tokens.
+            temperature: 0: always the likeliest token.
+            top_p: Only the likeliest tokens that make up so much.
+            top_k: Only the so many likeliest tokens; 0: all.
+            min_p: Only tokens so likely beside the likeliest.
+            repeat_penalty: 1: none; above, what was said is less likely.
+            presence_penalty: Above 0, what was said is less likely.
+            frequency_penalty: Above 0, what was said often is less likely.
+            seed: The same seed gives the same text; null: another each time.
+            stop: It ends before any of these texts.
+            logprobs: Tell so many likeliest tokens at each step.
+            logit_bias: Added to a token's logit, by its number as text.
+            json_schema: The text is JSON of this schema; {}: of none.
+            grammar: The text is of this grammar (GBNF).
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            messages: What was said, oldest first.
+            tools: The tools that the model may call.
+            tool_choice: 'auto': as the model likes; 'none'; 'required': some tool; or a tool's
+                name.
+            n: Make so many texts, each for itself.
+        """
+    @overload
+    async def complete(
+        self,
+        request: ConversationRequest,
+        /,
+    ) -> ConversationResponse:
+        """What a language model answers in a conversation."""
+
+    @overload
+    def stream(
+        self,
+        *,
+        max_tokens: int = 256,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        top_k: int = 40,
+        min_p: float = 0.05,
+        repeat_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        seed: int | None = None,
+        stop: list[str] = ...,
+        logprobs: int = 0,
+        logit_bias: dict[str, float] = ...,
+        json_schema: dict[str, Any] = ...,
+        grammar: str = "",
+        model: str = "default",
+        version: str = "",
+        messages: list[Message],
+        tools: list[Tool] = ...,
+        tool_choice: str = "auto",
+        n: int = 1,
+    ) -> AsyncGenerator[Chunk]:
+        """What a language model answers in a conversation, as it comes.
+
+        Args:
+            max_tokens: It ends after so many tokens.
+            temperature: 0: always the likeliest token.
+            top_p: Only the likeliest tokens that make up so much.
+            top_k: Only the so many likeliest tokens; 0: all.
+            min_p: Only tokens so likely beside the likeliest.
+            repeat_penalty: 1: none; above, what was said is less likely.
+            presence_penalty: Above 0, what was said is less likely.
+            frequency_penalty: Above 0, what was said often is less likely.
+            seed: The same seed gives the same text; null: another each time.
+            stop: It ends before any of these texts.
+            logprobs: Tell so many likeliest tokens at each step.
+            logit_bias: Added to a token's logit, by its number as text.
+            json_schema: The text is JSON of this schema; {}: of none.
+            grammar: The text is of this grammar (GBNF).
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            messages: What was said, oldest first.
+            tools: The tools that the model may call.
+            tool_choice: 'auto': as the model likes; 'none'; 'required': some tool; or a tool's
+                name.
+            n: Make so many texts, each for itself.
+        """
+    @overload
+    def stream(
+        self,
+        request: ConversationRequest,
+        /,
+    ) -> AsyncGenerator[Chunk]:
+        """What a language model answers in a conversation, as it comes."""
 
 class AsyncLogsMethods:
     """The operations of `logs`."""
@@ -1631,6 +1991,115 @@ class AsyncSystemMethods:
     ) -> Ready:
         """Whether to send traffic here, and how each door and capability is."""
 
+class AsyncTextMethods:
+    """The operations of `text`."""
+
+    @overload
+    async def complete(
+        self,
+        *,
+        max_tokens: int = 256,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        top_k: int = 40,
+        min_p: float = 0.05,
+        repeat_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        seed: int | None = None,
+        stop: list[str] = ...,
+        logprobs: int = 0,
+        logit_bias: dict[str, float] = ...,
+        json_schema: dict[str, Any] = ...,
+        grammar: str = "",
+        model: str = "default",
+        version: str = "",
+        prompt: str,
+        n: int = 1,
+    ) -> ContinuationResponse:
+        """How a language model goes on with a text, just as it stands.
+
+        Args:
+            max_tokens: It ends after so many tokens.
+            temperature: 0: always the likeliest token.
+            top_p: Only the likeliest tokens that make up so much.
+            top_k: Only the so many likeliest tokens; 0: all.
+            min_p: Only tokens so likely beside the likeliest.
+            repeat_penalty: 1: none; above, what was said is less likely.
+            presence_penalty: Above 0, what was said is less likely.
+            frequency_penalty: Above 0, what was said often is less likely.
+            seed: The same seed gives the same text; null: another each time.
+            stop: It ends before any of these texts.
+            logprobs: Tell so many likeliest tokens at each step.
+            logit_bias: Added to a token's logit, by its number as text.
+            json_schema: The text is JSON of this schema; {}: of none.
+            grammar: The text is of this grammar (GBNF).
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            prompt: The text to go on with.
+            n: Make so many texts, each for itself.
+        """
+    @overload
+    async def complete(
+        self,
+        request: ContinuationRequest,
+        /,
+    ) -> ContinuationResponse:
+        """How a language model goes on with a text, just as it stands."""
+
+    @overload
+    def stream(
+        self,
+        *,
+        max_tokens: int = 256,
+        temperature: float = 0.8,
+        top_p: float = 0.95,
+        top_k: int = 40,
+        min_p: float = 0.05,
+        repeat_penalty: float = 1.0,
+        presence_penalty: float = 0.0,
+        frequency_penalty: float = 0.0,
+        seed: int | None = None,
+        stop: list[str] = ...,
+        logprobs: int = 0,
+        logit_bias: dict[str, float] = ...,
+        json_schema: dict[str, Any] = ...,
+        grammar: str = "",
+        model: str = "default",
+        version: str = "",
+        prompt: str,
+        n: int = 1,
+    ) -> AsyncGenerator[Chunk]:
+        """How a language model goes on with a text, as it comes.
+
+        Args:
+            max_tokens: It ends after so many tokens.
+            temperature: 0: always the likeliest token.
+            top_p: Only the likeliest tokens that make up so much.
+            top_k: Only the so many likeliest tokens; 0: all.
+            min_p: Only tokens so likely beside the likeliest.
+            repeat_penalty: 1: none; above, what was said is less likely.
+            presence_penalty: Above 0, what was said is less likely.
+            frequency_penalty: Above 0, what was said often is less likely.
+            seed: The same seed gives the same text; null: another each time.
+            stop: It ends before any of these texts.
+            logprobs: Tell so many likeliest tokens at each step.
+            logit_bias: Added to a token's logit, by its number as text.
+            json_schema: The text is JSON of this schema; {}: of none.
+            grammar: The text is of this grammar (GBNF).
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            prompt: The text to go on with.
+            n: Make so many texts, each for itself.
+        """
+    @overload
+    def stream(
+        self,
+        request: ContinuationRequest,
+        /,
+    ) -> AsyncGenerator[Chunk]:
+        """How a language model goes on with a text, as it comes."""
+
 class AsyncWebrtcMethods:
     """The operations of `webrtc`."""
 
@@ -1748,10 +2217,12 @@ class AsyncWebrtcMethods:
 class AsyncSensorium(AsyncClient):
     """Sensorium, to be awaited."""
 
+    chat: AsyncChatMethods
     logs: AsyncLogsMethods
     metrics: AsyncMetricsMethods
     models: AsyncModelsMethods
     pipelines: AsyncPipelinesMethods
     resources: AsyncResourcesMethods
     system: AsyncSystemMethods
+    text: AsyncTextMethods
     webrtc: AsyncWebrtcMethods

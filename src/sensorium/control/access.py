@@ -44,6 +44,8 @@ class Access:
     def identify(self, credential: str | None) -> Principal:
         """Whose credential that is; none is `ANONYMOUS`.
 
+        Where no key is needed, any is as good as none: clients of other servers insist on one.
+
         Raises:
             UnauthenticatedError: it is nobody's.
         """
@@ -54,9 +56,11 @@ class Access:
             if hmac.compare_digest(encoded, known):
                 return Principal(f"{GIVEN}{index}")
         key = self._store.find(credential) if self._store is not None else None
-        if key is None:
-            raise UnauthenticatedError("this API key is not known here, or was revoked")
-        return key.principal()
+        if key is not None:
+            return key.principal()
+        if not self.key_needed:
+            return ANONYMOUS
+        raise UnauthenticatedError("this API key is not known here, or was revoked")
 
     def renew(self, principal: Principal) -> Principal:
         """Somebody identified earlier, as their key is now.

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from weakref import WeakKeyDictionary
 
+from msgspec.structs import replace
+
 from sensorium.control.admission import Lane
 from sensorium.control.turns import Compute, Turns
 from sensorium.core.dispatch import Priority
@@ -19,6 +21,7 @@ from sensorium.core.errors import (
 from sensorium.core.generation import Generation, Piece
 from sensorium.core.operation import Inferred
 from sensorium.core.tensors import Tensor
+from sensorium.models.artifact import Artifact
 from sensorium.models.checking import check_inputs, chosen_outputs
 from sensorium.models.exchange import Action, Request
 from sensorium.models.loaded import Loaded
@@ -89,7 +92,7 @@ class Inference:
             aclosing(loaded.placed.generate(task)) as pieces,
         ):
             async for piece in pieces:
-                yield piece
+                yield _signed(piece, loaded.artifact) if piece.finish else piece
 
     async def ask(self, model: str, action: Action, body: bytes, *, version: str = "") -> bytes:
         """What a language model answers to something small; errors as for `generate`."""
@@ -125,6 +128,11 @@ class Inference:
             found = Lane("text", loaded.placed.facts.parallel, self._queue_limit)
             self._lanes[loaded] = found
         return found
+
+
+def _signed(last: Piece, artifact: Artifact) -> Piece:
+    """The last piece, which tells whose text it was."""
+    return replace(last, model=artifact.name, version=artifact.version, digest=artifact.digest)
 
 
 class _OnRecord:

@@ -4,31 +4,22 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from sensorium.core.conversation import MAX_TEXT, Message, Tool, ToolCallPart
 from sensorium.core.types import Count
 
-Finish = Literal["", "stop", "length"]
+Finish = Literal["", "stop", "length", "tool_calls"]
+ToolChoice = Annotated[
+    str,
+    Meta(
+        max_length=256,
+        description="'auto': as the model likes; 'none'; 'required': some tool; or a tool's name.",
+    ),
+]
 
 
-class Message(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What somebody said in a conversation."""
+class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a text is made: how long, how freely, and to what it is held."""
 
-    role: Annotated[
-        str, Meta(max_length=64, description="Who said it: `system`, `user`, `assistant`.")
-    ]
-    content: Annotated[str, Meta(max_length=10_000_000, description="What was said.")]
-
-
-class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A text to go on with, and how.
-
-    Give `prompt` for a text as it is, or `messages` for a conversation, which the model's own
-    template turns into a text.
-    """
-
-    prompt: Annotated[str, Meta(max_length=10_000_000, description="The text to go on with.")] = ""
-    messages: Annotated[
-        list[Message], Meta(max_length=10_000, description="A conversation, oldest first.")
-    ] = []
     max_tokens: Annotated[
         int, Meta(ge=1, le=1_000_000, description="It ends after so many tokens.")
     ] = 256
@@ -75,6 +66,23 @@ class Generation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ""
 
 
+class Generation(Sampling, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A text to go on with, and how.
+
+    Give `prompt` for a text as it is, or `messages` for a conversation, which the model's own
+    template turns into a text.
+    """
+
+    prompt: Annotated[str, Meta(max_length=MAX_TEXT, description="The text to go on with.")] = ""
+    messages: Annotated[
+        list[Message], Meta(max_length=10_000, description="A conversation, oldest first.")
+    ] = []
+    tools: Annotated[
+        list[Tool], Meta(max_length=256, description="The tools that the model may call.")
+    ] = []
+    tool_choice: ToolChoice = "auto"
+
+
 class Likely(Struct, frozen=True, kw_only=True):
     """A token, and how likely it was."""
 
@@ -94,10 +102,22 @@ class Piece(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The next piece of the text; the last one says why it is the last, and how much it was."""
 
     text: Annotated[str, Meta(description="What comes next; whole characters.")] = ""
+    reasoning: Annotated[str, Meta(description="What comes next of the model's thoughts.")] = ""
+    tool_calls: Annotated[
+        list[ToolCallPart], Meta(description="What comes next of the tools that it calls.")
+    ] = []
     tokens: Annotated[list[Count], Meta(description="The numbers of its tokens.")] = []
     steps: Annotated[list[Step], Meta(description="Its tokens' likelihoods, on request.")] = []
     finish: Annotated[
-        Finish, Meta(description="'stop': it is at its end; 'length': at its limit.")
+        Finish,
+        Meta(description="'stop': it is at its end; 'length': at its limit; 'tool_calls'."),
     ] = ""
+    stopped_by: Annotated[str, Meta(description="The text of `stop` that ended it.")] = ""
     prompt_tokens: Annotated[Count, Meta(description="On the last piece: tokens read.")] = 0
+    cached_tokens: Annotated[
+        Count, Meta(description="On the last piece: of those, known from an earlier prompt.")
+    ] = 0
     generated_tokens: Annotated[Count, Meta(description="On the last piece: tokens made.")] = 0
+    model: Annotated[str, Meta(description="On the last piece: the model.")] = ""
+    version: Annotated[str, Meta(description="On the last piece: its version.")] = ""
+    digest: Annotated[str, Meta(description="On the last piece: what its files hash to.")] = ""

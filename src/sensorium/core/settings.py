@@ -122,7 +122,12 @@ class _Sources:
 
 def _fit(name: str, origin: str, value: Any, kind: Any) -> Any:
     if _is_list(kind) and isinstance(value, str):
-        value = [part.strip() for part in value.split(",") if part.strip()]
+        value = _parts(value)
+    if _is_table(kind) and isinstance(value, str):
+        value = {
+            name.strip(): content.strip()
+            for name, _, content in (part.partition("=") for part in _parts(value))
+        }
     try:
         return msgspec.convert(value, kind, strict=False, dec_hook=_decode_custom)
     except msgspec.ValidationError as error:
@@ -135,6 +140,14 @@ def _decode_custom(kind: type[Any], value: Any) -> Any:
 
 def _bare(kind: Any) -> Any:
     return get_args(kind)[0] if hasattr(kind, "__metadata__") else kind
+
+
+def _parts(value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _is_table(kind: Any) -> bool:
+    return str(_bare(kind)).startswith("dict[")
 
 
 def _is_list(kind: Any) -> bool:

@@ -27,9 +27,25 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     preload: Annotated[
         list[str], Meta(description="Models that are loaded at the start, and stay.")
     ] = []
+    default_model: Annotated[
+        str, Meta(description="The language model that answers where none is named.")
+    ] = "tinylm"
+    default_embedding: Annotated[
+        str, Meta(description="The model that makes vectors of texts where none is named.")
+    ] = "tinylm-embedding"
+    model_aliases: Annotated[
+        dict[str, str],
+        Meta(description="Other names of models: `fast=org/small,gpt-4o=org/large`."),
+    ] = {}
     hf_token: Annotated[Secret, Meta(description="The model hub's access token.")] = Secret("")
     hf_endpoint: Annotated[str, Meta(description="Another address of the model hub.")] = ""
     pull_files: Annotated[
         bool, Meta(description="Callers may pull from this machine's files: file:///path.")
     ] = False
     offline: Annotated[bool, Meta(description="Fetch nothing; use what is on disk.")] = False
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """Other names of models, those of the defaults among them: alias to name."""
+        defaults = {"default": self.default_model, "default-embedding": self.default_embedding}
+        return {**self.model_aliases, **defaults}

@@ -14,13 +14,14 @@ import msgspec
 import psutil
 import pytest
 
+from sensorium.core.conversation import Message
 from sensorium.core.errors import (
     InvalidInputError,
     NotFoundError,
     NotSupportedError,
     UnavailableError,
 )
-from sensorium.core.generation import Generation, Message
+from sensorium.core.generation import Generation
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.placement.process import InProcess

@@ -22,7 +22,12 @@ from typing import Any, Literal
 import msgspec.inspect as mi
 from msgspec import Struct
 
-SHARED = ("sensorium.core.types", "sensorium.core.tensors")
+SHARED = (
+    "sensorium.core.types",
+    "sensorium.core.tensors",
+    "sensorium.core.conversation",
+    "sensorium.core.generation",
+)
 """Structs of these modules are everybody's: their messages carry no noun."""
 
 SCALARS: dict[type[mi.Type], str] = {

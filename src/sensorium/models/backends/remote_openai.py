@@ -5,8 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from sensorium.core.conversation import Message
 from sensorium.core.errors import NotSupportedError
-from sensorium.core.generation import Generation, Likely, Message, Step
+from sensorium.core.generation import Generation, Likely, Step
 from sensorium.models.backends.remote_answers import read
 from sensorium.models.backends.remote_settings import RemoteSettings
 from sensorium.models.backends.remote_text import Part

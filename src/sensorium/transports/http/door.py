@@ -21,6 +21,7 @@ PREFIX = "/v1/"
 CALLER = "sensorium.caller"
 """Where in the scope a mounted door finds who calls."""
 _KNOWN_PATHS = 4096
+Family = Callable[[Exchange], Awaitable[None]]
 
 
 class _Readiness(Struct):
@@ -35,7 +36,7 @@ class HttpDoor:
     `routes` are the addresses that are not operations (`/folder/*` for a whole folder), `aliases`
     the other addresses of operations, `mounted` whole ASGI applications by path (other doors that
     share this port; they see requests whose sender has been checked), `families` what serves
-    everything below a first part of the path (`/v2`).
+    everything at and below a path of one part or two (`/v2`, `/v1/chat`) that is no operation.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class HttpDoor:
         routes: Mapping[str, Route],
         aliases: Mapping[str, Alias],
         mounted: Mapping[str, Any],
-        families: Mapping[str, Callable[[Exchange], Awaitable[None]]],
+        families: Mapping[str, Family],
         timeout_s: float,
     ) -> None:
         self.families = families
@@ -83,7 +84,7 @@ class HttpDoor:
             await self._serve_alias(exchange, alias)
         elif (operation := self._operation_at(path)) is not None:
             await self._serve_operation(exchange, operation, {})
-        elif (family := self.families.get("/".join(path.split("/", 2)[:2]))) is not None:
+        elif (family := self._family_at(path)) is not None:
             await family(exchange)
         elif (mounted := self.mounted.get(path)) is not None:
             exchange.scope[CALLER] = self._caller_of_mounted(exchange)
@@ -115,10 +116,20 @@ class HttpDoor:
         operation = self._operations.get(path)
         if operation is None and path.startswith(PREFIX) and path not in self.mounted:
             noun, _, verb = path.removeprefix(PREFIX).partition("/")
-            operation = self._dispatcher.registry.get(f"{noun}.{verb.replace('-', '_')}")
+            try:
+                operation = self._dispatcher.registry.get(f"{noun}.{verb.replace('-', '_')}")
+            except NotFoundError:
+                if self._family_at(path) is None:
+                    raise
             if len(self._operations) < _KNOWN_PATHS:
                 self._operations[path] = operation
         return operation
+
+    def _family_at(self, path: str) -> Family | None:
+        """What serves a path of another protocol: by its first part (`/v2`), or its first two."""
+        _, *parts = path.split("/", 3)
+        found = self.families.get(f"/{parts[0]}")
+        return found or self.families.get("/" + "/".join(parts[:2]))
 
     async def _serve_route(self, exchange: Exchange, path: str) -> None:
         route = self.routes.get(path) or self._folder_above(path)

@@ -7,9 +7,7 @@ as the query string, or, with `?request_in_body=true`, as the first line. An emp
 the client is still there.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import msgspec
 
@@ -21,15 +19,11 @@ from sensorium.core.errors import (
     SensoriumError,
 )
 from sensorium.core.operation import Kind, Operation
-from sensorium.transports.http.exchange import ClientGoneError, Exchange
+from sensorium.transports.http.exchange import Exchange
+from sensorium.transports.http.speaking import SSE, event, speak
 
-FIRST_WAIT_S = 0.5
-"""How long the status line waits for the first item, so that an early error has its own status."""
-KEEP_ALIVE_S = 15.0
 MAX_LINE = 8 << 20
 REQUEST_IN_BODY = "request_in_body"
-NDJSON = b"application/x-ndjson"
-SSE = b"text/event-stream"
 
 
 async def answer_stream(
@@ -45,77 +39,54 @@ async def answer_stream(
     else:
         payload = await exchange.payload()
     as_events = "text/event-stream" in exchange.header(b"accept")
-    writer = _Writer(exchange, as_events=as_events)
     items = dispatcher.stream(operation.name, payload, caller, incoming)
-    try:
-        async with exchange.while_connected(), aclosing(items):
-            await writer.write_all(items)
-    except ClientGoneError:
-        raise
-    except SensoriumError as error:
-        if not exchange.started:
-            raise
-        await writer.fail(error)
+    await speak(exchange, items, Events() if as_events else Lines())
 
 
-class _Writer:
-    """Writes items in one of the two formats, and always an end."""
+class Lines:
+    """NDJSON; see `Speaker`."""
 
-    def __init__(self, exchange: Exchange, *, as_events: bool) -> None:
-        self._exchange = exchange
-        self._as_events = as_events
+    media_type = b"application/x-ndjson"
+    keep_alive = b"\n"
 
-    async def write_all(self, items: AsyncIterator[Answer]) -> None:
-        upcoming: asyncio.Task[Answer | None] | None = None
-        try:
-            while True:
-                upcoming = asyncio.create_task(_following(items))
-                await self._wait(upcoming)
-                answer = upcoming.result()
-                if answer is None:
-                    break
-                await self._write("chunk", answer.json())
-            await self._write("end", b"{}")
-        finally:
-            if upcoming is not None and not upcoming.done():
-                upcoming.cancel()
-                await asyncio.gather(upcoming, return_exceptions=True)
-        await self._exchange.write(b"", more=False)
+    def begin(self) -> Iterable[bytes]:
+        """Nothing."""
+        return ()
 
-    async def fail(self, error: SensoriumError) -> None:
-        """End the stream with an error."""
-        await self._write("error", msgspec.json.encode(error.body()))
-        await self._exchange.write(b"", more=False)
+    def item(self, answer: Answer) -> Iterable[bytes]:
+        """A line."""
+        return (b'{"chunk":%s}\n' % answer.json(),)
 
-    async def _wait(self, upcoming: "asyncio.Task[Answer | None]") -> None:
-        """Wait for an item; meanwhile, begin the response and keep the connection alive."""
-        if not self._exchange.started:
-            await asyncio.wait({upcoming}, timeout=FIRST_WAIT_S)
-            if upcoming.done():
-                return
-            await self._start()
-        while not upcoming.done():
-            await asyncio.wait({upcoming}, timeout=KEEP_ALIVE_S)
-            if not upcoming.done():
-                await self._exchange.write(b": wait\n\n" if self._as_events else b"\n", more=True)
+    def end(self) -> Iterable[bytes]:
+        """A line that says so."""
+        return (b'{"end":{}}\n',)
 
-    async def _write(self, kind: str, body: bytes) -> None:
-        if not self._exchange.started:
-            await self._start()
-        if self._as_events:
-            event = b"" if kind == "chunk" else f"event: {kind}\n".encode()
-            await self._exchange.write(event + b"data: " + body + b"\n\n", more=True)
-        else:
-            await self._exchange.write(b'{"%s":%s}\n' % (kind.encode(), body), more=True)
-
-    async def _start(self) -> None:
-        media_type = SSE if self._as_events else NDJSON
-        headers = [(b"content-type", media_type), (b"cache-control", b"no-store")]
-        await self._exchange.start(200, headers)
+    def fail(self, error: SensoriumError) -> Iterable[bytes]:
+        """A line that tells it."""
+        return (b'{"error":%s}\n' % msgspec.json.encode(error.body()),)
 
 
-async def _following(items: AsyncIterator[Answer]) -> Answer | None:
-    return await anext(items, None)
+class Events:
+    """Server-sent events; see `Speaker`."""
+
+    media_type = SSE
+    keep_alive = b": wait\n\n"
+
+    def begin(self) -> Iterable[bytes]:
+        """Nothing."""
+        return ()
+
+    def item(self, answer: Answer) -> Iterable[bytes]:
+        """A message."""
+        return (event(answer.json()),)
+
+    def end(self) -> Iterable[bytes]:
+        """An event of that name."""
+        return (event(b"{}", "end"),)
+
+    def fail(self, error: SensoriumError) -> Iterable[bytes]:
+        """An event of that name."""
+        return (event(msgspec.json.encode(error.body()), "error"),)
 
 
 async def _first(items: AsyncIterator[Encoded | None]) -> Encoded:

@@ -10,12 +10,15 @@ from sensorium.core.telemetry import Telemetry
 from sensorium.transports.http.compat.founding import FOUNDING
 from sensorium.transports.http.compat.hub import Hub, ModelFile
 from sensorium.transports.http.compat.open_inference import OpenInference
+from sensorium.transports.http.compat.openai.door import OpenAI
 from sensorium.transports.http.door import HttpDoor
 from sensorium.transports.http.exchange import JSON, Exchange
 from sensorium.transports.http.origin import Senders
 from sensorium.transports.http.pages import routes as page_routes
 from sensorium.transports.http.routes import HEALTH, Route
 from sensorium.transports.http.settings import HttpSettings
+
+OPENAI = ("/v1/chat", "/v1/completions", "/v1/embeddings", "/v1/models", "/v1/responses")
 
 
 def build(
@@ -49,7 +52,8 @@ def build(
         "/metrics": Route(metrics, permission="system.metrics"),
         **page_routes(settings),
     }
-    families = {"/v2": OpenInference(dispatcher).serve}
+    openai = OpenAI(dispatcher).serve
+    families = {"/v2": OpenInference(dispatcher).serve, **dict.fromkeys(OPENAI, openai)}
     if model_file is not None:
         families["/hub"] = Hub(dispatcher, model_file).serve
     door: Any = HttpDoor(

@@ -1,0 +1,1 @@
+"""Language: conversations, texts, and what texts mean."""

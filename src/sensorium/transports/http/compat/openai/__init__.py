@@ -1,0 +1,1 @@
+"""OpenAI's protocol under `/v1`, as its own clients speak it."""
