@@ -11,7 +11,7 @@ import pytest
 from sensorium.app import MODULES
 from sensorium.cli.main import COMMANDS, GROUPS, HUMAN, NOUNS, build
 from sensorium.core.registry import Registry
-from tests.cli.running import environ, on_terminal, one_line, sensorium
+from tests.cli.running import environ, on_terminal, sensorium
 from tests.faults.observing import until
 from tests.servers import Server, serving
 

@@ -12,8 +12,6 @@ EXTRAS = {
     "av": "webrtc",
     "bitsandbytes": "transformers",
     "google": "grpc",
-    "llguidance": "gguf",
-    "xllamacpp": "gguf",
     "grpc": "grpc",
     "grpc_health": "grpc",
     "grpc_reflection": "grpc",
@@ -25,7 +23,6 @@ EXTRAS = {
     "opentelemetry": "otel",
     "safetensors": "transformers",
     "skl2onnx": "lightgbm",
-    "tokenizers": "transformers",
     "torch": "torch",
     "transformers": "transformers",
 }

@@ -27,7 +27,6 @@ from sensorium.models.backends.base import LoadOptions
 from sensorium.models.placement.process import InProcess
 from tests.servers import ROOT
 
-pytest.importorskip("xllamacpp", reason="the extra gguf is not installed")
 TINYLM = ROOT.parent / "shared" / "models" / "tinylm"
 FILE = TINYLM / "tinylm-q8_0.gguf"
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason="../shared/models/tinylm is not there")

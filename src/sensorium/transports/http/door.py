@@ -57,7 +57,7 @@ class HttpDoor:
         self._senders = senders
         self.mounted = mounted
         self._timeout_s = timeout_s
-        self._operations: dict[str, Operation] = {}
+        self._known: dict[str, Operation | None] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request (ASGI)."""
@@ -113,17 +113,22 @@ class HttpDoor:
         await exchange.answer(200 if ready else 503, JSON, body)
 
     def _operation_at(self, path: str) -> Operation | None:
-        operation = self._operations.get(path)
-        if operation is None and path.startswith(PREFIX) and path not in self.mounted:
-            noun, _, verb = path.removeprefix(PREFIX).partition("/")
-            try:
-                operation = self._dispatcher.registry.get(f"{noun}.{verb.replace('-', '_')}")
-            except NotFoundError:
-                if self._family_at(path) is None:
-                    raise
-            if len(self._operations) < _KNOWN_PATHS:
-                self._operations[path] = operation
-        return operation
+        if path not in self._known and path.startswith(PREFIX) and path not in self.mounted:
+            found = self._named(path)
+            if len(self._known) < _KNOWN_PATHS:
+                self._known[path] = found
+            return found
+        return self._known.get(path)
+
+    def _named(self, path: str) -> Operation | None:
+        """The operation that a path names; None where the path is another protocol's."""
+        noun, _, verb = path.removeprefix(PREFIX).partition("/")
+        try:
+            return self._dispatcher.registry.get(f"{noun}.{verb.replace('-', '_')}")
+        except NotFoundError:
+            if self._family_at(path) is None:
+                raise
+            return None
 
     def _family_at(self, path: str) -> Family | None:
         """What serves a path of another protocol: by its first part (`/v2`), or its first two."""
