@@ -2,28 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from sensorium.app import App, load_settings
+from sensorium.app import App
 from sensorium.capabilities.language.chat import Chunk
 from sensorium.capabilities.language.schema import ConversationRequest, ConversationResponse
 from sensorium.core.conversation import Message, Tool
 from sensorium.core.dispatch import Caller
 from sensorium.core.errors import InvalidInputError, NotFoundError
+from tests.language.running import running
 
 GREEDY = json.loads((Path(__file__).parent / "greedy_hf.json").read_text())
 """What transformers makes of each prompt, always taking the likeliest token."""
-
-
-@asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[App]:
-    settings = load_settings({"data_dir": str(folder)}, environ={}, directory=folder)
-    async with App(settings, isolated=False).running() as app:
-        yield app
 
 
 async def complete(app: App, request: ConversationRequest) -> ConversationResponse:

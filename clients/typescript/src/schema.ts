@@ -694,6 +694,90 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/text/count": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How many tokens a model would read of a text or a conversation
+         * @description How many tokens a model would read of a text or a conversation.
+         */
+        get: operations["text_count_get"];
+        put?: never;
+        /**
+         * How many tokens a model would read of a text or a conversation
+         * @description How many tokens a model would read of a text or a conversation.
+         */
+        post: operations["text_count"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/text/detokenize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The text of tokens
+         * @description The text of tokens.
+         */
+        post: operations["text_detokenize"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/text/embed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Vectors of texts: near ones mean much the same
+         * @description Vectors of texts: near ones mean much the same.
+         */
+        post: operations["text_embed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/text/rerank": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Documents, brought into order by how well they answer a query
+         * @description Documents, brought into order by how well they answer a query.
+         */
+        post: operations["text_rerank"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/text/stream": {
         parameters: {
             query?: never;
@@ -708,6 +792,26 @@ export interface paths {
          * @description How a language model goes on with a text, as it comes.
          */
         post: operations["text_stream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/text/tokenize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * The tokens of a text, as a model reads it
+         * @description The tokens of a text, as a model reads it.
+         */
+        post: operations["text_tokenize"];
         delete?: never;
         options?: never;
         head?: never;
@@ -3042,11 +3146,6 @@ export interface components {
              */
             parallel?: number;
             /**
-             * @description A language model gives vectors, too; an encoder always does.
-             * @default false
-             */
-            embeddings?: boolean;
-            /**
              * @description Layers on the GPU, of a GGUF file; -1: all.
              * @default 0
              */
@@ -4407,6 +4506,217 @@ export interface components {
              * @default []
              */
             steps?: components["schemas"]["Step"][];
+        };
+        /**
+         * CountRequest
+         * @description A text or a conversation whose length matters.
+         */
+        CountRequest: {
+            /**
+             * @description The model: org/name, a name or an alias.
+             * @default default
+             */
+            model?: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /**
+             * @description A text; or else:
+             * @default
+             */
+            text?: string;
+            /**
+             * @description A conversation, oldest first.
+             * @default []
+             */
+            messages?: components["schemas"]["Message"][];
+            /**
+             * @description The tools that are told of in it.
+             * @default []
+             */
+            tools?: components["schemas"]["Tool"][];
+        };
+        /**
+         * CountResponse
+         * @description How long it is.
+         */
+        CountResponse: {
+            /** @description The model that answered. */
+            model: string;
+            /** @description Tokens that the model would read. */
+            tokens: number;
+        };
+        /**
+         * DetokenizeRequest
+         * @description Tokens to put together.
+         */
+        DetokenizeRequest: {
+            /**
+             * @description The model: org/name, a name or an alias.
+             * @default default
+             */
+            model?: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /** @description Their numbers. */
+            tokens: number[];
+        };
+        /**
+         * DetokenizeResponse
+         * @description The text of tokens.
+         */
+        DetokenizeResponse: {
+            /** @description The model that answered. */
+            model: string;
+            /** @description The text. */
+            text: string;
+        };
+        /**
+         * EmbedRequest
+         * @description Texts whose meaning is wanted as vectors.
+         */
+        EmbedRequest: {
+            /**
+             * @description The model: org/name, a name or an alias.
+             * @default default-embedding
+             */
+            model?: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /** @description The texts. */
+            texts: string[];
+            /**
+             * @description Only so many of the first; 0: all.
+             * @default 0
+             */
+            dimensions?: number;
+            /**
+             * @description As raw bytes rather than as numbers.
+             * @default false
+             */
+            raw?: boolean;
+        };
+        /**
+         * EmbedResponse
+         * @description A vector of length 1 for each text: near ones mean much the same.
+         */
+        EmbedResponse: {
+            /** @description The model that answered. */
+            model: string;
+            /** @description Its version. */
+            version: string;
+            /** @description What the model's files hash to (SHA-256). */
+            digest: string;
+            /** @description Numbers of each vector. */
+            dimensions: number;
+            /**
+             * @description The vectors, unless `raw`, or very many.
+             * @default []
+             */
+            vectors?: number[][];
+            /**
+             * @description Otherwise: float32, little-endian, vector by vector.
+             * @default
+             */
+            data?: string;
+            /**
+             * @description Tokens read; 0 where the model does not tell.
+             * @default 0
+             */
+            tokens?: number;
+        };
+        /**
+         * RerankRequest
+         * @description Documents to bring into order by how well they answer a query.
+         */
+        RerankRequest: {
+            /**
+             * @description The model: org/name, a name or an alias.
+             * @default default-embedding
+             */
+            model?: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /** @description What is looked for. */
+            query: string;
+            /** @description The documents. */
+            documents: string[];
+            /**
+             * @description Only so many; 0: all.
+             * @default 0
+             */
+            top_n?: number;
+        };
+        /**
+         * RerankResponse
+         * @description The documents, the best first.
+         */
+        RerankResponse: {
+            /** @description The model that answered. */
+            model: string;
+            /** @description The best first. */
+            results: components["schemas"]["Ranked"][];
+            /** @description 'reranker': by a model made for it; 'embedding': by how near the texts' vectors are. */
+            method: string;
+            /**
+             * @description Tokens read; 0 where the model does not tell.
+             * @default 0
+             */
+            tokens?: number;
+        };
+        /**
+         * Ranked
+         * @description A document in its place.
+         */
+        Ranked: {
+            /** @description Which of the documents, from 0. */
+            index: number;
+            /** @description How well it answers; higher is better. */
+            score: number;
+        };
+        /**
+         * TokenizeRequest
+         * @description A text to take apart as a model does.
+         */
+        TokenizeRequest: {
+            /**
+             * @description The model: org/name, a name or an alias.
+             * @default default
+             */
+            model?: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /** @description The text. */
+            text: string;
+            /**
+             * @description As a prompt has it: begun, and names of special tokens read as those.
+             * @default true
+             */
+            special?: boolean;
+        };
+        /**
+         * TokenizeResponse
+         * @description The tokens of a text.
+         */
+        TokenizeResponse: {
+            /** @description The model that answered. */
+            model: string;
+            /** @description Their numbers. */
+            tokens: number[];
         };
         /**
          * CandidateRequest
@@ -5955,6 +6265,167 @@ export interface operations {
             };
         };
     };
+    text_count_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CountResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    text_count: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["CountRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CountResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    text_detokenize: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DetokenizeRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DetokenizeResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    text_embed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EmbedRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmbedResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    text_rerank: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RerankRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RerankResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
     text_stream: {
         parameters: {
             query?: never;
@@ -5980,6 +6451,39 @@ export interface operations {
                         error?: Record<string, never>;
                     };
                     "text/event-stream": components["schemas"]["Chunk"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    text_tokenize: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenizeRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenizeResponse"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */

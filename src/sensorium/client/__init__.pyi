@@ -10,6 +10,18 @@ from sensorium.capabilities.language.schema import (
     ConversationRequest,
     ConversationResponse,
 )
+from sensorium.capabilities.language.text_schema import (
+    CountRequest,
+    CountResponse,
+    DetokenizeRequest,
+    DetokenizeResponse,
+    EmbedRequest,
+    EmbedResponse,
+    RerankRequest,
+    RerankResponse,
+    TokenizeRequest,
+    TokenizeResponse,
+)
 from sensorium.capabilities.logs.schema import (
     ClusterRequest,
     ClusterResponse,
@@ -1001,6 +1013,110 @@ class TextMethods:
         """How a language model goes on with a text, just as it stands."""
 
     @overload
+    def count(
+        self,
+        *,
+        model: str = "default",
+        version: str = "",
+        text: str = "",
+        messages: list[Message] = ...,
+        tools: list[Tool] = ...,
+    ) -> CountResponse:
+        """How many tokens a model would read of a text or a conversation.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            text: A text; or else:
+            messages: A conversation, oldest first.
+            tools: The tools that are told of in it.
+        """
+    @overload
+    def count(
+        self,
+        request: CountRequest,
+        /,
+    ) -> CountResponse:
+        """How many tokens a model would read of a text or a conversation."""
+
+    @overload
+    def detokenize(
+        self,
+        *,
+        model: str = "default",
+        version: str = "",
+        tokens: list[int],
+    ) -> DetokenizeResponse:
+        """The text of tokens.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            tokens: Their numbers.
+        """
+    @overload
+    def detokenize(
+        self,
+        request: DetokenizeRequest,
+        /,
+    ) -> DetokenizeResponse:
+        """The text of tokens."""
+
+    @overload
+    def embed(
+        self,
+        *,
+        model: str = "default-embedding",
+        version: str = "",
+        texts: list[str],
+        dimensions: int = 0,
+        raw: bool = False,
+    ) -> EmbedResponse:
+        """Vectors of texts: near ones mean much the same.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            texts: The texts.
+            dimensions: Only so many of the first; 0: all.
+            raw: As raw bytes rather than as numbers.
+        """
+    @overload
+    def embed(
+        self,
+        request: EmbedRequest,
+        /,
+    ) -> EmbedResponse:
+        """Vectors of texts: near ones mean much the same."""
+
+    @overload
+    def rerank(
+        self,
+        *,
+        model: str = "default-embedding",
+        version: str = "",
+        query: str,
+        documents: list[str],
+        top_n: int = 0,
+    ) -> RerankResponse:
+        """Documents, brought into order by how well they answer a query.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            query: What is looked for.
+            documents: The documents.
+            top_n: Only so many; 0: all.
+        """
+    @overload
+    def rerank(
+        self,
+        request: RerankRequest,
+        /,
+    ) -> RerankResponse:
+        """Documents, brought into order by how well they answer a query."""
+
+    @overload
     def stream(
         self,
         *,
@@ -1052,6 +1168,31 @@ class TextMethods:
         /,
     ) -> Generator[Chunk]:
         """How a language model goes on with a text, as it comes."""
+
+    @overload
+    def tokenize(
+        self,
+        *,
+        model: str = "default",
+        version: str = "",
+        text: str,
+        special: bool = True,
+    ) -> TokenizeResponse:
+        """The tokens of a text, as a model reads it.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            text: The text.
+            special: As a prompt has it: begun, and names of special tokens read as those.
+        """
+    @overload
+    def tokenize(
+        self,
+        request: TokenizeRequest,
+        /,
+    ) -> TokenizeResponse:
+        """The tokens of a text, as a model reads it."""
 
 class WebrtcMethods:
     """The operations of `webrtc`."""
@@ -2048,6 +2189,110 @@ class AsyncTextMethods:
         """How a language model goes on with a text, just as it stands."""
 
     @overload
+    async def count(
+        self,
+        *,
+        model: str = "default",
+        version: str = "",
+        text: str = "",
+        messages: list[Message] = ...,
+        tools: list[Tool] = ...,
+    ) -> CountResponse:
+        """How many tokens a model would read of a text or a conversation.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            text: A text; or else:
+            messages: A conversation, oldest first.
+            tools: The tools that are told of in it.
+        """
+    @overload
+    async def count(
+        self,
+        request: CountRequest,
+        /,
+    ) -> CountResponse:
+        """How many tokens a model would read of a text or a conversation."""
+
+    @overload
+    async def detokenize(
+        self,
+        *,
+        model: str = "default",
+        version: str = "",
+        tokens: list[int],
+    ) -> DetokenizeResponse:
+        """The text of tokens.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            tokens: Their numbers.
+        """
+    @overload
+    async def detokenize(
+        self,
+        request: DetokenizeRequest,
+        /,
+    ) -> DetokenizeResponse:
+        """The text of tokens."""
+
+    @overload
+    async def embed(
+        self,
+        *,
+        model: str = "default-embedding",
+        version: str = "",
+        texts: list[str],
+        dimensions: int = 0,
+        raw: bool = False,
+    ) -> EmbedResponse:
+        """Vectors of texts: near ones mean much the same.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            texts: The texts.
+            dimensions: Only so many of the first; 0: all.
+            raw: As raw bytes rather than as numbers.
+        """
+    @overload
+    async def embed(
+        self,
+        request: EmbedRequest,
+        /,
+    ) -> EmbedResponse:
+        """Vectors of texts: near ones mean much the same."""
+
+    @overload
+    async def rerank(
+        self,
+        *,
+        model: str = "default-embedding",
+        version: str = "",
+        query: str,
+        documents: list[str],
+        top_n: int = 0,
+    ) -> RerankResponse:
+        """Documents, brought into order by how well they answer a query.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            query: What is looked for.
+            documents: The documents.
+            top_n: Only so many; 0: all.
+        """
+    @overload
+    async def rerank(
+        self,
+        request: RerankRequest,
+        /,
+    ) -> RerankResponse:
+        """Documents, brought into order by how well they answer a query."""
+
+    @overload
     def stream(
         self,
         *,
@@ -2099,6 +2344,31 @@ class AsyncTextMethods:
         /,
     ) -> AsyncGenerator[Chunk]:
         """How a language model goes on with a text, as it comes."""
+
+    @overload
+    async def tokenize(
+        self,
+        *,
+        model: str = "default",
+        version: str = "",
+        text: str,
+        special: bool = True,
+    ) -> TokenizeResponse:
+        """The tokens of a text, as a model reads it.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            text: The text.
+            special: As a prompt has it: begun, and names of special tokens read as those.
+        """
+    @overload
+    async def tokenize(
+        self,
+        request: TokenizeRequest,
+        /,
+    ) -> TokenizeResponse:
+        """The tokens of a text, as a model reads it."""
 
 class AsyncWebrtcMethods:
     """The operations of `webrtc`."""

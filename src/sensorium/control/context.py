@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct
 
 from sensorium.control.inference import Inference
+from sensorium.core.asking import Question
 from sensorium.core.dispatch import Answer, Caller, Encoded, Payload, Principal
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation, Piece
@@ -81,6 +82,13 @@ class CallContext:
         """See `core.operation.Context.generate`."""
         priority = self._caller.priority
         return self.get(Inference).generate(model, task, version=version, priority=priority)
+
+    async def ask(
+        self, model: str, question: Question, returns: type[R], *, version: str = ""
+    ) -> R:
+        """See `core.operation.Context.ask`."""
+        found: R = await self.get(Inference).ask(model, question, returns, version=version)  # type: ignore[type-var]
+        return found
 
     def get(self, part: type[R]) -> R:
         """See `core.operation.Context.get`."""

@@ -4,12 +4,14 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from msgspec.structs import replace
 
 from sensorium.control.admission import Lane
 from sensorium.control.turns import Compute, Turns
+from sensorium.core.asking import Question, Reply
 from sensorium.core.dispatch import Priority
 from sensorium.core.errors import (
     CancelledCallError,
@@ -23,10 +25,12 @@ from sensorium.core.operation import Inferred
 from sensorium.core.tensors import Tensor
 from sensorium.models.artifact import Artifact
 from sensorium.models.checking import check_inputs, chosen_outputs
-from sensorium.models.exchange import Action, Request
+from sensorium.models.exchange import Request
 from sensorium.models.loaded import Loaded
 from sensorium.models.pool import Pool
 
+R = TypeVar("R", bound=Reply)
+S = TypeVar("S", bound=Piece | Reply)
 NOT_ITS_FAULT = (InvalidInputError, NotSupportedError, CancelledCallError, OverloadedError)
 """Errors that say nothing of how a model is."""
 
@@ -94,10 +98,14 @@ class Inference:
             async for piece in pieces:
                 yield _signed(piece, loaded.artifact) if piece.finish else piece
 
-    async def ask(self, model: str, action: Action, body: bytes, *, version: str = "") -> bytes:
-        """What a language model answers to something small; errors as for `generate`."""
-        async with self._text_model(model, version, Priority.INTERACTIVE) as loaded:
-            return await loaded.placed.ask(action, body)
+    async def ask(
+        self, model: str, question: Question, returns: type[R], *, version: str = ""
+    ) -> R:
+        """See `core.operation.Context.ask`. It waits for no text that is being made."""
+        async with self._pool.use(model, version) as loaded:
+            with _OnRecord(loaded):
+                found = await loaded.placed.ask(question, returns)
+            return _signed(found, loaded.artifact)
 
     @asynccontextmanager
     async def _text_model(
@@ -130,9 +138,9 @@ class Inference:
         return found
 
 
-def _signed(last: Piece, artifact: Artifact) -> Piece:
-    """The last piece, which tells whose text it was."""
-    return replace(last, model=artifact.name, version=artifact.version, digest=artifact.digest)
+def _signed(told: S, artifact: Artifact) -> S:
+    """A last piece, or a reply, that tells whose it is."""
+    return replace(told, model=artifact.name, version=artifact.version, digest=artifact.digest)
 
 
 class _OnRecord:

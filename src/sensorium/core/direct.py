@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
+from sensorium.core.asking import Question
 from sensorium.core.dispatch import LOCAL, Answer, Caller, Encoded, Payload, Principal
 from sensorium.core.errors import NotSupportedError
 from sensorium.core.execution import (
@@ -45,6 +46,11 @@ class Models(Protocol):
         self, model: str, task: Generation, *, version: str = ""
     ) -> AsyncGenerator[Piece, None]:
         """The pieces of a text."""
+
+    async def ask(
+        self, model: str, question: Question, returns: type[R], *, version: str = ""
+    ) -> R:
+        """What a language model answers to something beside texts."""
 
 
 class DirectDispatcher:
@@ -149,6 +155,12 @@ class _Context:
     ) -> AsyncGenerator[Piece, None]:
         """See `Context.generate`."""
         return self._models().generate(model, task, version=version)
+
+    async def ask(
+        self, model: str, question: Question, returns: type[R], *, version: str = ""
+    ) -> R:
+        """See `Context.ask`."""
+        return await self._models().ask(model, question, returns, version=version)
 
     def _models(self) -> Models:
         if self._owner.models is None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
 from msgspec import Struct
 from msgspec.structs import fields
 
+from sensorium.core.asking import Question
 from sensorium.core.errors import CancelledCallError, DeadlineExceededError
 from sensorium.core.generation import Generation, Piece
 from sensorium.core.tensors import Tensor
@@ -122,6 +123,16 @@ class Context(Protocol):
 
         Raises:
             NotSupportedError: the model makes no text.
+            SensoriumError: as for `infer`.
+        """
+
+    async def ask(
+        self, model: str, question: Question, returns: type[R], *, version: str = ""
+    ) -> R:
+        """What a language model answers to something beside texts: a `core.asking.Reply`.
+
+        Raises:
+            NotSupportedError: the model has no answer to that.
             SensoriumError: as for `infer`.
         """
 

@@ -32,7 +32,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     """How long it took to load and try."""
 
 
-Action = Literal["load", "run", "generate", "embed", "tokenize", "detokenize"]
+Action = Literal["load", "run", "generate", "ask"]
 
 
 class Task(Struct, frozen=True, kw_only=True):

@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from sensorium.core.asking import Question
 from sensorium.core.errors import SensoriumError
 from sensorium.core.generation import Generation, Piece
+from sensorium.models.answering import answer
 from sensorium.models.backends.base import LoadedModel, TextModel
 from sensorium.models.exchange import Facts, Task
 from sensorium.models.loading import load_model
@@ -82,8 +84,11 @@ def serve(header: bytes, body: bytearray, channel: Channel) -> None:
         channel.on_cancel(cancelling)
         if task.action == "load":
             channel.send(pack(facts))
+        elif task.action == "ask":
+            question = msgspec.msgpack.decode(body, type=Question)
+            channel.send(pack(answer(model, question)))
         elif isinstance(model, TextModel):
-            _serve_text(model, task.action, body, channel, cancelling)
+            _generate(model, body, channel, cancelling)
         else:
             cancelling.act = model.interrupt
             results = run(model, unpack_requests(body, channel.shared))
@@ -95,25 +100,13 @@ def serve(header: bytes, body: bytearray, channel: Channel) -> None:
         channel.fail(msgspec.json.encode(known.body()))
 
 
-def _serve_text(
-    model: TextModel, action: str, body: bytearray, channel: Channel, cancelling: Cancelling
-) -> None:
+def _generate(model: TextModel, body: bytearray, channel: Channel, cancelling: Cancelling) -> None:
     def emit(piece: Piece) -> bool:
         if not cancelling.cancelled and piece != NOTHING:
             channel.send(pack(piece))
         return not cancelling.cancelled
 
-    match action:
-        case "generate":
-            model.generate(msgspec.msgpack.decode(body, type=Generation), emit)
-        case "embed":
-            vectors = model.embed(msgspec.msgpack.decode(body, type=list[str]))
-            channel.send(pack((list(vectors.shape), vectors.tobytes())))
-        case "tokenize":
-            channel.send(pack(model.tokenize(body.decode())))
-        case "detokenize":
-            tokens = msgspec.msgpack.decode(body, type=list[int])
-            channel.send(pack(model.detokenize(tokens)))
+    model.generate(msgspec.msgpack.decode(body, type=Generation), emit)
 
 
 def _path(kind: type[Any], value: Any) -> Any:

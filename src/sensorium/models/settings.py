@@ -32,7 +32,7 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     ] = "tinylm"
     default_embedding: Annotated[
         str, Meta(description="The model that makes vectors of texts where none is named.")
-    ] = "tinylm-embedding"
+    ] = "tinylm"
     model_aliases: Annotated[
         dict[str, str],
         Meta(description="Other names of models: `fast=org/small,gpt-4o=org/large`."),

@@ -10,15 +10,24 @@ import time
 from pathlib import Path
 
 import httpx
-import msgspec
+import numpy as np
 import psutil
 import pytest
 
+from sensorium.core.asking import (
+    Detokenize,
+    Embed,
+    Measure,
+    Size,
+    Text,
+    Tokenize,
+    Tokens,
+    Vectors,
+)
 from sensorium.core.conversation import Message
 from sensorium.core.errors import (
     InvalidInputError,
     NotFoundError,
-    NotSupportedError,
     UnavailableError,
 )
 from sensorium.core.generation import Generation
@@ -107,15 +116,10 @@ def test_sampling_is_as_it_is_told():
         assert "Paris" not in banned
 
     async def placed_ids(placed, word):
-        ids = json_ids(await placed.ask("tokenize", f" {word}".encode()))
-        return ids[:1]
+        found = await placed.ask(Tokenize(text=f" {word}", special=False), Tokens)
+        return found.tokens[:1]
 
     with_model(work)
-
-
-def json_ids(packed: bytes):
-
-    return msgspec.msgpack.decode(packed)
 
 
 def test_likelihoods_come_with_the_tokens():
@@ -201,27 +205,32 @@ def test_a_text_that_nobody_wants_ends_at_the_next_token():
 
 def test_words_become_tokens_and_words_again():
     async def work(placed):
-        ids = json_ids(await placed.ask("tokenize", b"Hello world"))
-        assert len(ids) >= 2
-        packed = await placed.ask("detokenize", msgspec.msgpack.encode(ids))
-        assert json_ids(packed) == "Hello world"
+        found = await placed.ask(Tokenize(text="Hello world", special=False), Tokens)
+        assert len(found.tokens) >= 2
+        back = await placed.ask(Detokenize(tokens=found.tokens), Text)
+        assert back.text == "Hello world"
+        whole = await placed.ask(Tokenize(text="Hello world", special=True), Tokens)
+        assert whole.tokens == [1, *found.tokens]
+        size = await placed.ask(Measure(task=Generation(prompt="Hello world")), Size)
+        assert size.tokens == len(whole.tokens)
 
     with_model(work)
 
 
-def test_vectors_on_request():
+def test_vectors():
     async def work(placed):
-        packed = await placed.ask("embed", msgspec.msgpack.encode(["a dog", "a cat"]))
-        (rows, width), data = json_ids(packed)
-        assert (rows, width, len(data)) == (2, 256, 2 * 256 * 4)
+        found = await placed.ask(Embed(texts=["a dog", "a cat"]), Vectors)
+        assert (found.dimensions, len(found.data)) == (256, 2 * 256 * 4)
+        assert found.tokens > 4
+        short = await placed.ask(Embed(texts=["a dog", "a cat"], dimensions=16), Vectors)
+        rows = np.frombuffer(short.data, np.float32).reshape(2, 16)
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
+        whole = np.frombuffer(found.data, np.float32).reshape(2, 256)
+        np.testing.assert_allclose(rows / rows[:, :1], (whole / whole[:, :1])[:, :16], rtol=1e-4)
+        with pytest.raises(InvalidInputError, match="256"):
+            await placed.ask(Embed(texts=["a dog"], dimensions=257), Vectors)
 
-    with_model(work, LoadOptions(threads=1, embeddings=True))
-
-    async def without(placed):
-        with pytest.raises(NotSupportedError):
-            await placed.ask("embed", msgspec.msgpack.encode(["a dog"]))
-
-    with_model(without)
+    with_model(work)
 
 
 def test_the_librarys_own_listener_is_closed_off():

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from sensorium.core.asking import Embed, Vectors
 from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
 from sensorium.core.generation import Generation, Piece
 from sensorium.models.placement.process import InProcess
@@ -146,12 +147,13 @@ class TextContract:
                 model.embed(["one"])
             return
         texts = ["one", "a text that is rather longer", "one"]
-        vectors = model.embed(texts)
+        vectors, tokens = model.embed(texts)
+        assert tokens >= 0
         assert vectors.dtype == np.float32
         assert vectors.shape[0] == 3
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-4)
         np.testing.assert_allclose(vectors[0], vectors[2], atol=1e-5)
-        np.testing.assert_allclose(vectors[0], model.embed(["one"])[0], atol=1e-4)
+        np.testing.assert_allclose(vectors[0], model.embed(["one"])[0][0], atol=1e-4)
         assert abs(vectors[0] @ vectors[1]) < 0.9999
 
     def test_several_at_once_get_their_own(self, generating):
@@ -185,7 +187,7 @@ class TextContract:
             placed = await InProcess.load(made, OPTIONS, text=True)
             try:
                 if not self.generates:
-                    return await placed.ask("embed", b"\x91\xa3one")
+                    return await placed.ask(Embed(texts=["one"]), Vectors)
                 async with aclosing(placed.generate(Generation(**task))) as pieces:
                     async for piece in pieces:
                         assert piece != Piece()

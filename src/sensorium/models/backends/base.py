@@ -51,9 +51,6 @@ class LoadOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     parallel: Annotated[
         int, Meta(ge=1, le=256, description="Texts that a language model makes at once.")
     ] = 4
-    embeddings: Annotated[
-        bool, Meta(description="A language model gives vectors, too; an encoder always does.")
-    ] = False
     gpu_layers: Annotated[
         int, Meta(ge=-1, le=10_000, description="Layers on the GPU, of a GGUF file; -1: all.")
     ] = 0
@@ -134,19 +131,27 @@ class TextModel(Protocol):
             NotSupportedError: the model makes no text, or not in the way that is asked for.
         """
 
-    def embed(self, texts: Sequence[str]) -> Any:
-        """Vectors that stand for the texts: float32, shape (texts, dimensions), length 1.
+    def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
+        """Vectors that stand for the texts, and how many tokens those have (0: unknown).
+
+        The vectors are float32, of shape (texts, dimensions) and length 1.
 
         Raises:
             NotSupportedError: the model gives none.
         """
 
-    def tokenize(self, text: str) -> list[int]:
-        """The numbers of a text's tokens, without those that only begin or end a prompt.
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """The numbers of a text's tokens.
+
+        `special`: as a prompt has them, with the token that begins it, and with the names of
+        special tokens read as those.
 
         Raises:
             NotSupportedError: they are not to be had.
         """
+
+    def size(self, task: Generation) -> int:
+        """How many tokens the prompt of a task has; errors as for `generate` and `tokenize`."""
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """The text of tokens; errors as for `tokenize`, and for numbers that are none."""

@@ -76,23 +76,34 @@ class GgufModel:
             raise InvalidInputError(str(error)[:500]) from None
         heard.check(found)
 
-    def embed(self, texts: Sequence[str]) -> Any:
+    def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
         """See `TextModel.embed`."""
         found = self._server.handle_embeddings({"input": list(texts)})
         _check(found)
         vectors = [each["embedding"] for each in found["data"]]
         array = np.array(vectors, dtype=np.float32).reshape(len(vectors), -1)
         norms = np.linalg.norm(array, axis=1, keepdims=True)
-        return array / np.where(norms == 0, 1, norms)
+        return array / np.where(norms == 0, 1, norms), found["usage"]["prompt_tokens"]
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """See `TextModel.tokenize`."""
-        found: list[int] = self._ask("/tokenize", {"content": text})["tokens"]
+        asked = {"content": text, "add_special": special, "parse_special": special}
+        found: list[int] = self._ask("/tokenize", asked)["tokens"]
         return found
+
+    def size(self, task: Generation) -> int:
+        """See `TextModel.size`."""
+        prompt = task.prompt
+        if task.messages:
+            prompt = self._ask("/apply-template", _request(task))["prompt"]
+        return len(self.tokenize(prompt, special=True))
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See `TextModel.detokenize`."""
-        found: str = self._ask("/detokenize", {"tokens": list(tokens)})["content"]
+        answer = self._http.post("/detokenize", json={"tokens": list(tokens)})
+        if answer.status_code == 500:  # its way to say that a number is out of range
+            raise InvalidInputError("one of these numbers is none of a token of this model")
+        found: str = _told(answer)["content"]
         return found
 
     def close(self) -> None:
@@ -107,10 +118,7 @@ class GgufModel:
         Raises:
             InvalidInputError: it refuses.
         """
-        answer = self._http.post(path, json=body)
-        found = msgspec.json.decode(answer.content)
-        _check(found)
-        return found
+        return _told(self._http.post(path, json=body))
 
 
 class GgufBackend:
@@ -152,8 +160,8 @@ def _parameters(
     made.n_gpu_layers = options.gpu_layers
     threads = options.threads or os.cpu_count() or 1
     made.cpuparams.n_threads = made.cpuparams_batch.n_threads = threads
-    made.embedding = options.embeddings or header.architecture in ENCODERS
-    if options.embeddings and header.architecture not in ENCODERS:
+    made.embedding = True
+    if header.architecture not in ENCODERS:
         made.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     made.cache_ram_mib = 0  # 8 GiB of old prompts by default
     made.fit_params = False  # it would change what was asked for
@@ -272,6 +280,12 @@ def _steps(logprobs: dict[str, Any] | None) -> list[Step]:
 
 def _likely(told: dict[str, Any]) -> Likely:
     return Likely(token=told["id"], text=told["token"], logprob=told["logprob"])
+
+
+def _told(answer: httpx.Response) -> Any:
+    found = msgspec.json.decode(answer.content)
+    _check(found)
+    return found
 
 
 def _check(answer: dict[str, Any]) -> None:

@@ -141,7 +141,7 @@ class RemoteTextModel:
                     break
         return looking.wanted()
 
-    def embed(self, texts: Sequence[str]) -> Any:
+    def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
         """See `TextModel.embed`."""
         if not texts:
             raise InvalidInputError("there is no text to embed")
@@ -154,10 +154,14 @@ class RemoteTextModel:
         if found.ndim != 2 or len(found) != len(texts) or not np.isfinite(found).all():
             raise UnavailableError("the remote server answers with other vectors than asked for")
         length = np.linalg.norm(found, axis=1, keepdims=True)
-        return found / np.maximum(length, np.finfo(np.float32).tiny)
+        return found / np.maximum(length, np.finfo(np.float32).tiny), 0
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """See `TextModel.tokenize`."""
+        raise NotSupportedError("a remote model does not tell its tokens")
+
+    def size(self, task: Generation) -> int:
+        """See `TextModel.size`."""
         raise NotSupportedError("a remote model does not tell its tokens")
 
     def detokenize(self, tokens: Sequence[int]) -> str:

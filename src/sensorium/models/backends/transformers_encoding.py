@@ -46,10 +46,16 @@ class Encoder:
                 found.append(pick(self._model(**inputs), inputs["attention_mask"]).float().cpu())
         return torch.cat(found).numpy()
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """See `TextModel.tokenize`."""
         with self._lock:
-            return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+            return list(self._tokenizer(text, add_special_tokens=special).input_ids)
+
+    def size(self, task: Generation) -> int:
+        """See `TextModel.size`."""
+        if task.messages:
+            raise NotSupportedError("this model has no conversations")
+        return len(self.tokenize(task.prompt, special=True))
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See `TextModel.detokenize`."""
@@ -85,6 +91,7 @@ class EmbeddingModel:
         self._encoder = encoder
         self._pooling: Pooling = pooling
         self.tokenize = encoder.tokenize
+        self.size = encoder.size
         self.detokenize = encoder.detokenize
         self.close = encoder.close
 
@@ -92,11 +99,18 @@ class EmbeddingModel:
         """See `TextModel.generate`."""
         raise NotSupportedError("this model makes embeddings, and no text")
 
-    def embed(self, texts: Sequence[str]) -> Any:
+    def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
         """See `TextModel.embed`."""
         if not texts:
             raise InvalidInputError("there is no text to embed")
-        return self._encoder.run(texts, self._pooled)
+        read = 0
+
+        def pooled(output: Any, mask: torch.Tensor) -> torch.Tensor:
+            nonlocal read
+            read += int(mask.sum())
+            return self._pooled(output, mask)
+
+        return self._encoder.run(texts, pooled), read
 
     def _pooled(self, output: Any, mask: torch.Tensor) -> torch.Tensor:
         hidden = output.last_hidden_state.float()

@@ -57,14 +57,21 @@ class GeneratingModel:
             if model is not None:
                 self._generate(model, task, prompt, min(task.max_tokens, room), looking)
 
-    def embed(self, texts: Sequence[str]) -> Any:
+    def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
         """See `TextModel.embed`."""
         raise NotSupportedError("this model makes text; embeddings are made by encoders")
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """See `TextModel.tokenize`."""
         with self._tokenizing:
-            return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+            found = list(self._tokenizer(text, add_special_tokens=special).input_ids)
+        if special and self._first is not None and found[:1] != [self._first]:
+            return [self._first, *found]
+        return found
+
+    def size(self, task: Generation) -> int:
+        """See `TextModel.size`."""
+        return len(self._prompt(task))
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See `TextModel.detokenize`."""

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from sensorium.core.asking import Question, Reply
 from sensorium.core.generation import Generation, Piece
-from sensorium.models.exchange import Action, Facts, Request, Result
+from sensorium.models.exchange import Facts, Request, Result
+
+R = TypeVar("R", bound=Reply)
 
 
 class Placed(Protocol):
@@ -33,8 +36,8 @@ class Placed(Protocol):
             SensoriumError: what the model has against the task, or that its process died.
         """
 
-    async def ask(self, action: Action, body: bytes) -> bytes:
-        """What a language model answers to something small; errors as for `generate`."""
+    async def ask(self, question: Question, returns: type[R]) -> R:
+        """What the model answers to something beside texts; errors as for `generate`."""
 
     async def close(self) -> None:
         """Give back what it holds, once no run is under way."""

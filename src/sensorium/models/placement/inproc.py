@@ -8,15 +8,17 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from sensorium.core.asking import Question, Reply
 from sensorium.core.errors import NotSupportedError, SensoriumError
 from sensorium.core.generation import Generation, Piece
 from sensorium.core.loading import load
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadedModel, LoadOptions
-from sensorium.models.exchange import Action, Facts, Request, Result
+from sensorium.models.exchange import Facts, Request, Result
 
 log = logging.getLogger("sensorium.models")
 T = TypeVar("T")
+R = TypeVar("R", bound=Reply)
 
 
 class Inproc:
@@ -58,7 +60,7 @@ class Inproc:
         """See `Placed.generate`: language models run in processes of their own."""
         raise _no_text()
 
-    async def ask(self, action: Action, body: bytes) -> bytes:
+    async def ask(self, question: Question, returns: type[R]) -> R:
         """See `Placed.ask`."""
         raise _no_text()
 

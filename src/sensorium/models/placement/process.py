@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
+from sensorium.core.asking import Question, Reply
 from sensorium.core.errors import (
     ErrorBody,
     InvalidInputError,
@@ -32,6 +33,7 @@ UNKNOWN = dict.fromkeys(
 TOKEN_GRACE_S = 5.0
 """How long a cancelled text may go on: as long as a long prompt's reading, which nothing ends."""
 log = logging.getLogger("sensorium.models")
+R = TypeVar("R", bound=Reply)
 
 
 class InProcess:
@@ -104,13 +106,18 @@ class InProcess:
             while (answer := await call.answer()) is not None:
                 yield msgspec.msgpack.decode(answer, type=Piece)
 
-    async def ask(self, action: Action, body: bytes) -> bytes:
-        """What the model answers to something small.
+    async def ask(self, question: Question, returns: type[R]) -> R:
+        """See `Placed.ask`.
 
         Raises:
             UnavailableError: the process died.
             SensoriumError: what the model has against it.
         """
+        answer = await self._answer("ask", msgspec.msgpack.encode(question))
+        return msgspec.msgpack.decode(answer, type=returns)
+
+    async def _answer(self, action: Action, body: bytes) -> bytes:
+        """The one answer to a call."""
         async with self._call(action) as call:
             await call.write(body)
             await call.start()
@@ -126,7 +133,7 @@ class InProcess:
         await self._pool.stop()
 
     async def _load(self) -> Facts:
-        return msgspec.msgpack.decode(await self.ask("load", b""), type=Facts)
+        return msgspec.msgpack.decode(await self._answer("load", b""), type=Facts)
 
     async def _run(self, requests: Sequence[Request]) -> list[Result]:
         async with self._call("run") as call:

@@ -1,0 +1,90 @@
+"""What a model in its process answers to what is asked beside texts."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from sensorium.core.asking import (
+    Detokenize,
+    Embed,
+    Measure,
+    Question,
+    Rank,
+    Reply,
+    Scores,
+    Size,
+    Text,
+    Tokenize,
+    Tokens,
+    Vectors,
+)
+from sensorium.core.errors import InvalidInputError, NotSupportedError
+from sensorium.models.backends.base import LoadedModel, TextModel
+
+
+@runtime_checkable
+class Ranker(Protocol):
+    """A model that was made to tell how well documents answer a query."""
+
+    def rank(self, query: str, documents: Sequence[str]) -> list[float]:
+        """A score for each document.
+
+        Raises:
+            NotSupportedError: this one was not.
+        """
+
+
+def answer(model: LoadedModel | TextModel, question: Question) -> Reply:
+    """The answer to a question.
+
+    Raises:
+        InvalidInputError: the model cannot take these texts or tokens.
+        NotSupportedError: it has no answer to that.
+    """
+    if isinstance(question, Rank):
+        return _rank(model, question)
+    if not isinstance(model, TextModel):
+        raise NotSupportedError("this model takes tensors, and no texts")
+    match question:
+        case Embed():
+            vectors, tokens = model.embed(question.texts)
+            vectors = shortened(vectors, question.dimensions)
+            return Vectors(dimensions=vectors.shape[1], data=vectors.tobytes(), tokens=tokens)
+        case Tokenize():
+            return Tokens(tokens=model.tokenize(question.text, special=question.special))
+        case Detokenize():
+            return Text(text=model.detokenize(question.tokens))
+        case Measure():
+            return Size(tokens=model.size(question.task))
+
+
+def shortened(vectors: Any, dimensions: int) -> Any:
+    """The first dimensions of vectors, of length 1 again (as Matryoshka models are trained for).
+
+    Raises:
+        InvalidInputError: the vectors have fewer.
+    """
+    if not dimensions or dimensions == vectors.shape[1]:
+        return np.ascontiguousarray(vectors, np.float32)
+    if dimensions > vectors.shape[1]:
+        raise InvalidInputError(f"dimensions: the model's vectors have {vectors.shape[1]}")
+    cut = vectors[:, :dimensions]
+    norms = np.linalg.norm(cut, axis=1, keepdims=True)
+    return np.ascontiguousarray(cut / np.where(norms == 0, 1, norms), np.float32)
+
+
+def _rank(model: LoadedModel | TextModel, question: Rank) -> Scores:
+    """By a model that was made for it, or else by how near the texts' vectors are."""
+    if isinstance(model, Ranker):
+        try:
+            scores = model.rank(question.query, question.documents)
+            return Scores(scores=scores, method="reranker")
+        except NotSupportedError:
+            if not isinstance(model, TextModel):
+                raise
+    if not isinstance(model, TextModel):
+        raise NotSupportedError("this model takes tensors, and no texts")
+    vectors, tokens = model.embed([question.query, *question.documents])
+    cosines = vectors[1:] @ vectors[0]
+    return Scores(scores=[float(each) for each in cosines], method="embedding", tokens=tokens)
