@@ -1,0 +1,1 @@
+"""Chat templates: strangers' programs that turn conversations into prompts."""

@@ -1,0 +1,76 @@
+"""A conversation becomes a prompt.
+
+What templates may expect is what the transformers library gives them:
+https://huggingface.co/docs/transformers/chat_templating_writing
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import TemplateError
+from jinja2.exceptions import SecurityError
+
+from sensorium.core.errors import InvalidInputError
+from sensorium.models.templates.sandbox import Sandbox
+
+MAX_SOURCE = 1 << 20
+
+
+class ChatTemplate:
+    """A model's template. `special` are names of its special tokens, such as `bos_token`.
+
+    Raises:
+        InvalidInputError: it is none.
+    """
+
+    def __init__(self, source: str, **special: str) -> None:
+        if len(source) > MAX_SOURCE:
+            raise InvalidInputError(f"a chat template has at most {MAX_SOURCE} characters")
+        self.takes_tools = "tools" in source
+        self._special = special
+        self._sandbox = Sandbox()
+        try:
+            self._template = self._sandbox.from_string(source)
+        except (TemplateError, SyntaxError, RecursionError, ValueError) as error:
+            raise InvalidInputError(f"the model's chat template is none: {_said(error)}") from None
+
+    def render(
+        self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]] = (), **more: Any
+    ) -> str:
+        """The prompt of a conversation, in OpenAI's form, up to where the model's answer begins.
+
+        Raises:
+            TemplateLimitError: the template takes too long, or makes too long a text.
+            InvalidInputError: it does not take these messages, or wants what it may not have.
+        """
+        budget = self._sandbox.begin()
+        found: list[str] = []
+        try:
+            for part in self._template.generate(
+                messages=messages,
+                tools=list(tools) or None,
+                add_generation_prompt=True,
+                **self._special,
+                **more,
+            ):
+                found.append(part)
+                budget.spend(len(part))
+        except SecurityError:
+            raise InvalidInputError(
+                "the model's chat template wants what a template may not have"
+            ) from None
+        except InvalidInputError:
+            raise
+        except (TemplateError, ArithmeticError, LookupError, AttributeError) as error:
+            raise _refused(error) from None
+        except (TypeError, ValueError, RecursionError, MemoryError) as error:
+            raise _refused(error) from None
+        return "".join(found)
+
+
+def _refused(error: BaseException) -> InvalidInputError:
+    return InvalidInputError(f"the model's chat template does not take this: {_said(error)}")
+
+
+def _said(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:300]

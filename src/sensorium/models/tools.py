@@ -1,0 +1,138 @@
+"""Tools for models whose template knows of none, and calls that are held to their schemas.
+
+The tools are told of in words, and a call is an answer that is JSON and nothing else:
+`{"name": …, "arguments": {…}}`. A call that is required is made sure of by a JSON schema.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from sensorium.core.conversation import Message, Tool, ToolCall, ToolCallPart
+from sensorium.core.generation import Generation, Piece
+
+Emit = Callable[[Piece], bool]
+HOW = (
+    'To call one, answer with JSON alone: {"name": the tool, "arguments": {…}}. '
+    "You will be told its result."
+)
+OPENINGS = ("{", "[", "`")
+"""What a call may begin with; anything else is no call, and is not held back."""
+
+
+def is_forced(task: Generation) -> bool:
+    """Whether the model has to call a tool."""
+    return bool(task.tools) and task.tool_choice != "auto"
+
+
+def forced(task: Generation) -> Generation:
+    """The task, held to JSON that is a call of a tool that it may choose."""
+    chosen = [each for each in task.tools if task.tool_choice in ("required", each.name)]
+    calls = [_call_schema(tool) for tool in chosen]
+    return replace(task, json_schema=calls[0] if len(calls) == 1 else {"anyOf": calls})
+
+
+def told(task: Generation) -> Generation:
+    """The task with its tools told of in words, and calls and results as what was said."""
+    first, *rest = task.messages
+    system = first.content if first.role == "system" else ""
+    said = rest if first.role == "system" else task.messages
+    opening = Message(
+        role="system", content="\n\n".join(filter(None, (_offer(task.tools), system)))
+    )
+    names = {call.id: call.name for each in said for call in each.tool_calls}
+    return replace(task, messages=[opening, *(_said(each, names) for each in said)], tools=[])
+
+
+class CallReader:
+    """Hears the pieces of an answer, and hands them on; one that is a call, as a call."""
+
+    def __init__(self, tools: Sequence[Tool], emit: Emit) -> None:
+        self._names = {tool.name for tool in tools}
+        self._emit = emit
+        self._held: list[Piece] = []
+        self._holding = True
+
+    def __call__(self, piece: Piece) -> bool:
+        """Take the next piece; whether more is wanted."""
+        if not self._holding:
+            return self._emit(piece)
+        self._held.append(piece)
+        text = "".join(each.text for each in self._held).lstrip()
+        if not piece.finish:
+            if not text or text.startswith(OPENINGS):
+                return self._emit(Piece())  # asks whether it is still wanted
+            return self._let_go()
+        calls = list(_calls(text, self._names))
+        if not calls:
+            return self._let_go()
+        steps = [step for each in self._held for step in each.steps]
+        self._emit(Piece(tool_calls=calls, steps=steps))
+        return self._emit(replace(piece, text="", steps=[], tokens=[], finish="tool_calls"))
+
+    def _let_go(self) -> bool:
+        self._holding = False
+        return all(self._emit(each) for each in self._held)
+
+
+def _offer(tools: Sequence[Tool]) -> str:
+    """What the model is told of its tools."""
+    calls = [f"{tool.name}({', '.join(tool.parameters.get('properties', {}))})" for tool in tools]
+    lines = [f"You can call these tools: {', '.join(calls)}."]
+    described = [tool for tool in tools if tool.description]
+    for tool in described:
+        schema = msgspec.json.encode(tool.parameters).decode()
+        lines.append(f"{tool.name}: {tool.description} Its arguments: {schema}")
+    return "\n".join([*lines, HOW] if described else lines)
+
+
+def _said(message: Message, names: dict[str, str]) -> Message:
+    """A message without what only a template for tools could tell."""
+    if message.role == "tool":
+        of = message.name or names.get(message.tool_call_id, "the tool")
+        return Message(role="user", content=f"The result of {of}: {message.content}")
+    if not message.tool_calls:
+        return message
+    calls = "\n".join(_spelled(call) for call in message.tool_calls)
+    content = f"{message.content}\n{calls}" if message.content else calls
+    return replace(message, content=content, tool_calls=[])
+
+
+def _spelled(call: ToolCall) -> str:
+    name = msgspec.json.encode(call.name).decode()
+    return f'{{"name": {name}, "arguments": {call.arguments}}}'
+
+
+def _calls(text: str, names: set[str]) -> Iterator[ToolCallPart]:
+    """The calls that a text is; none where it is anything else."""
+    bare = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
+    try:
+        found: Any = msgspec.json.decode(bare.encode())
+    except (msgspec.MsgspecError, RecursionError):
+        return
+    listed = found if isinstance(found, list) else [found]
+    if not all(isinstance(each, dict) and each.get("name") in names for each in listed):
+        return
+    for index, each in enumerate(listed):
+        arguments = each.get("arguments", each.get("parameters", {}))
+        yield ToolCallPart(
+            index=index,
+            id=f"call_{secrets.token_hex(12)}",
+            name=each["name"],
+            arguments=msgspec.json.encode(arguments).decode(),
+        )
+
+
+def _call_schema(tool: Tool) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"const": tool.name},
+            "arguments": {"type": "object", **tool.parameters},
+        },
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }
