@@ -35,6 +35,47 @@ async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+class _Response:
+    """What one response is written to: its head goes out together with what follows at once.
+
+    Every write is a system call, and wakes a client that can do nothing with a head alone. One
+    that nothing follows in the same round of the event loop is of a stream, and waits no longer.
+    """
+
+    __slots__ = ("_begun", "_head", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self._begun = False
+
+    def write(self, data: bytes) -> None:
+        """See asyncio.WriteTransport."""
+        if self._head:
+            self._transport.writelines([self._head, data])
+            self._head = b""
+        elif self._begun:
+            self._transport.write(data)
+        else:
+            self._begun = True
+            self._head = data
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def close(self) -> None:
+        """See asyncio.BaseTransport."""
+        self._flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        """See asyncio.BaseTransport."""
+        return self._transport.is_closing()
+
+    def _flush(self) -> None:
+        if self._head and not self._transport.is_closing():
+            self._transport.write(self._head)
+        self._head = b""
+
+
 class GuardedProtocol(Unread, HttpToolsProtocol):
     """Closes a connection whose request line and headers are not there in time, or too long.
 
@@ -93,9 +134,14 @@ class GuardedProtocol(Unread, HttpToolsProtocol):
         self._let_go()
         if len(self.connections) > self.max_connections:
             self.app = cast(Any, refuse)
+        before = self.cycle
         super().on_headers_complete()
-        if self._lingering and self.cycle is not None:  # which its response will say
-            self.cycle.keep_alive = False
+        cycle = self.cycle
+        if cycle is before:  # a WebSocket's, which has none
+            return
+        cycle.transport = cast(Any, _Response(self.transport))
+        if self._lingering:  # which its response will say
+            cycle.keep_alive = False
 
     def shutdown(self) -> None:
         """See HttpToolsProtocol."""
