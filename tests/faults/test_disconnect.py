@@ -180,6 +180,16 @@ def test_a_thread_stops_at_its_next_check(own: Server, http: httpx.Client) -> No
     until(lambda: figure(http, "sensorium_slots_in_use", "thread") == 0, STOPPED_S)
 
 
+def test_whoever_leaves_at_once_is_missed_too(own: Server, http: httpx.Client) -> None:
+    """Before anybody watches whether the client is there."""
+    for _ in range(20):
+        with posted(own, "/v1/testing/awaiting", b'{"token": "t", "seconds": 60}'):
+            pass
+    ended = 'sensorium_calls_total{code="cancelled",operation="testing.awaiting"}'
+    until(lambda: ended in http.get("/metrics").text, 5)
+    until(lambda: in_flight(http, "testing.awaiting") == 0, 1.0)
+
+
 def test_the_next_call_gets_its_own_answer(own: Server) -> None:
     with posted(own, "/v1/testing/process", b'{"token": "left", "seconds": 60}'):
         busy_worker(own)

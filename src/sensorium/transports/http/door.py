@@ -171,7 +171,7 @@ class HttpDoor:
         if operation.execution is Execution.INLINE and isinstance(payload.body, bytes):
             answer = await self._dispatcher.call(operation.name, payload, caller)
         else:
-            async with exchange.while_connected():
+            with exchange.while_connected():
                 answer = await self._dispatcher.call(operation.name, payload, caller)
         headers = [(b"idempotent-replayed", b"true")] if answer.replayed else None
         await exchange.answer(200, JSON, answer.json(), headers)

@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -31,6 +30,9 @@ JSON = b"application/json"
 SMALL = 64 << 10
 MAX_FIELDS = 100
 MAX_KEY = 256
+UNWATCHED_S = 0.02
+"""So long a call runs before somebody watches whether its client leaves. Most are over by then,
+and a task for each would be a good part of what they cost."""
 _REQUEST_ID = re.compile(rb"[\w.:-]{1,128}")
 
 
@@ -159,8 +161,7 @@ class Exchange:
             self._body_read.set()
         return message
 
-    @asynccontextmanager
-    async def while_connected(self) -> AsyncIterator[None]:
+    def while_connected(self) -> "_WhileConnected":
         """Cancel what is inside when the client leaves.
 
         While the body still arrives, whoever reads it notices; after that, this does.
@@ -169,26 +170,12 @@ class Exchange:
             ClientGoneError: it left.
             UnavailableError: the server stops, and has waited as long as it may.
         """
-        task = asyncio.current_task()
-        assert task is not None
-        gone = False
+        return _WhileConnected(self._until_gone)
 
-        async def watch() -> None:
-            nonlocal gone
-            await self._body_read.wait()
-            while (await self._receive())["type"] != "http.disconnect":
-                pass
-            gone = True
-            task.cancel()
-
-        watcher = asyncio.create_task(watch())
-        try:
-            yield
-        except asyncio.CancelledError:
-            task.uncancel()
-            raise ClientGoneError if gone else stopping() from None
-        finally:
-            watcher.cancel()
+    async def _until_gone(self) -> None:
+        await self._body_read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     async def forward(self, message: Message) -> None:
         """Send a message of another application that answers in our place."""
@@ -228,6 +215,39 @@ class Exchange:
         if not length.isdigit() or len(length) > 18:
             raise MalformedInputError("Content-Length is not a number")
         return int(length)
+
+
+class _WhileConnected:
+    """`Exchange.while_connected`. A plain class: it is entered for every call."""
+
+    __slots__ = ("_gone", "_task", "_timer", "_until_gone", "_watcher")
+
+    def __init__(self, until_gone: Callable[[], Awaitable[None]]) -> None:
+        self._until_gone = until_gone
+        self._gone = False
+        self._watcher: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task: asyncio.Task[Any] = task
+        self._timer = asyncio.get_running_loop().call_later(UNWATCHED_S, self._begin)
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if kind is not None and issubclass(kind, asyncio.CancelledError):
+            self._task.uncancel()
+            raise ClientGoneError if self._gone else stopping() from None
+
+    def _begin(self) -> None:
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        await self._until_gone()
+        self._gone = True
+        self._task.cancel()
 
 
 def _priority(text: str) -> Priority:

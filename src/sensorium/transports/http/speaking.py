@@ -50,8 +50,9 @@ async def speak(exchange: Exchange, items: AsyncGenerator[Answer, None], speaker
         SensoriumError: nothing has been sent yet; or nobody is there any more.
     """
     try:
-        async with exchange.while_connected(), aclosing(items):
-            await _speak(exchange, items, speaker)
+        with exchange.while_connected():
+            async with aclosing(items):
+                await _speak(exchange, items, speaker)
     except ClientGoneError:
         raise
     except SensoriumError as error:

@@ -99,7 +99,7 @@ class Hub:
     async def _listed(self, exchange: Exchange, caller: Caller, asked: Mapping[str, str]) -> Files:
         """The files of a model at a revision: `main`, the number of a version, or a commit."""
         name, revision = asked["name"], asked["revision"] or MAIN
-        async with exchange.while_connected():
+        with exchange.while_connected():
             try:
                 latest = await self._files(caller, name)
             except NotFoundError as error:

@@ -189,7 +189,7 @@ class OpenInference:
         media_type = "application/vnd.open-inference" + ("" if length else "+json")
         fields = {"model": model, "version": version, "header_length": length}
         payload = replace(payload, media_type=media_type, fields=fields)
-        async with exchange.while_connected():
+        with exchange.while_connected():
             answer = await self._dispatcher.call("models.infer", payload, caller)
         await write_answer(exchange, answer.read(Inferred), model)
 

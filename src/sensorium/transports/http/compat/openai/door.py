@@ -63,7 +63,7 @@ class OpenAI:
             )
             await speak(exchange, items, speaker)
             return
-        async with exchange.while_connected():
+        with exchange.while_connected():
             answer = await self._dispatcher.call("chat.complete", payload, caller)
         body = completion(answer.read(Conversation), exchange.request_id, top=top)
         await exchange.answer(200, JSON, msgspec.json.encode(body))
