@@ -1,7 +1,9 @@
 """How responses go out: a head with what follows it, and alone where nothing does."""
 
 import json
+import socket
 import time
+from select import select
 
 from tests.security.raw import connected, request, status, talk, until_closed
 from tests.servers import Server
@@ -40,6 +42,20 @@ def test_whoever_waits_to_be_asked_for_the_body_is_asked(server: Server) -> None
         sock.sendall(asking)
         assert sock.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(body)
+        answer = until_closed(sock)
+    assert status(answer) == 200
+    assert b'"token":"t"' in answer
+
+
+def test_a_small_body_in_two_pieces_is_read_whole(server: Server) -> None:
+    sent = request("POST", ECHO, body=b'{"token": "t"}')
+    with connected(server) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in (-14, -5):
+            sock.sendall(sent[:at])
+            sent = sent[at:]
+            assert not select([sock], [], [], 0.1)[0]  # it is still waited for
+        sock.sendall(sent)
         answer = until_closed(sock)
     assert status(answer) == 200
     assert b'"token":"t"' in answer

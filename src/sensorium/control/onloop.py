@@ -83,7 +83,7 @@ class OnLoop:
         self, operation: Operation, payload: Payload, caller: Caller, deadline: float
     ) -> Struct:
         """The validated request; read elsewhere where that would hold up the event loop."""
-        if not (operation.large and isinstance(payload, Encoded)):
+        if not (operation.large and isinstance(payload, Encoded)) or self._is_here(payload):
             payload = await self.whole(payload)
             with only_our_errors(operation.name):
                 return read_request(operation, payload, self._max_bytes)
@@ -96,6 +96,11 @@ class OnLoop:
             whole = body.whole() if small else await to_thread(body.whole)
             with only_our_errors(operation.name):
                 return read_request(operation, whole, self._max_bytes)
+
+    def _is_here(self, payload: Encoded) -> bool:
+        """Whether the body has come, whole and small enough to be read on the event loop."""
+        body = payload.body
+        return isinstance(body, bytes | bytearray) and len(body) <= self._max_bytes
 
     @staticmethod
     def _check(payload: Payload, limit: int) -> None:

@@ -68,7 +68,7 @@ async def write_answer(exchange: Exchange, found: Inferred, model: str) -> None:
             shown.parameters = {"binary_data_size": len(each.data)}
             blobs.append(each.data)
         else:
-            shown.data = msgspec.Raw(b"".join([part async for part in _listed(each)]))
+            shown.data = msgspec.Raw(await _listed(each))
         outputs.append(shown)
     head = msgspec.json.encode(_Head(model, found.version, outputs, reply.id))
     if blobs:
@@ -78,21 +78,26 @@ async def write_answer(exchange: Exchange, found: Inferred, model: str) -> None:
         await exchange.answer(200, JSON, head)
 
 
-async def _listed(tensor: _Tensor) -> AsyncIterator[bytes]:
-    """The elements of a tensor as a JSON list, in parts."""
+async def _listed(tensor: _Tensor) -> bytes:
+    """The elements of a tensor as a JSON list."""
     if tensor.datatype == "BYTES":
-        async for part in _texts(tensor):
-            yield part
-        return
-    size = len(tensor.data) // max(1, tensor.elements) * AT_ONCE
+        return b"".join([part async for part in _texts(tensor)])
+    if tensor.elements <= AT_ONCE:
+        return _numbers(tensor.datatype, tensor.data)
+    return b"".join([part async for part in _many_numbers(tensor)])
+
+
+async def _many_numbers(tensor: _Tensor) -> AsyncIterator[bytes]:
+    """Numbers as a JSON list, in parts."""
+    size = len(tensor.data) // tensor.elements * AT_ONCE
     view = memoryview(tensor.data)
     before = b"["
-    for start in range(0, len(view), size or 1):
+    for start in range(0, len(view), size):
         yield before + _numbers(tensor.datatype, view[start : start + size])[1:-1]
         before = b","
         if start + size < len(view):
             await asyncio.sleep(0)
-    yield b"]" if len(view) else b"[]"
+    yield b"]"
 
 
 async def _texts(tensor: _Tensor) -> AsyncIterator[bytes]:
@@ -109,7 +114,7 @@ async def _texts(tensor: _Tensor) -> AsyncIterator[bytes]:
     yield (before + msgspec.json.encode(items)[1:-1] if items or before == b"[" else b"") + b"]"
 
 
-def _numbers(datatype: str, data: memoryview) -> bytes:
+def _numbers(datatype: str, data: bytes | memoryview) -> bytes:
     found = unpack_numbers(datatype, data)
     if datatype == "BOOL":
         return msgspec.json.encode([bool(each) for each in found])
