@@ -116,8 +116,14 @@ class Exchange:
                 None
             )
 
-    async def payload(self) -> Encoded:
-        """The body, whole where it is small, in pieces still to come where it is not."""
+    async def payload(
+        self, media_type: str | None = None, fields: dict[str, str] | None = None
+    ) -> Encoded:
+        """The body, whole where it is small, in pieces still to come where it is not.
+
+        `media_type` and `fields` are what an address of its own makes of it; without them they
+        are the header's and the query string's.
+        """
         if self.header(b"content-type").partition(";")[0].strip() == PROTOBUF:
             raise NotSupportedError("messages of protocol buffers go over gRPC; HTTP takes JSON")
         size = self._announced_size()
@@ -131,9 +137,9 @@ class Exchange:
         return Encoded(
             body,
             size,
-            self.header(b"content-type"),
+            self.header(b"content-type") if media_type is None else media_type,
             self.header(b"content-encoding"),
-            self.fields(),
+            self.fields() if fields is None else fields,
         )
 
     async def pieces(self) -> AsyncIterator[bytes]:

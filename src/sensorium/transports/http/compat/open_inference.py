@@ -5,7 +5,6 @@ https://github.com/kserve/open-inference-protocol, and Triton's extensions to it
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import msgspec
@@ -184,11 +183,10 @@ class OpenInference:
         await exchange.answer(200, JSON, b"{}")
 
     async def _infer(self, exchange: Exchange, caller: Caller, model: str, version: str) -> None:
-        payload = await exchange.payload()
         length = exchange.header(HEADER_LENGTH)
         media_type = "application/vnd.open-inference" + ("" if length else "+json")
         fields = {"model": model, "version": version, "header_length": length}
-        payload = replace(payload, media_type=media_type, fields=fields)
+        payload = await exchange.payload(media_type, fields)
         with exchange.while_connected():
             answer = await self._dispatcher.call("models.infer", payload, caller)
         await write_answer(exchange, answer.read(Inferred), model)
