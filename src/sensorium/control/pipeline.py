@@ -26,6 +26,7 @@ from sensorium.core.execution import read_request
 from sensorium.core.operation import Execution, Kind, Operation
 from sensorium.core.registry import Registry
 from sensorium.core.telemetry import Telemetry, request_id
+from sensorium.core.within import Within
 
 _ON_LOOP = (Execution.INLINE, Execution.ASYNC)
 
@@ -157,7 +158,7 @@ class Pipeline:
         limit_s = self._limit_s(operation, caller)
         deadline = time.monotonic() + limit_s
         try:
-            async with asyncio.timeout(limit_s):
+            with Within(limit_s):
                 if operation.execution in _ON_LOOP:
                     return await self._on_loop.unary(operation, payload, caller, deadline)
                 return await self._off_loop(operation, payload, caller, deadline, nested=nested)

@@ -18,6 +18,7 @@ from sensorium.core.errors import (
     SensoriumError,
     UnavailableError,
 )
+from sensorium.core.within import Within
 from sensorium.transports.http.problems import MEDIA_TYPE, problem
 
 Scope = MutableMapping[str, Any]
@@ -157,7 +158,7 @@ class Exchange:
         if self._body_read.is_set():
             return await self._receive()
         try:
-            async with asyncio.timeout(self._timeout_s):
+            with Within(self._timeout_s):
                 message = await self._receive()
         except TimeoutError:
             raise DeadlineExceededError("the request's body did not come in time") from None
