@@ -28,6 +28,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     """Whether requests may be joined into one run: shown by trying it."""
     parallel: int = 0
     """How many texts it makes at once; 0 for a model of tensors."""
+    steady: bool = False
+    """Whether the number of rows alone tells how long a run takes."""
     seconds: float
     """How long it took to load and try."""
 

@@ -9,6 +9,7 @@ from sensorium.models.backends.base import LoadedModel, LoadOptions, TextModel
 from sensorium.models.backends.table import backend_of
 from sensorium.models.exchange import Facts
 from sensorium.models.running import proves_batching
+from sensorium.models.steadiness import is_steady
 from sensorium.models.weighing import weigh
 
 
@@ -24,11 +25,14 @@ def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel | 
     model = backend_of(artifact.format).load(artifact, options)
     try:
         joins, parallel = _tried(model, options)
+        steady = is_steady(artifact, model.spec, options)
     except BaseException:
         model.close()
         raise
     seconds = time.perf_counter() - began
-    return model, Facts(spec=model.spec, joins=joins, parallel=parallel, seconds=seconds)
+    return model, Facts(
+        spec=model.spec, joins=joins, parallel=parallel, steady=steady, seconds=seconds
+    )
 
 
 def _tried(model: LoadedModel | TextModel, options: LoadOptions) -> tuple[bool, int]:

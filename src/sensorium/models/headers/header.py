@@ -53,6 +53,7 @@ class Header(Struct, frozen=True, kw_only=True):
     context_length: Annotated[Count, Meta(description="Tokens at once; 0 if not told.")] = 0
     quantisation: Annotated[str, Meta(description="The type of most of its numbers.")] = ""
     attention: Annotated[Attention | None, Meta(description="Of a language model.")] = None
+    operators: Annotated[list[str], Meta(description="Kinds of its nodes; [] if not told.")] = []
     details: Annotated[dict[str, str], Meta(description="What else it tells.")] = {}
 
 

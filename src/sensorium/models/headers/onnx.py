@@ -22,6 +22,7 @@ MAX_PORTS = 4096
 MAX_OPSETS = 64
 MAX_FUNCTIONS = 10_000
 MAX_DOMAINS = 1000
+MAX_OPERATORS = 4096
 MAX_PREFIX = 32
 """Of a name that stands before something that must not be cut off."""
 MAX_NAME = 1024
@@ -53,6 +54,7 @@ class _Model:
     function_count: int = 0
     nodes: int = 0
     domains: set[str] = field(default_factory=set)
+    operators: set[str] = field(default_factory=set)
     inputs: list[Port] = field(default_factory=list)
     outputs: list[Port] = field(default_factory=list)
     weights: Weights = field(default_factory=Weights)
@@ -80,6 +82,7 @@ def read(source: Source) -> Header:
         inputs=_specs(inputs),
         outputs=_specs(found.outputs),
         quantisation=dominant(found.weights.sizes),
+        operators=_operators(found),
         details=_details(found, inputs),
     )
 
@@ -145,12 +148,17 @@ class _Reader:
         expect(message, BYTES, "a node")
         self._found.nodes += 1
         for each in self._wire.fields(message.value, message.end):
-            if each.number == 5:
-                self._attribute(each, depth)
-            elif each.number == 7:
-                self._found.domains.add(self._text(each, "an operator's domain"))
-                if len(self._found.domains) > MAX_DOMAINS:
-                    raise InvalidInputError(f"its nodes are of more than {MAX_DOMAINS} domains")
+            match each.number:
+                case 4:
+                    self._found.operators.add(self._text(each, "an operator's name"))
+                    if len(self._found.operators) > MAX_OPERATORS:
+                        raise InvalidInputError(f"it has more than {MAX_OPERATORS} operators")
+                case 5:
+                    self._attribute(each, depth)
+                case 7:
+                    self._found.domains.add(self._text(each, "an operator's domain"))
+                    if len(self._found.domains) > MAX_DOMAINS:
+                        raise InvalidInputError(f"its nodes are of more than {MAX_DOMAINS} domains")
 
     def _attribute(self, message: Field, depth: int) -> None:
         expect(message, BYTES, "an attribute")
@@ -202,6 +210,12 @@ class _Reader:
 def _specs(ports: list[Port]) -> list[TensorSpec]:
     found = [port.spec() for port in ports]
     return [spec for spec in found if spec is not None]
+
+
+def _operators(found: _Model) -> list[str]:
+    """The kinds of its nodes, where they are all of the standard and not functions of its own."""
+    plain = not found.function_count and found.domains <= {"", "ai.onnx"}
+    return sorted(found.operators) if plain else []
 
 
 def _details(found: _Model, inputs: list[Port]) -> dict[str, str]:

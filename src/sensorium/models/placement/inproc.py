@@ -1,4 +1,7 @@
-"""Models in this process: each has a thread of its own, on which it is loaded, run and closed."""
+"""Models in this process: each has a thread of its own, on which it is loaded, run and closed.
+
+Runs that are known to be over at once spare themselves the thread (`placement.pace`).
+"""
 
 import asyncio
 import logging
@@ -6,7 +9,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sensorium.core.asking import Question, Reply
 from sensorium.core.errors import NotSupportedError, SensoriumError
@@ -21,6 +24,16 @@ T = TypeVar("T")
 R = TypeVar("R", bound=Reply)
 
 
+class Pace(Protocol):
+    """See `placement.pace.Pace`, which loads numpy."""
+
+    def is_quick(self, requests: Sequence[Request]) -> bool:
+        """See `placement.pace.Pace.is_quick`."""
+
+    def run(self, requests: Sequence[Request]) -> list[Result]:
+        """See `placement.pace.Pace.run`."""
+
+
 class Inproc:
     """See `placement.base.Placed`."""
 
@@ -31,6 +44,7 @@ class Inproc:
         self._work: SimpleQueue[tuple[asyncio.Future[Any], Callable[[], Any]] | None]
         self._work = SimpleQueue()
         self._model: LoadedModel | None = None
+        self._pace: Pace | None = None
         threading.Thread(target=self._serve, name=f"model {name}", daemon=True).start()
 
     @classmethod
@@ -39,7 +53,7 @@ class Inproc:
         placed = cls(artifact.name)
         try:
             loaded = placed._later(partial(_load_model, artifact, options))
-            placed._model, placed.facts = await asyncio.shield(loaded)
+            placed._model, placed._pace, placed.facts = await asyncio.shield(loaded)
         except BaseException:
             placed._work.put(None)
             raise
@@ -47,9 +61,13 @@ class Inproc:
 
     def run(self, requests: Sequence[Request]) -> "asyncio.Future[list[Result]]":
         """See `Placed.run`."""
-        model = self._model
-        assert model is not None
-        return self._later(partial(_run, model, requests))
+        pace = self._pace
+        assert pace is not None
+        if not pace.is_quick(requests):
+            return self._later(partial(pace.run, requests))
+        done: asyncio.Future[list[Result]] = self._loop.create_future()
+        done.set_result(pace.run(requests))
+        return done
 
     def interrupt(self) -> None:
         """See `Placed.interrupt`."""
@@ -67,7 +85,7 @@ class Inproc:
     async def close(self) -> None:
         """See `Placed.close`."""
         if self._model is not None:
-            model, self._model = self._model, None
+            model, self._model, self._pace = self._model, None, None
             await self._later(model.close)
             self._work.put(None)
 
@@ -94,18 +112,15 @@ def _no_text() -> NotSupportedError:
     return NotSupportedError("this model takes tensors and makes no text")
 
 
-def _load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel, Facts]:
-    loaded: tuple[LoadedModel, Facts]
-    loaded = load("sensorium.models.loading:load_model")(artifact, options)
-    if loaded[1].parallel:
-        loaded[0].close()
+def _load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel, Pace, Facts]:
+    model: LoadedModel
+    facts: Facts
+    model, facts = load("sensorium.models.loading:load_model")(artifact, options)
+    if facts.parallel:
+        model.close()
         raise NotSupportedError("a language model runs in a process of its own")
-    return loaded
-
-
-def _run(model: LoadedModel, requests: Sequence[Request]) -> list[Result]:
-    results: list[Result] = load("sensorium.models.running:run")(model, requests)
-    return results
+    pace: Pace = load("sensorium.models.placement.pace:Pace")(model, steady=facts.steady)
+    return model, pace, facts
 
 
 def _unless_done(future: "asyncio.Future[Any]", done: Callable[[Any], None], value: Any) -> None:
