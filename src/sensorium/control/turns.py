@@ -140,7 +140,10 @@ class Turns:
         except Exception as error:  # it was closed under its callers: the server stops
             run = asyncio.get_running_loop().create_future()
             run.set_exception(error)
-        run.add_done_callback(partial(self._ended, self._running))
+        if run.done():  # it was so short that it is over: nobody need wait for the next round
+            self._ended(self._running, run)
+        else:
+            run.add_done_callback(partial(self._ended, self._running))
 
     def _ended(self, batch: Sequence[Entry], run: "asyncio.Future[list[Result]]") -> None:
         self._running = []
