@@ -28,6 +28,7 @@ LINES_FROM = "lines_from"
 """The query parameter that names the member of NDJSON objects that holds the line."""
 FORM = "application/x-www-form-urlencoded"
 """What `curl -d` says of any body when it is not told better; a JSON object is taken for one."""
+_reader = cache(load)
 _AT = re.compile(r" - at `(.+)`$")
 
 
@@ -152,7 +153,7 @@ def _decode_as(operation: Operation, kind: type[Struct], payload: Encoded, limit
 
 def _read_form(reader: str, payload: Encoded, limit: int) -> Any:
     try:
-        read: Struct = load(reader)(_unfolded(payload, limit), payload.fields)
+        read: Struct = _reader(reader)(_unfolded(payload, limit), payload.fields)
         return validate(read)
     except (msgspec.MsgspecError, ValueError, RecursionError, OverflowError) as error:
         raise explained(error) from None

@@ -245,7 +245,7 @@ class _WhileConnected:
         task = asyncio.current_task()
         assert task is not None
         self._task: asyncio.Task[Any] = task
-        self._timer = asyncio.get_running_loop().call_later(UNWATCHED_S, self._begin)
+        self._timer = task.get_loop().call_later(UNWATCHED_S, self._begin)
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         self._timer.cancel()

@@ -42,10 +42,11 @@ class _Response:
     that nothing follows in the same round of the event loop is of a stream, and waits no longer.
     """
 
-    __slots__ = ("_begun", "_head", "_transport")
+    __slots__ = ("_begun", "_head", "_loop", "_transport")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
+        self._loop = loop
         self._head = b""
         self._begun = False
 
@@ -59,7 +60,7 @@ class _Response:
         else:
             self._begun = True
             self._head = data
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
 
     def close(self) -> None:
         """See asyncio.BaseTransport."""
@@ -139,7 +140,7 @@ class GuardedProtocol(Unread, HttpToolsProtocol):
         cycle = self.cycle
         if cycle is before:  # a WebSocket's, which has none
             return
-        cycle.transport = cast(Any, _Response(self.transport))
+        cycle.transport = cast(Any, _Response(self.transport, self.loop))
         if self._lingering:  # which its response will say
             cycle.keep_alive = False
 
