@@ -44,8 +44,8 @@ def measure() -> list[Row]:
 async def _rates(folder: Path) -> Rates:
     rates: Rates = {callers: [] for callers in CALLERS}
     async with running(folder) as app:
-        await app.models.load("joined")
-        await app.models.load("single", options=LoadOptions(max_batch=1))
+        await app.model_runtime.pool.load("joined")
+        await app.model_runtime.pool.load("single", options=LoadOptions(max_batch=1))
         per_second = partial(_per_second, app.dispatcher.parts[Inference])
         for callers, found in rates.items():
             for _ in range(ROUNDS if callers == JUDGED else 3):

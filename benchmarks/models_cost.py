@@ -83,7 +83,7 @@ async def _large(app: App) -> Times:
     tensor = to_tensor("x", np.random.default_rng(0).random((1, *IMAGE), dtype=np.float32))
     for place in ("inproc", "process"):
         options = LoadOptions(placement=place)
-        await app.models.load(f"image_{place}", options=options)
+        await app.model_runtime.pool.load(f"image_{place}", options=options)
     there = partial(infer, "image_process", [tensor])
     here = partial(infer, "image_inproc", [tensor])
     for call in (there, here):

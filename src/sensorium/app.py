@@ -6,24 +6,24 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from platformdirs import user_data_path
 
-from sensorium.capabilities.pipelines.library import Pipelines
 from sensorium.capabilities.pipelines.settings import PipelineSettings
 from sensorium.control.access import Access
 from sensorium.control.audit import Audit
 from sensorium.control.changes import Changes
-from sensorium.control.devices import MAIN, Devices
-from sensorium.control.inference import Inference
+from sensorium.control.context import INFERENCE
 from sensorium.control.keys import KeyStore
-from sensorium.control.leases import Leases
+from sensorium.control.parts import Parts
 from sensorium.control.pipeline import Pipeline
 from sensorium.control.processes import Processes
 from sensorium.control.readiness import Readiness
+from sensorium.control.readings import readings
 from sensorium.control.settings import ControlSettings
 from sensorium.control.threads import Threads
 from sensorium.core.dispatch import Caller
@@ -33,13 +33,6 @@ from sensorium.core.registry import Registry
 from sensorium.core.settings import Loaded
 from sensorium.core.settings import load as load_sections
 from sensorium.core.telemetry import LogSettings, Reading, Telemetry, as_environment
-from sensorium.models.artifact import Artifact
-from sensorium.models.backends.base import LoadOptions
-from sensorium.models.catalogue.shelves import Shelves
-from sensorium.models.hub.place import Place
-from sensorium.models.hub.puller import Puller
-from sensorium.models.placing import Placer
-from sensorium.models.pool import Pool
 from sensorium.models.settings import ModelSettings
 from sensorium.transports.grpc.settings import GrpcSettings
 from sensorium.transports.http.settings import HttpSettings
@@ -47,6 +40,9 @@ from sensorium.transports.mcp.settings import McpSettings
 from sensorium.transports.webrtc.rooms import Rooms
 from sensorium.transports.webrtc.sessions import Sessions
 from sensorium.transports.webrtc.settings import WebRtcSettings
+
+if TYPE_CHECKING:
+    from sensorium.control.models import ModelRuntime
 
 MODULES = {
     "system": "sensorium.control.system",
@@ -60,11 +56,10 @@ MODULES = {
     "webrtc": "sensorium.transports.webrtc.operations",
 }
 """Which module declares the operations of a noun; each is imported when first asked for."""
+PIPELINES = "sensorium.capabilities.pipelines.library:Pipelines"
 LIBRARIES = {"http": "uvicorn", "grpc": "grpc", "webrtc": "aiortc", "mcp": "mcp"}
 """The doors that need a library, and which."""
 LAG_S = 0.1
-UNKNOWN_MEMORY = 4 << 30
-"""What models may hold where nothing tells how much memory there is."""
 TRACING = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 """OpenTelemetry's standard variables; where one is set, calls are traced."""
 
@@ -147,37 +142,42 @@ class App:
             self.processes,
         )
         self.webrtc = Sessions(self.dispatcher, settings.webrtc)
-        self.shelves = Shelves(settings.model_dir)
-        self.puller = Puller(
-            Place(
-                cache=settings.model_dir,
-                endpoint=settings.models.hf_endpoint,
-                token=settings.models.hf_token,
-                offline=settings.models.offline,
-            )
+        self.dispatcher.parts = Parts(
+            {
+                ModelSettings: settings.models,
+                Readiness: self.readiness,
+                Registry: self.registry,
+                Sessions: self.webrtc,
+                Rooms: Rooms(),
+            },
+            {
+                "sensorium.models.catalogue.shelves:Shelves": lambda: self.model_runtime.shelves,
+                "sensorium.models.hub.puller:Puller": lambda: self.model_runtime.puller,
+                "sensorium.models.pool:Pool": lambda: self.model_runtime.pool,
+                INFERENCE: lambda: self.model_runtime.inference,
+                "sensorium.control.leases:Leases": lambda: self.model_runtime.leases,
+                PIPELINES: lambda: load(PIPELINES)(settings.pipelines_dir),
+            },
         )
-        self.models = _model_pool(settings, self.shelves)
-        self.inference = Inference(self.models, settings.models.model_queue)
-        devices = Devices(lambda: self.models.used_bytes)
-        self.telemetry.readings += _readings(self)
-        self.dispatcher.parts = {
-            Shelves: self.shelves,
-            ModelSettings: settings.models,
-            Puller: self.puller,
-            Leases: Leases(devices.find, self._make_room, devices.look),
-            Pool: self.models,
-            Inference: self.inference,
-            Pipelines: Pipelines(settings.pipelines_dir),
-            Readiness: self.readiness,
-            Registry: self.registry,
-            Sessions: self.webrtc,
-            Rooms: Rooms(),
-        }
+        self.telemetry.readings += [
+            *readings(self.threads, self.processes, self.telemetry),
+            Reading(
+                "sensorium_webrtc_sessions",
+                "WebRTC connections.",
+                "gauge",
+                lambda: {"open": len(self.webrtc)},
+            ),
+        ]
 
-    async def _make_room(self, device: str, size: int) -> None:
-        """Have idle models give up main memory for a lease."""
-        if device == MAIN:
-            await self.models.give_up(size)
+    @cached_property
+    def model_runtime(self) -> "ModelRuntime":
+        """What finds, loads and runs models; loaded when it is first asked for."""
+        runtime: ModelRuntime = load("sensorium.control.models:ModelRuntime")(
+            self.settings.models, self.settings.model_dir
+        )
+        self.telemetry.readings += runtime.readings()
+        self.readiness.models = runtime.states
+        return runtime
 
     def new_key(self) -> str | None:
         """The text of a key made now, where one is needed, none exists and one may be made."""
@@ -204,10 +204,10 @@ class App:
                 )()
                 stack.push_async_callback(asyncio.to_thread, tracer.stop)
             stack.callback(self.threads.stop)
-            stack.push_async_callback(self.models.close)
-            stack.push_async_callback(self.puller.close)
-            for keeper in (self.models.sweep(), self.models.preload(self.settings.models.preload)):
-                stack.push_async_callback(_end, asyncio.create_task(keeper))
+            stack.push_async_callback(self._close_models)
+            if names := self.settings.models.preload:
+                preloading = asyncio.create_task(self.model_runtime.pool.preload(names))
+                stack.push_async_callback(_end, preloading)
             if self.processes is not None:
                 stack.push_async_callback(self.processes.stop)
                 for watcher in (self._watch_lag(), self.readiness.probe(self.dispatcher)):
@@ -234,6 +234,10 @@ class App:
                 )
                 await asyncio.gather(*calls, return_exceptions=True)
 
+    async def _close_models(self) -> None:
+        if "model_runtime" in vars(self):
+            await self.model_runtime.close()
+
     async def _watch_lag(self) -> None:
         """Measure how late the event loop is, ten times a second."""
         while True:
@@ -242,92 +246,6 @@ class App:
             lag = max(0.0, time.perf_counter() - before - LAG_S)
             self.telemetry.loop_lag_s = lag
             self.telemetry.loop_lag_max_s = max(lag, self.telemetry.loop_lag_max_s)
-
-
-def _model_pool(settings: Settings, shelves: Shelves) -> Pool:
-    def weigh(artifact: Artifact, options: LoadOptions) -> int:
-        found: int = load("sensorium.models.weighing:weigh")(artifact, options)
-        return found
-
-    def budget() -> int:
-        usable: int = load("sensorium.models.hardware.detect:usable_memory")()
-        return settings.models.model_memory_bytes or usable * 4 // 5 or UNKNOWN_MEMORY
-
-    pool = Pool(
-        shelves.found,
-        Placer().place,
-        weigh,
-        budget=budget,
-        keep_alive_s=settings.models.keep_alive_s,
-    )
-    pool.aliases |= settings.models.aliases
-    return pool
-
-
-def _readings(app: App) -> list[Reading]:
-    """What `/metrics` shows of lanes, workers and the event loop."""
-    threads, processes, telemetry = app.threads, app.processes, app.telemetry
-    lanes = [threads.lane, threads.stream_lane]
-    pools = {}
-    if processes is not None:
-        lanes += [processes.lane, processes.big_lane, processes.stream_lane]
-        pools = {"call": processes.pool, "stream": processes.stream_pool}
-    return [
-        Reading(
-            "sensorium_queue_depth",
-            "Calls that wait for a slot.",
-            "gauge",
-            lambda: {lane.name: lane.waiting for lane in lanes},
-        ),
-        Reading(
-            "sensorium_slots_in_use",
-            "Slots that run a call.",
-            "gauge",
-            lambda: {lane.name: lane.in_use for lane in lanes},
-        ),
-        Reading(
-            "sensorium_workers_alive",
-            "Worker processes that are up.",
-            "gauge",
-            lambda: {name: pool.stats().alive for name, pool in pools.items()},
-        ),
-        Reading(
-            "sensorium_worker_restarts",
-            "Worker processes that died and were replaced.",
-            "counter",
-            lambda: {name: pool.restarts for name, pool in pools.items()},
-        ),
-        Reading(
-            "sensorium_model_memory_bytes",
-            "What each loaded model is reckoned to hold.",
-            "gauge",
-            lambda: {each.label: each.memory_bytes for each in app.models.loaded},
-        ),
-        Reading(
-            "sensorium_model_runs",
-            "Runs of each loaded model.",
-            "counter",
-            lambda: app.inference.runs(),
-        ),
-        Reading(
-            "sensorium_model_requests",
-            "Requests that those runs served, several at once where they were joined.",
-            "counter",
-            lambda: app.inference.requests(),
-        ),
-        Reading(
-            "sensorium_webrtc_sessions",
-            "WebRTC connections.",
-            "gauge",
-            lambda: {"open": len(app.webrtc)},
-        ),
-        Reading(
-            "sensorium_event_loop_lag_seconds",
-            "How late the event loop woke from a sleep.",
-            "gauge",
-            lambda: {"latest": telemetry.loop_lag_s, "max": telemetry.loop_lag_max_s},
-        ),
-    ]
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

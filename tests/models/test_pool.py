@@ -53,11 +53,9 @@ def shelf(tmp_path):
 
 def run(pool, work):
     async def inside():
-        sweeper = asyncio.create_task(pool.sweep())
         try:
             return await work()
         finally:
-            sweeper.cancel()
             await pool.close()
 
     return asyncio.run(inside())

@@ -6,15 +6,16 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from sensorium.control.inference import Inference
 from sensorium.core.asking import Question
 from sensorium.core.dispatch import Answer, Caller, Encoded, Payload, Principal
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation, Piece
+from sensorium.core.loading import load
 from sensorium.core.operation import Inferred
 from sensorium.core.tensors import Tensor
 
 R = TypeVar("R")
+INFERENCE = "sensorium.control.inference:Inference"
 MAX_DEPTH = 4
 """So deep may calls be made within calls."""
 
@@ -72,22 +73,27 @@ class CallContext:
         version: str = "",
     ) -> Inferred:
         """See `core.operation.Context.infer`."""
-        run = self.get(Inference).infer
         priority = self._caller.priority
-        return await run(model, inputs, outputs=outputs, version=version, priority=priority)
+        found: Inferred = await self.get(load(INFERENCE)).infer(
+            model, inputs, outputs=outputs, version=version, priority=priority
+        )
+        return found
 
     def generate(
         self, model: str, task: Generation, *, version: str = ""
     ) -> AsyncGenerator[Piece, None]:
         """See `core.operation.Context.generate`."""
         priority = self._caller.priority
-        return self.get(Inference).generate(model, task, version=version, priority=priority)
+        pieces: AsyncGenerator[Piece, None] = self.get(load(INFERENCE)).generate(
+            model, task, version=version, priority=priority
+        )
+        return pieces
 
     async def ask(
         self, model: str, question: Question, returns: type[R], *, version: str = ""
     ) -> R:
         """See `core.operation.Context.ask`."""
-        found: R = await self.get(Inference).ask(model, question, returns, version=version)  # type: ignore[type-var]
+        found: R = await self.get(load(INFERENCE)).ask(model, question, returns, version=version)
         return found
 
     def get(self, part: type[R]) -> R:

@@ -5,8 +5,10 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
+
+from msgspec import Struct
 
 from sensorium.core.dispatch import Answer
 from sensorium.core.errors import ConflictError
@@ -16,8 +18,7 @@ KEPT_S = 24 * 3600.0
 KEPT_MAX = 10_000
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Struct):
     digest: bytes
     making: "asyncio.Task[Answer]"
     at: float

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
+from typing import Literal
 
 from sensorium.control.processes import Processes
 from sensorium.core.dispatch import Caller, Dispatcher
@@ -13,6 +14,7 @@ from sensorium.core.telemetry import OperationStats, Telemetry
 
 log = logging.getLogger("sensorium.control")
 PROBE_S = 5.0
+ModelState = Literal["untested", "ready", "failing"]
 
 
 class State(Enum):
@@ -35,6 +37,8 @@ class Readiness:
         """Each door's state in a word or a sentence; set by whoever opens it."""
         self.ports: dict[str, int] = {}
         """The ports of doors that have one of their own."""
+        self.models: Callable[[], dict[str, ModelState]] = dict
+        """Tells how each loaded model is; set once there can be any."""
         self.draining = False
         self.workers = processes.pool.stats if processes is not None else None
 

@@ -16,7 +16,6 @@ from sensorium.core.schema import schema_of
 from sensorium.core.telemetry import BUCKETS_S, OperationStats, RecentCall
 from sensorium.core.types import Count, Nothing, Text
 from sensorium.core.version import VERSION
-from sensorium.models.pool import Pool
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -76,7 +75,7 @@ async def ready(request: Nothing, context: Context) -> Ready:
         doors=dict(readiness.doors),
         ports=dict(readiness.ports),
         capabilities={noun: state.value for noun, state in readiness.capabilities().items()},
-        models={each.artifact.name: each.state for each in context.get(Pool).loaded},
+        models=readiness.models(),
         workers=None if stats is None else WorkerReadiness(*astuple(stats)),
     )
 

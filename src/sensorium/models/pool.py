@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from sensorium.core.errors import NotFoundError, OverloadedError, SensoriumError
 from sensorium.models.artifact import SEPARATOR, Artifact
@@ -73,6 +74,7 @@ class Pool:
         self._leaving: set[Loaded] = set()
         """Retired, and not closed yet."""
         self._closing: set[asyncio.Task[None]] = set()
+        self._sweeping: asyncio.Task[None] | None = None
 
     @property
     def loaded(self) -> list[Loaded]:
@@ -190,7 +192,7 @@ class Pool:
         if not loaded.users and (loaded.retired or loaded.keep_alive_s == 0):
             self._retire(loaded)
 
-    async def sweep(self) -> None:
+    async def _sweep(self) -> None:
         """Unload what nobody has used for as long as it is kept, for ever."""
         while True:
             await asyncio.sleep(SWEEP_S)
@@ -208,7 +210,10 @@ class Pool:
 
     async def close(self) -> None:
         """Unload everything; calls that still run lose their model."""
-        tasks = [task for task, _ in self._loading.values()]
+        tasks: list[asyncio.Task[Any]] = [task for task, _ in self._loading.values()]
+        if self._sweeping is not None:
+            tasks.append(self._sweeping)
+            self._sweeping = None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -229,6 +234,8 @@ class Pool:
 
     async def _load(self, key: tuple[str, str], artifact: Artifact, options: LoadOptions) -> Loaded:
         """Load beside what is there, then take its place."""
+        if self._sweeping is None:
+            self._sweeping = asyncio.create_task(self._sweep())
         if not self.budget_bytes:
             self.budget_bytes = await asyncio.to_thread(self._budget)
         wanted = await asyncio.to_thread(self._weigh, artifact, options)

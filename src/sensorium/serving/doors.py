@@ -36,7 +36,7 @@ async def serve_http(
             http,
             app.telemetry,
             mounted(app, mounts),
-            model_file=app.shelves.resolve_file,
+            model_file=lambda *asked: app.model_runtime.shelves.resolve_file(*asked),
         )
         await server.serve(
             door,

@@ -7,11 +7,10 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from sensorium.core.dispatch import (
     Answer,
@@ -70,8 +69,7 @@ class Tracks(Protocol):
         """The answer of one that `shows`, without the picture, which goes out as video."""
 
 
-@dataclass(slots=True)
-class _Call:
+class _Call(Struct):
     items: asyncio.Queue[bytes | tuple[Struct, int] | None] = field(default_factory=asyncio.Queue)
     """What was sent to it, and what came from tracks with its size; None at the end."""
     waiting_bytes: int = 0

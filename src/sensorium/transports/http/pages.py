@@ -8,8 +8,9 @@ import asyncio
 import hashlib
 import zlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from sensorium.core.errors import InvalidInputError, NotFoundError
 from sensorium.core.loading import load
@@ -56,8 +57,7 @@ def routes(settings: HttpSettings) -> dict[str, Route]:
     return found
 
 
-@dataclass(frozen=True)
-class Body:
+class Body(Struct, frozen=True):
     """A file's content, as it travels."""
 
     gzipped: bytes

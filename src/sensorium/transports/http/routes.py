@@ -1,13 +1,13 @@
 """The addresses that are not `/v1/<noun>/<verb>`: aliases of operations, and plain routes."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from sensorium.transports.http.exchange import Exchange
 
 
-@dataclass(frozen=True)
-class Alias:
+class Alias(Struct, frozen=True):
     """Another address of an operation. `defaults` fill what the request leaves out."""
 
     operation: str
@@ -16,8 +16,7 @@ class Alias:
     """A probe's address: no Host check, and 503 where the answer says `ready: false`."""
 
 
-@dataclass(frozen=True)
-class Route:
+class Route(Struct, frozen=True):
     """An address that answers GET with something that is not an operation's answer.
 
     `permission` names what a key must cover; empty: public, because it shows what the software

@@ -1,16 +1,15 @@
 """The HTTP door, put together."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from sensorium.core.dispatch import Dispatcher
 from sensorium.core.loading import load
 from sensorium.core.telemetry import Telemetry
 from sensorium.transports.http.compat.founding import FOUNDING
-from sensorium.transports.http.compat.hub import Hub, ModelFile
-from sensorium.transports.http.compat.open_inference import OpenInference
-from sensorium.transports.http.compat.openai.door import OpenAI
 from sensorium.transports.http.door import HttpDoor
 from sensorium.transports.http.exchange import JSON, Exchange
 from sensorium.transports.http.origin import Senders
@@ -19,6 +18,7 @@ from sensorium.transports.http.routes import HEALTH, Route
 from sensorium.transports.http.settings import HttpSettings
 
 OPENAI = ("/v1/chat", "/v1/completions", "/v1/embeddings", "/v1/models", "/v1/responses")
+COMPAT = "sensorium.transports.http.compat"
 
 
 def build(
@@ -27,7 +27,7 @@ def build(
     telemetry: Telemetry,
     mounted: Mapping[str, Any],
     *,
-    model_file: ModelFile | None = None,
+    model_file: Callable[[str, str, str], Path] | None = None,
 ) -> Any:
     """The ASGI application that serves a dispatcher; `mounted` are other doors, by path.
 
@@ -52,10 +52,11 @@ def build(
         "/metrics": Route(metrics, permission="system.metrics"),
         **page_routes(settings),
     }
-    openai = OpenAI(dispatcher).serve
-    families = {"/v2": OpenInference(dispatcher).serve, **dict.fromkeys(OPENAI, openai)}
+    openai = _late(f"{COMPAT}.openai.door:OpenAI", dispatcher)
+    open_inference = _late(f"{COMPAT}.open_inference:OpenInference", dispatcher)
+    families = {"/v2": open_inference, **dict.fromkeys(OPENAI, openai)}
     if model_file is not None:
-        families["/hub"] = Hub(dispatcher, model_file).serve
+        families["/hub"] = _late(f"{COMPAT}.hub:Hub", dispatcher, model_file)
     door: Any = HttpDoor(
         dispatcher,
         Senders(settings),
@@ -75,3 +76,13 @@ def build(
             expose_headers=["x-request-id", "retry-after"],
         )
     return door
+
+
+def _late(target: str, *parts: Any) -> Callable[[Exchange], Awaitable[None]]:
+    """What serves a family of addresses, loaded when the first of them is asked for."""
+    made = cache(lambda: load(target)(*parts))
+
+    async def serve(exchange: Exchange) -> None:
+        await made().serve(exchange)
+
+    return serve
