@@ -63,6 +63,19 @@ def test_a_repository_is_fetched_whole(hub: FakeHub, place: Place) -> None:
     assert artifact.source == outcome.source
 
 
+def test_a_repository_cannot_have_this_server_call_another(hub: FakeHub, place: Place) -> None:
+    settings = b'kind = "open_inference"\nurl = "http://203.0.113.7"\n'
+    hub.add("org/both", {"m.gguf": noise(20_000), "remote.toml": settings})
+    pulled("org/both", place)
+    assert content(place.cache / "org--both").keys() == {"m.gguf"}
+    assert [each.format for each in Catalogue(place.cache).entries()] == ["gguf"]
+    hub.add("org/remote", {"remote.toml": settings})
+    for reference in ("org/remote", "hf://org/remote:remote.toml"):
+        with pytest.raises((InvalidInputError, NotFoundError)):
+            pulled(reference, place)
+    assert not hub.asked_for("remote.toml", "hub")
+
+
 def test_a_file_is_fetched_in_ranges_by_several_connections(hub: FakeHub, place: Place) -> None:
     hub.add("org/m", {"m.gguf": noise(5_000_001)})
     pulled("org/m", place)

@@ -39,6 +39,15 @@ def test_a_wanted_file_wins_and_brings_what_goes_with_it() -> None:
     assert chosen(*BERT, wanted=("model_O1",))[1] == "onnx/model_O1.onnx"
 
 
+@pytest.mark.parametrize("name", ["remote.toml", "Remote.TOML", "sub/remote.toml"])
+def test_a_file_that_names_another_server_is_passed_over(name: str) -> None:
+    assert chosen("m.gguf", name) == ("gguf", "m.gguf", ["m.gguf"])
+    with pytest.raises(InvalidInputError, match="nothing that can be loaded"):
+        chosen(name)
+    with pytest.raises(NotFoundError, match=r"is not in org/name; there is m\.gguf"):
+        chosen("m.gguf", name, wanted=(name,))
+
+
 def test_shards_come_together() -> None:
     shards = [f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)]
     index = "model.safetensors.index.json"

@@ -9,6 +9,7 @@ from sensorium.core.settings import Secret
 from sensorium.models.catalogue.manifest import FILE, Entry
 from sensorium.models.catalogue.paths import file_of, folder_of, is_safe
 from sensorium.models.catalogue.recognition import (
+    REMOTE,
     Found,
     matching,
     models_among,
@@ -62,14 +63,13 @@ def select(repository: str, listed: Sequence[RemoteFile], wanted: Sequence[str])
     A wanted file wins: it is named by its path, its name, or the end of its stem (`q4_k_m`).
     Without one, safetensors with their configuration are preferred, then the one ONNX file (or
     `model.onnx` among several), the one GGUF, the one of another format. Names that leave the
-    folder are passed over.
+    folder are passed over, and so is what would have this server call an address of theirs.
 
     Raises:
         NotFoundError: a wanted file is not there.
         InvalidInputError: there are several that might be meant, or none that can be loaded.
     """
-    sizes = {file.path: file.size or 0 for file in listed if is_safe(file.path)}
-    sizes.pop(FILE, None)
+    sizes = {file.path: file.size or 0 for file in listed if _is_taken(file.path)}
     paths = sizes.keys()
     found = [_named(repository, name, sizes) for name in wanted] or [_usual(repository, sizes)]
     return [_entry(model, paths) for model in found]
@@ -84,8 +84,12 @@ def size_text(size: float) -> str:
     return f"{size:.4g} TB"
 
 
+def _is_taken(path: str) -> bool:
+    return is_safe(path) and path != FILE and file_of(path).lower() != REMOTE
+
+
 def _usual(repository: str, sizes: dict[str, int]) -> Found:
-    models = [model for model in models_among(sizes) if model.format not in (*PICKLES, "remote")]
+    models = [model for model in models_among(sizes) if model.format not in PICKLES]
     for kind in ("transformers", "onnx", "gguf", "litert", "mediapipe", "lightgbm"):
         of_kind = [model for model in models if model.format == kind]
         usual = [m for m in of_kind if m.path in ("model.onnx", "onnx/model.onnx")]
@@ -126,7 +130,7 @@ def _of_path(path: str, paths: Collection[str]) -> Found | None:
         return next((model for model in sets if path in model.weights), None)
     kind = suffix_format(path) or ("lightgbm" if path.lower().endswith(".txt") else None)
     weights = weights_of(path, paths)
-    if kind is None or kind == "remote" or not weights:
+    if kind is None or not weights:
         return None
     return Found(kind, weights[0], weights)
 
