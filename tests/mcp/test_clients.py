@@ -199,6 +199,11 @@ def test_which_operations_are_tools_can_be_said() -> None:
                 assert changed.structured_content["token"] == "x"
                 refused = await client.call_tool("logs_cluster", {"lines": LINES})
                 assert refused.is_error
+                assert (await client.list_resources()).resources == []
+                assert (await client.list_resource_templates()).resource_templates == []
+                for each in ("models", "models/machine-state"):
+                    with pytest.raises(Exception, match="there is no resource"):
+                        await client.read_resource(f"sensorium://{each}")
 
         asyncio.run(tried())
 

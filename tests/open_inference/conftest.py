@@ -34,6 +34,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of models."""
     folder = tmp_path_factory.mktemp("models")
     files.mlp(folder / "mlp")
+    files.mlp(folder / "org--mlp")
     files.echo(folder / "echo")
     files.mlp(folder / "versions" / "1", seed=1)
     files.mlp(folder / "versions" / "2", seed=2)

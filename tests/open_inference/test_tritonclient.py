@@ -48,6 +48,36 @@ result = [triton.is_server_live(), triton.is_server_ready(), triton.is_model_rea
 
 
 @DOORS
+def test_statistics_are_of_the_models_that_are_loaded(triton, door):
+    told, unloaded, unknown = triton(
+        script(
+            door,
+            """
+as_json = {"as_json": True} if GRPC else {}
+def stats(*asked):
+    found = triton.get_inference_statistics(*asked, **as_json).get("model_stats", [])
+    return [[each["name"], each["version"]] for each in found]
+for name in ("mlp", "org/mlp"):
+    triton.load_model(name)
+told = [stats("mlp"), stats("mlp", "1"), stats("org/mlp"), stats("org--mlp"), sorted(stats())]
+try:
+    unknown = stats("nothing")
+except InferenceServerException as error:
+    unknown = [error.status(), error.message()]
+triton.unload_model("org/mlp")
+result = [told, stats("org/mlp"), unknown]
+""",
+        )
+    )
+    assert told[:4] == [[["mlp", "1"]], [["mlp", "1"]], [["org/mlp", "1"]], [["org--mlp", "1"]]]
+    assert {("mlp", "1"), ("org--mlp", "1")} <= {tuple(each) for each in told[4]}
+    assert unloaded == []
+    status, message = unknown
+    assert status == ("404" if door == "http" else "StatusCode.NOT_FOUND")
+    assert "there is no model 'nothing'" in message
+
+
+@DOORS
 @pytest.mark.parametrize("binary", [True, False])
 def test_what_goes_in_comes_out(triton, door, binary):
     result = triton(

@@ -135,6 +135,7 @@ async def get(request: GetRequest, context: Context) -> Model:
     there = await asyncio.to_thread(shelves.entries)
     loaded = pool.find(artifact.name, artifact.version)
     if loaded is None and request.load:
+        context.authorise("models.load")
         loaded = await pool.load(artifact.name, artifact.version)
     return Model(
         entry=entry(artifact, pool),

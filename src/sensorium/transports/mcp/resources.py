@@ -1,8 +1,7 @@
 """Answers as resources: what a client reads of the server by an address, without calling a tool."""
 
 import re
-from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,15 +17,17 @@ SCHEME = "sensorium://"
 JSON = "application/json"
 MakeCaller = Callable[[Any], Caller]
 """Who calls, by the SDK's request context."""
+Shown = Callable[[], Iterable[Operation]]
 _FIELD = re.compile(r"\\\{(\w+)\\\}")
 """A field in an escaped address."""
 
 
 class Resources:
-    """The requests that concern resources."""
+    """The requests that concern resources; `shown` are the operations that a client may see."""
 
-    def __init__(self, dispatcher: Dispatcher, caller_of: MakeCaller) -> None:
+    def __init__(self, dispatcher: Dispatcher, shown: Shown, caller_of: MakeCaller) -> None:
         self._dispatcher = dispatcher
+        self._shown = shown
         self._caller_of = caller_of
 
     async def list(self, context: Any, params: Any) -> Any:
@@ -90,7 +91,7 @@ class Resources:
 
     def _covered(self, context: Any) -> Iterator[Operation]:
         """The operations with a resource that the caller's key covers."""
-        mine = self._caller_of(context).principal.operations
-        for each in self._dispatcher.registry:
-            if each.resource and any(fnmatchcase(each.name, pattern) for pattern in mine):
+        principal = self._caller_of(context).principal
+        for each in self._shown():
+            if each.resource and principal.covers(each.name):
                 yield each

@@ -11,7 +11,7 @@ class McpSettings(Struct, frozen=True, kw_only=True):
     mcp_operations: Annotated[
         list[str],
         Meta(
-            description="The operations that are tools, by name or pattern (logs.*); default: "
+            description="The operations that are shown, by name or pattern (logs.*); default: "
             "those that change nothing and do not concern the server itself."
         ),
     ] = []

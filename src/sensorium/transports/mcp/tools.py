@@ -41,7 +41,7 @@ def exposed(operations: Iterable[Operation], patterns: Sequence[str]) -> list[Op
 def make_server(dispatcher: Dispatcher, patterns: Sequence[str], caller_of: MakeCaller) -> Any:
     """The SDK's server over a dispatcher."""
     tools = _Tools(dispatcher, patterns, caller_of)
-    resources = Resources(dispatcher, caller_of)
+    resources = Resources(dispatcher, tools.shown, caller_of)
     return Server(
         "sensorium",
         version=VERSION,
@@ -64,21 +64,22 @@ class _Tools:
         self._patterns = patterns
         self._caller_of = caller_of
 
-    def _exposed(self) -> list[Operation]:
+    def shown(self) -> list[Operation]:
+        """The operations that are tools now; those alone are resources, too."""
         return exposed(self._dispatcher.registry, self._patterns)
 
     async def list(self, context: Any, params: Any) -> Any:
         """Every tool that its key covers, with the schemas of what it takes and gives."""
         del params
         principal = self._caller_of(context).principal
-        covered = [each for each in self._exposed() if each.public or principal.covers(each.name)]
+        covered = [each for each in self.shown() if each.public or principal.covers(each.name)]
         return types.ListToolsResult(tools=[_tool(each) for each in covered])
 
     async def call(self, context: Any, params: Any) -> Any:
         """Call an operation; what goes wrong with it is the agent's to read."""
         try:
             caller = self._caller_of(context)
-            known = {tool_name(each): each for each in self._exposed()}
+            known = {tool_name(each): each for each in self.shown()}
             operation = known.get(params.name)
             if operation is None:
                 raise self._dispatcher.registry.nothing(f"there is no tool {params.name[:80]!r}")

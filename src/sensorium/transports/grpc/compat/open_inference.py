@@ -4,7 +4,7 @@ https://github.com/kserve/open-inference-protocol
 """
 
 from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 import msgspec
@@ -16,8 +16,8 @@ from sensorium.core.tensors import Tensor, TensorSpec, pack_bytes, pack_numbers
 from sensorium.core.version import VERSION
 from sensorium.transports.grpc.calls import Context, caller_of, fail
 from sensorium.transports.grpc.compat.messages import DATATYPES, message_classes, methods
+from sensorium.transports.open_inference import Repository
 
-R = TypeVar("R")
 EXTENSIONS = ["model_configuration", "model_repository", "statistics"]
 INFER = "models.infer"
 FEW = 1 << 16
@@ -43,31 +43,6 @@ class _Ready(Struct):
     ready: bool
 
 
-class _Entry(Struct):
-    name: str
-    version: str
-    state: str
-
-
-class _Loaded(Struct):
-    name: str
-    version: str
-    platform: str
-    inputs: list[TensorSpec]
-    outputs: list[TensorSpec]
-    state: str
-
-
-class _Models(Struct):
-    models: list[_Entry]
-    loaded: list[_Loaded]
-
-
-class _Model(Struct):
-    versions: list[str]
-    loaded: _Loaded | None = None
-
-
 class _Output(Struct):
     name: str
     datatype: str
@@ -85,6 +60,7 @@ class OpenInferenceService(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
+        self._repository = Repository(dispatcher)
         self._messages = message_classes()
         self._handlers = {
             path: self._handler(path.rpartition("/")[2], request, response, streamed)
@@ -115,12 +91,12 @@ class OpenInferenceService(grpc.GenericRpcHandler):  # type: ignore[misc]
 
     async def _server_live(self, message: Any, caller: Caller) -> Any:
         del message
-        await self._call("system.health", caller, Struct)
+        await self._repository.call("system.health", caller, Struct)
         return self._messages["ServerLiveResponse"](live=True)
 
     async def _server_ready(self, message: Any, caller: Caller) -> Any:
         del message
-        found = await self._call("system.ready", caller, _Ready)
+        found = await self._repository.call("system.ready", caller, _Ready)
         return self._messages["ServerReadyResponse"](ready=found.ready)
 
     async def _server_metadata(self, message: Any, caller: Caller) -> Any:
@@ -130,65 +106,56 @@ class OpenInferenceService(grpc.GenericRpcHandler):  # type: ignore[misc]
         )
 
     async def _model_ready(self, message: Any, caller: Caller) -> Any:
-        found = await self._get(message, caller, load=False)
-        ready = found.loaded is not None and found.loaded.state != "failing"
+        ready = await self._repository.is_ready(caller, message.name, message.version)
         return self._messages["ModelReadyResponse"](ready=ready)
 
     async def _model_metadata(self, message: Any, caller: Caller) -> Any:
-        found = await self._get(message, caller, load=True)
-        assert found.loaded is not None
+        versions, loaded = await self._repository.loaded(caller, message.name, message.version)
         described = self._messages["ModelMetadataResponse.TensorMetadata"]
         return self._messages["ModelMetadataResponse"](
             name=message.name,
-            versions=[message.version] if message.version else found.versions,
-            platform=found.loaded.platform,
-            inputs=[described(**msgspec.structs.asdict(each)) for each in found.loaded.inputs],
-            outputs=[described(**msgspec.structs.asdict(each)) for each in found.loaded.outputs],
+            versions=versions,
+            platform=loaded.platform,
+            inputs=[described(**msgspec.structs.asdict(each)) for each in loaded.inputs],
+            outputs=[described(**msgspec.structs.asdict(each)) for each in loaded.outputs],
         )
 
     async def _model_config(self, message: Any, caller: Caller) -> Any:
         """What Triton's clients read of a configuration; shapes are told whole, with the rows."""
-        found = await self._get(message, caller, load=True)
-        assert found.loaded is not None
-        config = self._messages["ModelConfig"](name=message.name, platform=found.loaded.platform)
-        for each in found.loaded.inputs:
+        _, loaded = await self._repository.loaded(caller, message.name, message.version)
+        config = self._messages["ModelConfig"](name=message.name, platform=loaded.platform)
+        for each in loaded.inputs:
             config.input.add(name=each.name, data_type=_number(each), dims=each.shape)
-        for each in found.loaded.outputs:
+        for each in loaded.outputs:
             config.output.add(name=each.name, data_type=_number(each), dims=each.shape)
         return self._messages["ModelConfigResponse"](config=config)
 
     async def _model_statistics(self, message: Any, caller: Caller) -> Any:
-        """Which models are loaded; counts are in /metrics."""
-        found = await self._call("models.list", caller, _Models, loaded=True)
         answer = self._messages["ModelStatisticsResponse"]()
-        for each in found.loaded:
-            if message.name in ("", each.name) and message.version in ("", each.version):
-                answer.model_stats.add(name=each.name, version=each.version)
+        for name, number in await self._repository.statistics(
+            caller, message.name, message.version
+        ):
+            answer.model_stats.add(name=name, version=number)
         return answer
 
     async def _repository_index(self, message: Any, caller: Caller) -> Any:
-        found = await self._call("models.list", caller, _Models)
         answer = self._messages["RepositoryIndexResponse"]()
-        for each in found.models:
-            there = each.state != "unloaded"
-            if there or not message.ready:
-                state = "READY" if there else "UNAVAILABLE"
-                reason = "" if there else "it is loaded when it is first wanted"
-                answer.models.add(name=each.name, version=each.version, state=state, reason=reason)
+        for each in await self._repository.index(caller, ready=message.ready):
+            answer.models.add(**msgspec.structs.asdict(each))
         return answer
 
     async def _repository_model_load(self, message: Any, caller: Caller) -> Any:
-        await self._call("models.load", caller, Struct, model=message.model_name)
+        await self._repository.call("models.load", caller, Struct, model=message.model_name)
         return self._messages["RepositoryModelLoadResponse"]()
 
     async def _repository_model_unload(self, message: Any, caller: Caller) -> Any:
-        await self._call("models.unload", caller, Struct, model=message.model_name)
+        await self._repository.call("models.unload", caller, Struct, model=message.model_name)
         return self._messages["RepositoryModelUnloadResponse"]()
 
     async def _model_infer(self, message: Any, caller: Caller) -> Any:
         if not caller.principal.covers(INFER) or caller.principal is ANONYMOUS:
             self._dispatcher.authorise(caller.principal, INFER)  # before anything is unpacked
-        found = await self._call(
+        found = await self._repository.call(
             INFER,
             caller,
             _Inferred,
@@ -223,16 +190,6 @@ class OpenInferenceService(grpc.GenericRpcHandler):  # type: ignore[misc]
                     yield answer(error_message=error.message, infer_response=failed)
         except Exception as error:
             await fail(context, error)
-
-    async def _get(self, message: Any, caller: Caller, *, load: bool) -> _Model:
-        return await self._call(
-            "models.get", caller, _Model, model=message.name, version=message.version, load=load
-        )
-
-    async def _call(self, name: str, caller: Caller, returns: type[R], **fields: Any) -> R:
-        operation = self._dispatcher.registry.get(name)
-        answer = await self._dispatcher.call(name, operation.request(**fields), caller)
-        return answer.read(returns)
 
 
 def tensors(message: Any) -> list[Tensor]:

@@ -5,7 +5,7 @@ https://github.com/kserve/open-inference-protocol, and Triton's extensions to it
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -27,8 +27,8 @@ from sensorium.transports.http.compat.open_inference_answer import (
 )
 from sensorium.transports.http.exchange import JSON, Exchange
 from sensorium.transports.http.problems import MethodNotAllowedError, status_of
+from sensorium.transports.open_inference import Repository
 
-R = TypeVar("R")
 EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "statistics"]
 MODEL = re.compile(
     r"/v2/models/(?P<model>[^/]+(?:/[^/]+)??)(?:/versions/(?P<version>[0-9]+))?"
@@ -37,37 +37,12 @@ MODEL = re.compile(
 REPOSITORY = re.compile(r"/v2/repository/models/(?P<model>[^/]+(?:/[^/]+)??)/(?P<verb>load|unload)")
 
 
-class _Entry(Struct):
-    name: str
-    version: str
-    state: str
-
-
-class _Loaded(Struct):
-    name: str
-    version: str
-    platform: str
-    inputs: list[TensorSpec]
-    outputs: list[TensorSpec]
-    joins_calls: bool
-    state: str
-
-
-class _Models(Struct):
-    models: list[_Entry]
-    loaded: list[_Loaded]
-
-
-class _Model(Struct):
-    versions: list[str]
-    loaded: _Loaded | None = None
-
-
 class OpenInference:
     """Serves everything under `/v2` that is not a health address."""
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
+        self._repository = Repository(dispatcher)
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request; errors are of the protocol: `{"error": …}`."""
@@ -123,25 +98,23 @@ class OpenInference:
         return {"name": "sensorium", "version": VERSION, "extensions": EXTENSIONS}
 
     async def _metadata(self, caller: Caller, model: str, version: str) -> dict[str, Any]:
-        found, loaded = await self._loaded(caller, model, version)
+        versions, loaded = await self._repository.loaded(caller, model, version)
         return {
             "name": model,
-            "versions": [version] if version else found.versions,
+            "versions": versions,
             "platform": loaded.platform,
             "inputs": loaded.inputs,
             "outputs": loaded.outputs,
         }
 
     async def _ready(self, caller: Caller, model: str, version: str) -> dict[str, Any]:
-        """Ready is a model that is loaded and whose latest real inference did not fail."""
-        found = await self._call("models.get", caller, _Model, model=model, version=version)
-        if found.loaded is None or found.loaded.state == "failing":
+        if not await self._repository.is_ready(caller, model, version):
             raise InvalidInputError(f"the model {model} is not ready")
         return {"name": model, "ready": True}
 
     async def _config(self, caller: Caller, model: str, version: str) -> dict[str, Any]:
         """What Triton's clients read of a configuration."""
-        _, loaded = await self._loaded(caller, model, version)
+        _, loaded = await self._repository.loaded(caller, model, version)
         return {
             "name": model,
             "platform": loaded.platform,
@@ -151,35 +124,17 @@ class OpenInference:
         }
 
     async def _stats(self, caller: Caller, model: str, version: str) -> dict[str, Any]:
-        """Which models are loaded; counts are in /metrics."""
-        found = await self._call("models.list", caller, _Models, loaded=True)
-        stats = [
-            {"name": each.name, "version": each.version}
-            for each in found.loaded
-            if model in ("", each.name) and version in ("", each.version)
-        ]
-        return {"model_stats": stats}
+        stats = await self._repository.statistics(caller, model, version)
+        return {"model_stats": [{"name": name, "version": number} for name, number in stats]}
 
     async def _index(self, exchange: Exchange, caller: Caller) -> None:
         asked = await _json(exchange)
-        found = await self._call("models.list", caller, _Models)
-        index = [
-            {
-                "name": each.name,
-                "version": each.version,
-                "state": "UNAVAILABLE" if each.state == "unloaded" else "READY",
-                "reason": "it is loaded when it is first wanted"
-                if each.state == "unloaded"
-                else "",
-            }
-            for each in found.models
-            if not (asked.get("ready") and each.state == "unloaded")
-        ]
+        index = await self._repository.index(caller, ready=bool(asked.get("ready")))
         await exchange.answer(200, JSON, msgspec.json.encode(index))
 
     async def _move(self, exchange: Exchange, caller: Caller, model: str, verb: str) -> None:
         await _json(exchange)
-        await self._call(f"models.{verb}", caller, Struct, model=model)
+        await self._repository.call(f"models.{verb}", caller, Struct, model=model)
         await exchange.answer(200, JSON, b"{}")
 
     async def _infer(self, exchange: Exchange, caller: Caller, model: str, version: str) -> None:
@@ -190,18 +145,6 @@ class OpenInference:
         with exchange.while_connected():
             answer = await self._dispatcher.call("models.infer", payload, caller)
         await write_answer(exchange, answer.read(Inferred), model)
-
-    async def _loaded(self, caller: Caller, model: str, version: str) -> tuple[_Model, _Loaded]:
-        found = await self._call(
-            "models.get", caller, _Model, model=model, version=version, load=True
-        )
-        assert found.loaded is not None
-        return found, found.loaded
-
-    async def _call(self, name: str, caller: Caller, returns: type[R], **fields: Any) -> R:
-        operation = self._dispatcher.registry.get(name)
-        answer = await self._dispatcher.call(name, operation.request(**fields), caller)
-        return answer.read(returns)
 
 
 def _only(exchange: Exchange, method: str) -> None:
