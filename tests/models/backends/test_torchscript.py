@@ -12,6 +12,7 @@ import pytest
 
 from sensorium.core.errors import InvalidInputError, UnavailableError
 from sensorium.models.backends.base import LoadOptions
+from sensorium.models.weighing import weigh
 from tests.models.backends.contract import Case, TensorContract, artifact, load, numbers
 
 torch = pytest.importorskip("torch", reason="torch is not installed: sensorium[torch]")
@@ -98,7 +99,10 @@ class TestExported(TensorContract):
     @pytest.fixture
     def case(self, tmp_path):
         path = exported(tmp_path / "model.pt2", Calculator(), *pair())
-        return Case(artifact(path, "torchscript"), **CALCULATED, options=TRUSTED)
+        return Case(artifact(path, "torchscript"), **CALCULATED)
+
+    def test_nobody_has_to_trust_it(self, case):
+        assert weigh(case.artifact, LoadOptions()) > 0
 
 
 def test_inputs_are_seen_in_the_code(tmp_path):

@@ -1,8 +1,8 @@
 """TorchScript and torch.export files: zip files of tensors and of code.
 
-TorchScript is read by code that knows no Python objects; a plain pickle is not, and a
-torch.export program evaluates expressions, guards and pickles of its own as it is loaded. The
-former is read, the latter only of those who are trusted.
+TorchScript is read by code that knows no Python objects; a plain pickle is not, and is refused. A
+torch.export program would evaluate expressions and pickles of its own as it is loaded: the backend
+looks through it first, and gives torch nothing but its graph and its tensors.
 """
 
 import re
@@ -29,7 +29,7 @@ _TOO_FREE = "which can run any code as it is loaded"
 
 
 def read(source: Source, *, trusted: bool = False) -> Header:
-    """The header of a file of tensors and code; `trusted` takes what could run any code.
+    """The header of a file of tensors and code; the code of one that is `trusted` may do more.
 
     Raises:
         InvalidInputError: it is malformed, a pickle, or reaches for what no model needs.
@@ -37,10 +37,10 @@ def read(source: Source, *, trusted: bool = False) -> Header:
     if source.read(0, min(2, source.size)) in _PICKLES:
         raise InvalidInputError(f"this is a pickle, {_TOO_FREE}: save it as TorchScript or ONNX")
     found, root = _without_root(archive.members(source))
-    if any(name.startswith("models/") for name in found) and "archive_format" in found:
-        return _exported(source, found, trusted)
+    if "models/model.json" in found:
+        return _exported(source, found)
     if "serialized_exported_program.json" in found:
-        return _exported(source, found, trusted)
+        raise InvalidInputError("an old torch exported it; export it anew with torch 2.8 or on")
     if "data.pkl" not in found:
         raise InvalidInputError("it is neither TorchScript nor a torch.export program")
     if not any(name.startswith("code/") for name in found):
@@ -71,14 +71,10 @@ def _without_root(found: list[Member]) -> tuple[dict[str, Member], str]:
     return {member.name.partition("/")[2]: member for member in found}, roots.pop()
 
 
-def _exported(source: Source, found: dict[str, Member], trusted: bool) -> Header:
-    if not trusted:
-        raise InvalidInputError(
-            f"this is a torch.export program, {_TOO_FREE}: it is read from trusted sources only; "
-            "save it as ONNX or TorchScript"
-        )
-    compiled = [name for name in found if name.endswith(COMPILED)]
-    return _header(source, found, {"kind": "torch.export", "compiled": listed(sorted(compiled))})
+def _exported(source: Source, found: dict[str, Member]) -> Header:
+    if any(name.endswith(COMPILED) for name in found):
+        raise InvalidInputError("the exported program holds compiled code, which is never loaded")
+    return _header(source, found, {"kind": "torch.export"})
 
 
 def _header(source: Source, found: dict[str, Member], details: dict[str, str]) -> Header:
