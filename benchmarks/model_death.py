@@ -3,8 +3,8 @@
 A real server holds the model in a process of its own; eight clients call it without a break, each
 over a connection of its own. The clock runs from SIGKILL to the end of the first call that was
 begun after it and succeeded. A call hangs if it has no answer after ten seconds, good or bad.
-Before each kill the process lives for four seconds at least: one that dies within three, again and
-again, is brought back ever more slowly, which is not measured here.
+Before each kill the process lives for four seconds at least: after one that dies within three,
+again and again, the next waits for up to a second, which is not measured here.
 """
 
 import json

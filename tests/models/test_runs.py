@@ -304,7 +304,7 @@ def test_an_idle_process_that_dies_is_back_with_its_model_before_it_is_wanted(tm
         finally:
             await placed.close()
 
-    assert asyncio.run(run()) < 5
+    assert asyncio.run(run()) < 2
 
 
 def test_a_process_that_never_comes_up_is_an_error_and_not_a_wait(tmp_path):

@@ -112,6 +112,24 @@ def test_a_worker_that_dies_is_replaced() -> None:
     run(drill)
 
 
+def test_a_worker_that_dies_early_is_back_at_once_and_later_soon() -> None:
+    async def drill() -> None:
+        async with pool_of(1) as pool:
+            await ask(pool, b"echo")
+            waits = []
+            for kills in range(1, 8):
+                killed = pool.workers[0]
+                killed.kill()
+                began = time.monotonic()
+                await until(lambda kills=kills: pool.restarts == kills and bool(pool.workers))
+                waits.append(time.monotonic() - began)
+                assert pool.workers[0].pid != killed.pid
+            assert max(waits[:2]) < 1.0, "with what the start of an interpreter takes"
+            assert max(waits) < 2.0
+
+    run(drill)
+
+
 def test_all_that_wait_for_a_worker_find_its_slots() -> None:
     async def drill() -> None:
         async with pool_of(1, slots=8) as pool:

@@ -17,10 +17,13 @@ BUSY_BEATS, IDLE_BEATS = 20, 4
 may be as long as the longest call into C code that holds the GIL."""
 START_S = 30.0
 SHORT_LIFE_S = 3.0
-"""A worker that does not live so long is replaced ever more slowly."""
+"""Where workers do not live so long, one after the other, they are replaced ever more slowly."""
 HOPELESS = 4
 """After so many short lives, calls wait for no other."""
-BACK_OFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
+BACK_OFF_S = (0.0, 0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
+"""By the number of short lives in a row; the first is made up for at once."""
+CAME_UP_S = 1.0
+"""The longest wait after one that came up: it can, and its callers wait for the next."""
 
 
 class PoolStats(Struct):
@@ -135,7 +138,8 @@ class Pool:
             if failures >= HOPELESS and not self.workers:
                 self._give_up()
             self.restarts += 1
-            await asyncio.sleep(BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
+            wait_s = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
+            await asyncio.sleep(min(wait_s, CAME_UP_S) if served else wait_s)
 
     async def _live(self) -> bool:
         """One worker's life; returns whether it ever was ready."""
