@@ -1,7 +1,6 @@
 """The pool: loads once, keeps, evicts what is idle, swaps under its callers and loses no call."""
 
 import asyncio
-import time
 
 import numpy as np
 import pytest
@@ -199,16 +198,14 @@ def test_a_model_that_cannot_be_loaded_holds_no_memory(shelf):
     run(pool, work)
 
 
-def test_loading_and_unloading_500_times_leaves_nothing_behind(shelf):
+def test_loading_and_unloading_50_times_leaves_no_memory_reckoned(shelf):
     pool = shelf.pool()
 
     async def work():
-        before = time.perf_counter()
         for _ in range(50):
             async with pool.use("a") as loaded:
                 await one(loaded)
             await pool.unload("a")
-        return time.perf_counter() - before
 
     run(pool, work)
     assert pool.used_bytes == 0
