@@ -68,8 +68,8 @@ class Inference:
         """See `core.operation.Context.infer`."""
         async with self._pool.use(model, version) as loaded:
             spec = loaded.placed.facts.spec
-            check_inputs(spec, inputs)
-            request = Request(list(inputs), chosen_outputs(spec, outputs))
+            check_inputs(spec.inputs, inputs, spec.optional)
+            request = Request(list(inputs), chosen_outputs(spec.outputs, outputs))
             with _OnRecord(loaded):
                 found = await self._turns_of(loaded).infer(request, priority)
             artifact = loaded.artifact

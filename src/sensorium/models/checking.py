@@ -1,13 +1,14 @@
 """Whether tensors fit a model, before anything waits or runs for them. Loads no numpy."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.tensors import Tensor, TensorSpec
-from sensorium.models.backends.base import ModelSpec
 
 
-def check_inputs(spec: ModelSpec, inputs: Sequence[Tensor]) -> None:
+def check_inputs(
+    specs: Sequence[TensorSpec], inputs: Sequence[Tensor], optional: Collection[str] = ()
+) -> None:
     """Let tensors through that are what the model takes.
 
     Raises:
@@ -16,29 +17,61 @@ def check_inputs(spec: ModelSpec, inputs: Sequence[Tensor]) -> None:
     given = {each.name: each for each in inputs}
     if len(given) != len(inputs):
         raise InvalidInputError("two inputs have the same name")
-    for wanted in spec.inputs:
-        tensor = given.pop(wanted.name, None)
-        if tensor is not None:
-            _check(wanted, tensor)
-        elif wanted.name not in spec.optional:
-            raise InvalidInputError(f"the input {wanted.name} is missing: {shown(wanted)}")
-    if given:
-        names = ", ".join(each.name for each in spec.inputs)
-        raise InvalidInputError(f"there is no input {next(iter(given))[:80]!r}; there is {names}")
+    check_names(specs, given, optional)
+    for wanted in specs:
+        tensor = given.get(wanted.name)
+        if tensor is None:
+            continue
+        if tensor.datatype != wanted.datatype or not has_shape(wanted, tensor.shape):
+            raise InvalidInputError(
+                f"the input {wanted.name} is {shown(wanted)}, not {tensor.datatype} {tensor.shape}"
+            )
 
 
-def chosen_outputs(spec: ModelSpec, wanted: Sequence[str]) -> list[str]:
+def check_names(
+    specs: Sequence[TensorSpec], given: Collection[str], optional: Collection[str]
+) -> None:
+    """Let names of inputs through that are those of the model.
+
+    Raises:
+        InvalidInputError: one is missing or unknown.
+    """
+    known = {each.name for each in specs}
+    for each in specs:
+        if each.name not in given and each.name not in optional:
+            raise InvalidInputError(f"the input {each.name} is missing: {shown(each)}")
+    for name in given:
+        if name not in known:
+            raise InvalidInputError(f"there is no input {name[:80]!r}; {_there(specs)}")
+
+
+def check_outputs(specs: Sequence[TensorSpec], wanted: Sequence[str]) -> None:
+    """Let names through that are outputs.
+
+    Raises:
+        InvalidInputError: one is not.
+    """
+    known = [each.name for each in specs]
+    for name in wanted:
+        if name not in known:
+            raise InvalidInputError(f"there is no output {name[:80]!r}; {_there(specs)}")
+
+
+def chosen_outputs(specs: Sequence[TensorSpec], wanted: Sequence[str]) -> list[str]:
     """The outputs that are wanted; all of them where none is named.
 
     Raises:
-        InvalidInputError: the model has no such output.
+        InvalidInputError: there is no such output.
     """
-    names = [each.name for each in spec.outputs]
-    for name in wanted:
-        if name not in names:
-            there = ", ".join(names)
-            raise InvalidInputError(f"there is no output {name[:80]!r}; there is {there}")
-    return list(dict.fromkeys(wanted)) or names
+    check_outputs(specs, wanted)
+    return list(dict.fromkeys(wanted)) or [each.name for each in specs]
+
+
+def has_shape(spec: TensorSpec, shape: Sequence[int]) -> bool:
+    """Whether a shape is what a spec says, in which -1 is any extent."""
+    return len(spec.shape) == len(shape) and all(
+        extent in (-1, given) for extent, given in zip(spec.shape, shape, strict=True)
+    )
 
 
 def shown(spec: TensorSpec) -> str:
@@ -46,11 +79,5 @@ def shown(spec: TensorSpec) -> str:
     return f"{spec.datatype} {spec.shape}"
 
 
-def _check(wanted: TensorSpec, tensor: Tensor) -> None:
-    fits = len(wanted.shape) == len(tensor.shape) and all(
-        extent in (-1, given) for extent, given in zip(wanted.shape, tensor.shape, strict=True)
-    )
-    if tensor.datatype != wanted.datatype or not fits:
-        raise InvalidInputError(
-            f"the input {wanted.name} is {shown(wanted)}, not {tensor.datatype} {tensor.shape}"
-        )
+def _there(specs: Sequence[TensorSpec]) -> str:
+    return f"there is {', '.join(each.name for each in specs)}"

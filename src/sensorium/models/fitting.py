@@ -8,6 +8,8 @@ import numpy as np
 from sensorium.core.arrays import DTYPES
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.tensors import TensorSpec
+from sensorium.models.checking import check_names, has_shape, shown
+from sensorium.models.checking import check_outputs as check_outputs
 
 
 def check_arrays(
@@ -18,28 +20,15 @@ def check_arrays(
     Raises:
         InvalidInputError: one is missing or unknown, or has other elements or another shape.
     """
-    known = {each.name: each for each in specs}
-    for name in arrays:
-        if name not in known:
-            raise InvalidInputError(f"there is no input {name[:80]!r}; there is {', '.join(known)}")
-    for name, spec in known.items():
-        if name in arrays:
-            _check(spec, arrays[name])
-        elif name not in optional:
-            raise InvalidInputError(f"the input {name} is missing")
-
-
-def check_outputs(specs: Sequence[TensorSpec], wanted: Sequence[str]) -> None:
-    """Let names through that are outputs.
-
-    Raises:
-        InvalidInputError: one is not.
-    """
-    known = [each.name for each in specs]
-    for name in wanted:
-        if name not in known:
-            there = ", ".join(known)
-            raise InvalidInputError(f"there is no output {name[:80]!r}; there is {there}")
+    check_names(specs, arrays, optional)
+    for spec in specs:
+        array = arrays.get(spec.name)
+        if array is None:
+            continue
+        if array.dtype != dtype_of(spec.datatype) or not has_shape(spec, array.shape):
+            raise InvalidInputError(
+                f"the input {spec.name} is {shown(spec)}, not {array.dtype} {list(array.shape)}"
+            )
 
 
 def dtype_of(datatype: str) -> Any:
@@ -47,14 +36,3 @@ def dtype_of(datatype: str) -> Any:
     if datatype in ("BF16", "BYTES"):
         return np.dtype(np.uint16 if datatype == "BF16" else object)
     return np.dtype(DTYPES[datatype])
-
-
-def _check(spec: TensorSpec, array: Any) -> None:
-    fits = len(array.shape) == len(spec.shape) and all(
-        extent in (-1, given) for extent, given in zip(spec.shape, array.shape, strict=True)
-    )
-    if array.dtype != dtype_of(spec.datatype) or not fits:
-        raise InvalidInputError(
-            f"the input {spec.name} is {spec.datatype} {spec.shape}, "
-            f"not {array.dtype} {list(array.shape)}"
-        )
