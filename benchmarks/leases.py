@@ -12,7 +12,8 @@ from typing import Any
 
 from benchmarks.report import Row, show
 from benchmarks.running import ours
-from sensorium.control.leases import Device, Leases, Wish
+from sensorium.control.devices import Device
+from sensorium.control.leases import Leases, Wish
 
 HELD = 1_000
 CALLS = 20_000

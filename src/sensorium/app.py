@@ -205,8 +205,8 @@ class App:
                 stack.push_async_callback(asyncio.to_thread, tracer.stop)
             stack.callback(self.threads.stop)
             stack.push_async_callback(self._close_models)
-            if names := self.settings.models.preload:
-                preloading = asyncio.create_task(self.model_runtime.pool.preload(names))
+            if self.settings.models.preload:
+                preloading = asyncio.create_task(self.model_runtime.preload())
                 stack.push_async_callback(_end, preloading)
             if self.processes is not None:
                 stack.push_async_callback(self.processes.stop)

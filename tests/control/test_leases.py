@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from sensorium.control.leases import Device, Leases, Wish
+from sensorium.control.devices import Device
+from sensorium.control.leases import Leases, Wish
 from sensorium.core.errors import InvalidInputError, NotFoundError, OverloadedError
 
 GIB = 1 << 30

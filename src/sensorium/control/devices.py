@@ -3,15 +3,30 @@
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
-from sensorium.control.leases import Device
 from sensorium.core.loading import load
 from sensorium.models.hardware.schema import MemoryOf
 
 FRESH_S = 2.0
 """How old a reading of a GPU's memory may be; asking its driver takes milliseconds."""
 MAIN = "cpu"
+
+
+@dataclass
+class Device:
+    """Memory that can be leased. `others` tells what is held on it without a lease."""
+
+    name: str
+    total_bytes: int
+    others: Callable[[], int] = lambda: 0
+    leased_bytes: int = 0
+
+    @property
+    def free_bytes(self) -> int:
+        """What a lease may have now."""
+        return max(0, self.total_bytes - self.leased_bytes - self.others())
 
 
 class Devices:

@@ -7,33 +7,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
-from sensorium.core.errors import (
-    InvalidInputError,
-    NotFoundError,
-    OverloadedError,
-    SensoriumError,
-)
+from sensorium.control.devices import Device
+from sensorium.control.expiry import Expiry
+from sensorium.core.errors import InvalidInputError, NotFoundError, OverloadedError, SensoriumError
 
 MAX_LEASES = 100_000
 MAX_WAITING = 1_000
 LOOK_S = 0.5
 REMEMBERED = 10_000
 """How many ended leases are remembered, to tell their holders what became of them."""
-
-
-@dataclass
-class Device:
-    """Memory that can be leased. `others` tells what is held on it without a lease."""
-
-    name: str
-    total_bytes: int
-    others: Callable[[], int] = lambda: 0
-    leased_bytes: int = 0
-
-    @property
-    def free_bytes(self) -> int:
-        """What a lease may have now."""
-        return max(0, self.total_bytes - self.leased_bytes - self.others())
 
 
 @dataclass(frozen=True)
@@ -91,12 +73,11 @@ class Leases:
         self._make_room = make_room
         self._devices: dict[str, Device] = {}
         self._leases: dict[str, Lease] = {}
-        self._expiry: list[tuple[float, str]] = []
+        self._expiry = Expiry(self._on_expiry)
         self._waiting: list[_Waiting] = []
         self._ended: dict[str, str] = {}
         self._sequence = 0
         self._looking: asyncio.TimerHandle | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     async def lease(self, wish: Wish, wait_s: float = 0.0) -> Lease:
         """Give what is wished for, waiting so long for it; the highest priority goes first.
@@ -145,7 +126,7 @@ class Leases:
         if lease is None or lease.wish.holder != holder:
             raise NotFoundError("there is no such lease of yours any more")
         lease.expires_at = time.monotonic() + duration_s
-        self._note_expiry(lease)
+        self._expiry.note(lease.id, lease.expires_at)
         return lease
 
     async def devices(self) -> list[Device]:
@@ -169,8 +150,7 @@ class Leases:
     async def _know_devices(self) -> None:
         if not self._devices:
             found = await self._find_devices()
-            if not self._devices:  # nobody else was first
-                self._devices = {each.name: each for each in found}
+            self._devices = self._devices or {each.name: each for each in found}  # who was first
 
     def _candidates(self, wish: Wish) -> list[Device]:
         names = wish.devices or tuple(self._devices)
@@ -199,7 +179,7 @@ class Leases:
         lease = Lease(secrets.token_hex(8), wish, device, expires_at)
         self._leases[lease.id] = lease
         device.leased_bytes += wish.size
-        self._note_expiry(lease)
+        self._expiry.note(lease.id, expires_at)
         return lease
 
     async def _take_back(self, wish: Wish, candidates: list[Device]) -> Lease | None:
@@ -207,11 +187,8 @@ class Leases:
         for device in candidates:
             if self._make_room is not None:
                 await self._make_room(device.name, wish.size - device.free_bytes)
-            lower = [
-                each
-                for each in self._leases.values()
-                if each.device is device and each.wish.priority < wish.priority
-            ]
+            held = (each for each in self._leases.values() if each.device is device)
+            lower = [each for each in held if each.wish.priority < wish.priority]
             if device.free_bytes + sum(each.wish.size for each in lower) < wish.size:
                 continue
             lower.sort(key=lambda each: (each.wish.priority, -each.expires_at))
@@ -274,38 +251,18 @@ class Leases:
             else:
                 first.turn.set_result(lease)
 
-    def _note_expiry(self, lease: Lease) -> None:
-        if len(self._expiry) > 2 * len(self._leases) + 1000:  # of leases that were renewed
-            self._expiry = [(each.expires_at, each.id) for each in self._leases.values()]
-            heapq.heapify(self._expiry)
-        heapq.heappush(self._expiry, (lease.expires_at, lease.id))
-        if self._expiry[0][1] == lease.id:
-            self._set_timer()
-
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = None
-        if self._expiry:
-            delay_s = max(0.0, self._expiry[0][0] - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_timer)
-
-    def _on_timer(self) -> None:
+    def _on_expiry(self) -> None:
         self._expire()
         self._serve_waiting()
-        self._set_timer()
 
     def _expire(self) -> None:
-        now = time.monotonic()
-        while self._expiry and self._expiry[0][0] <= now:
-            _, lease_id = heapq.heappop(self._expiry)
-            lease = self._leases.get(lease_id)
-            if lease is not None and lease.expires_at <= now:
-                self._end(lease, "expired")
+        for lease_id in self._expiry.due():
+            self._end(self._leases[lease_id], "expired")
 
     def _end(self, lease: Lease, how: str) -> None:
         if self._leases.pop(lease.id, None) is None:  # it ended before its caller could look
             return
+        self._expiry.forget(lease.id)
         lease.device.leased_bytes -= lease.wish.size
         self._ended[lease.id + lease.wish.holder] = how
         while len(self._ended) > REMEMBERED:

@@ -1,12 +1,14 @@
 """The model runtime of a server: what finds, fetches, loads and runs models, and leases memory."""
 
 import asyncio
+import logging
 from pathlib import Path
 
 from sensorium.control.devices import MAIN, Devices
 from sensorium.control.inference import Inference
 from sensorium.control.leases import Leases
 from sensorium.control.readiness import ModelState
+from sensorium.core.errors import SensoriumError
 from sensorium.core.loading import load
 from sensorium.core.telemetry import Reading
 from sensorium.models.artifact import Artifact
@@ -18,6 +20,8 @@ from sensorium.models.placing import Placer
 from sensorium.models.pool import Pool
 from sensorium.models.settings import ModelSettings
 
+log = logging.getLogger("sensorium.models")
+FOR_EVER = -1.0
 UNKNOWN_MEMORY = 4 << 30
 """What models may hold where nothing tells how much memory there is."""
 
@@ -74,6 +78,14 @@ class ModelRuntime:
                 self.inference.requests,
             ),
         ]
+
+    async def preload(self) -> None:
+        """Load models to stay; one that cannot be loaded is logged, and the others are."""
+        for name in self._settings.preload:
+            try:
+                await self.pool.load(name, keep_alive_s=FOR_EVER)
+            except SensoriumError as error:
+                log.error("%s cannot be loaded: %s", name, error.message)
 
     async def close(self) -> None:
         """Break pulls off, and unload everything."""

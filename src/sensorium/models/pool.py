@@ -3,19 +3,18 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sensorium.core.errors import NotFoundError, OverloadedError, SensoriumError
+from sensorium.core.errors import NotFoundError, OverloadedError
 from sensorium.models.artifact import SEPARATOR, Artifact
 from sensorium.models.backends.base import LoadOptions
+from sensorium.models.leaving import Leaving
 from sensorium.models.loaded import Loaded
 from sensorium.models.placement.base import Placed
 
 log = logging.getLogger("sensorium.models")
 SWEEP_S = 1.0
-FOR_EVER = -1.0
 MAX_ALIASES = 1000
 
 
@@ -71,9 +70,7 @@ class Pool:
         """What a caller wrote, as the name and version of a model that is loaded."""
         self._loading: dict[tuple[str, str], tuple[asyncio.Task[Loaded], LoadOptions]] = {}
         self._reserved = 0
-        self._leaving: set[Loaded] = set()
-        """Retired, and not closed yet."""
-        self._closing: set[asyncio.Task[None]] = set()
+        self._leaving = Leaving()
         self._sweeping: asyncio.Task[None] | None = None
 
     @property
@@ -88,7 +85,7 @@ class Pool:
     @property
     def used_bytes(self) -> int:
         """Main memory that models are reckoned to hold, those that are being loaded among them."""
-        held = {*self._loaded.values(), *self._leaving}
+        held = {*self._loaded.values(), *self._leaving.models}
         return self._reserved + sum(each.main_bytes for each in held)
 
     def alias(self, alias: str, name: str) -> None:
@@ -145,14 +142,6 @@ class Pool:
             there.keep_alive_s = keep_alive_s
         return there
 
-    async def preload(self, names: Sequence[str]) -> None:
-        """Load models to stay; one that cannot be loaded is logged, and the others are."""
-        for name in names:
-            try:
-                await self.load(name, keep_alive_s=FOR_EVER)
-            except SensoriumError as error:
-                log.error("%s cannot be loaded: %s", name, error.message)
-
     async def unload(self, name: str, version: str = "") -> None:
         """Let go of a model: at once, or after the calls that use it.
 
@@ -169,7 +158,7 @@ class Pool:
             raise NotFoundError(f"the model {name[:80]} is not loaded")
         for each in found:
             self._retire(each)
-        await self._settled()
+        await self._leaving.settled()
 
     async def forget(self, name: str) -> None:
         """Let go of a model whose files are gone: all its versions, variants and other names."""
@@ -178,7 +167,7 @@ class Pool:
             if wanted in (each.artifact.name, each.artifact.name.partition(":")[0]):
                 self._retire(each)
         self.aliases = {alias: of for alias, of in self.aliases.items() if of != wanted}
-        await self._settled()
+        await self._leaving.settled()
 
     def known(self, name: str, version: str) -> Loaded | None:
         """The model that a call would get that says so, if it is loaded."""
@@ -206,7 +195,7 @@ class Pool:
         wanted = self.used_bytes - size
         while self.used_bytes > wanted and (idle := self._idle()):
             self._retire(idle[0])
-            await self._settled()
+            await self._leaving.settled()
 
     async def close(self) -> None:
         """Unload everything; calls that still run lose their model."""
@@ -220,7 +209,7 @@ class Pool:
         for each in self.loaded:
             each.users = 0
             self._retire(each)
-        await self._settled()
+        await self._leaving.settled()
 
     async def _load_once(
         self, key: tuple[str, str], artifact: Artifact, options: LoadOptions
@@ -264,7 +253,7 @@ class Pool:
         while self.used_bytes + wanted > self.budget_bytes and (idle := self._idle()):
             log.info("%s is unloaded to make room for %s", idle[0].artifact.name, name)
             self._retire(idle[0])
-            await self._settled()
+            await self._leaving.settled()
         if self.used_bytes + wanted > self.budget_bytes:
             raise OverloadedError(
                 f"{name} needs {wanted >> 20} MiB, and the models may have "
@@ -278,24 +267,8 @@ class Pool:
 
     def _retire(self, loaded: Loaded) -> None:
         """Give a model no more calls, and close it when it has none."""
-        loaded.retired = True
-        self._leaving.add(loaded)
         key = (loaded.artifact.name, loaded.artifact.version)
         if self._loaded.get(key) is loaded:
             del self._loaded[key]
             self._known = {asked: known for asked, known in self._known.items() if known != key}
-        if not loaded.users:
-            task = asyncio.create_task(self._close(loaded))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-    async def _settled(self) -> None:
-        if self._closing:
-            await asyncio.wait(set(self._closing))
-
-    async def _close(self, loaded: Loaded) -> None:
-        try:
-            with suppress(SensoriumError):
-                await loaded.placed.close()
-        finally:
-            self._leaving.discard(loaded)
+        self._leaving.add(loaded)

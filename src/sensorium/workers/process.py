@@ -1,16 +1,14 @@
 """One worker process as the server sees it."""
 
 import asyncio
-import os
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
 from sensorium.workers.frames import CREDIT, PIECE, Frame, Parser, pack
 from sensorium.workers.shared import Arena, Region
+from sensorium.workers.starting import start_process
 
 CANCEL_GRACE_S: Final = 0.2
 """How long a cancelled call may go on before its worker is killed: for each call that shares the
@@ -168,31 +166,12 @@ class Worker(asyncio.Protocol):
         With `shared`, large bytes may cross in memory that both see, where the system has it.
         """
         arenas = [arena for _ in range(2) if shared and (arena := Arena.create()) is not None]
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        # -P: nothing is imported from whatever folder the server was started in.
-        passed = [theirs.fileno(), *(arena.descriptor for arena in arenas)]
-        command = [sys.executable, "-P", "-m", "sensorium.workers.child"]
-        environment = (
-            os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | dict(environment)
-        )
         try:
-            process = subprocess.Popen(  # noqa: ASYNC220 - a fork and exec of about a millisecond
-                [*command, str(theirs.fileno()), handler, str(slots), *map(str, passed[1:])],
-                pass_fds=passed,
-                stdin=subprocess.DEVNULL,
-                env=environment,
-                # Ctrl-C is for the server, which stops its workers in order. A group suffices: in
-                # a session of its own, Linux would give each worker as much as all of the server.
-                process_group=0,
-            )
+            process, ours = start_process(handler, slots, environment, arenas)
         except BaseException:
-            ours.close()
-            theirs.close()
             for arena in arenas:
                 arena.close()
             raise
-        theirs.close()
         loop = asyncio.get_running_loop()
         _, worker = await loop.create_connection(
             lambda: cls(process, cancel_grace_s, arenas), sock=ours

@@ -5,14 +5,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from sensorium.core.errors import NotFoundError
-from sensorium.models.artifact import SEPARATOR, Artifact, folder_name
+from sensorium.models.artifact import Artifact, folder_name
 from sensorium.models.catalogue.digests import Digests, nothing, stamp_of
 from sensorium.models.catalogue.folders import Listed, inside, models_in, offered_paths
 from sensorium.models.catalogue.library import library
-from sensorium.models.catalogue.manifest import Manifest, joint_digest, write_manifest
+from sensorium.models.catalogue.manifest import joint_digest
 from sensorium.models.catalogue.offered import Offered, OfferedFile
 from sensorium.models.catalogue.partial import (
     changing,
@@ -21,13 +19,11 @@ from sensorium.models.catalogue.partial import (
     remove,
     unwritable,
 )
-from sensorium.models.catalogue.recognition import Found, matching
+from sensorium.models.catalogue.variants import SHOWN, choose, delete_variant
 
 log = logging.getLogger("sensorium.models")
 COMMIT_DIGITS = 40
 """So many hexadecimal digits name a commit, as in git."""
-SHOWN = 20
-"""At most so many names are told where a model is not found."""
 
 
 class Catalogue:
@@ -60,7 +56,7 @@ class Catalogue:
         """
         folder, variant = self._split(name)
         of_version, _ = self._of_version(name, folder, version)
-        return self._artifact(folder, _choose(folder, variant, of_version))
+        return self._artifact(folder, choose(folder, variant, of_version))
 
     def files(self, name: str, version: str = "", *, compute: bool = False) -> Offered:
         """The files of a model that other nodes may have: of all in its folder, or of a variant.
@@ -72,7 +68,7 @@ class Catalogue:
         """
         folder, variant = self._split(name)
         models, versions = self._of_version(name, folder, version)
-        chosen = [_choose(folder, variant, models)] if variant else models
+        chosen = [choose(folder, variant, models)] if variant else models
         usual = chosen[0] if variant or chosen[0].usual else None
         try:
             files = [
@@ -132,10 +128,10 @@ class Catalogue:
         with changing(self._root, folder):
             models = self._models(folder)
             models = [model for model in models if model.version == models[0].version]
-            gone = _choose(folder, variant, models) if variant else None
+            gone = choose(folder, variant, models) if variant else None
             try:
                 if gone is not None and len(models) > 1:
-                    _delete_variant(gone)
+                    delete_variant(gone)
                     return
                 remove(begun)
                 discard(self._root, self._root / folder)
@@ -255,44 +251,8 @@ class Catalogue:
         return (model.folder / path).relative_to(self._root).as_posix()
 
     def _what_there_is(self) -> str:
-        names = [artifact.name for artifact in self.entries()]
+        names = list(dict.fromkeys(artifact.name for artifact in self.entries()))
         if not names:
             return "; there is none yet: pull one"
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         return f"; there is {', '.join(names[:SHOWN])}{more}"
-
-
-def _choose(folder: str, variant: str, models: list[Listed]) -> Listed:
-    """The one model that is meant.
-
-    Raises:
-        NotFoundError: none is, or several are.
-    """
-    if not variant:
-        usual = [model for model in models if model.usual]
-        if usual:
-            return usual[0]
-    by_path = {model.path: model for model in models}
-    founds = [Found(model.format, model.path, tuple(model.files)) for model in models]
-    found = matching(variant, founds) if variant else []
-    if len(found) == 1:
-        return by_path[found[0].path]
-    choice = ", ".join(f"{folder}:{model.variant}" for model in models[:SHOWN])
-    problem = f"has no variant {variant[:80]!r}" if variant and not found else "holds several"
-    raise NotFoundError(f"{folder.replace(SEPARATOR, '/')} {problem}; there is {choice}")
-
-
-def _delete_variant(gone: Listed) -> None:
-    manifest = gone.manifest
-    if manifest is None:
-        for path in gone.files:
-            (gone.folder / path).unlink(missing_ok=True)
-        return
-    kept = tuple(entry for entry in manifest.entries if entry.path != gone.path)
-    needed = {path for entry in kept for path in entry.files}
-    files = tuple(file for file in manifest.files if file.path in needed)
-    smaller: Manifest = msgspec.structs.replace(manifest, entries=kept, files=files)
-    write_manifest(gone.folder, smaller)
-    for file in manifest.files:
-        if file.path not in needed:
-            (gone.folder / file.path).unlink(missing_ok=True)

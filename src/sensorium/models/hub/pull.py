@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -19,9 +18,6 @@ from sensorium.models.catalogue.manifest import (
 )
 from sensorium.models.catalogue.partial import lock_of, take
 from sensorium.models.catalogue.recognition import Found
-from sensorium.models.hub.addresses import Reach
-from sensorium.models.hub.answers import refusal
-from sensorium.models.hub.connection import Connections, Target, TransientError
 from sensorium.models.hub.local import copy_files, entries_of, find_source
 from sensorium.models.hub.place import Place
 from sensorium.models.hub.plan import (
@@ -38,6 +34,7 @@ from sensorium.models.hub.room import check_room, disk_problem
 from sensorium.models.hub.selection import Listing
 from sensorium.models.hub.staging import Staging, is_empty, sweep
 from sensorium.models.hub.transfer import Transfer
+from sensorium.models.hub.unchanged import is_unchanged
 from sensorium.models.hub.waiting import Teller, on_a_thread, until
 
 R = TypeVar("R")
@@ -262,26 +259,3 @@ class _Pull:
             licence=manifest.licence,
             task=manifest.task,
         )
-
-
-def is_unchanged(url: str, etag: str, place: Place) -> bool:
-    """Whether the file at an address still has a validator.
-
-    Raises:
-        SensoriumError: it cannot be asked for.
-    """
-    if not etag:
-        return False
-    least = Reach.LOOPBACK if place.local_files else Reach.PUBLIC
-    connections = Connections(
-        connect_s=place.connect_s, stall_s=place.stall_s, token="", token_for=""
-    )
-    try:
-        answer = connections.get(Target(url, least), {"Range": "bytes=0-0"})
-        if answer.status not in (200, 206):
-            raise refusal(answer.status, urlsplit(url).hostname or "the server")
-        return bool(answer.headers.get("ETag", "").strip() == etag)
-    except TransientError as error:
-        raise UnavailableError(f"the server cannot be reached ({error})") from error
-    finally:
-        connections.close()
