@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import stat
+import statistics
+import struct
 import time
 from pathlib import Path
 
@@ -34,6 +36,8 @@ from sensorium.core.generation import Generation
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.placement.process import InProcess
+from tests.models.backends import contract
+from tests.models.backends.text_contract import TextContract
 from tests.servers import ROOT
 
 TINYLM = ROOT.parent / "shared" / "models" / "tinylm"
@@ -45,9 +49,30 @@ def artifact(path: Path = FILE) -> Artifact:
     return Artifact("tinylm", "1", "gguf", path, size=path.stat().st_size)
 
 
-def with_model(work, options=LoadOptions(threads=1)):  # noqa: B008 - frozen
+ENDLESS = {"logit_bias": {"0": -1000.0, "1": -1000.0, "2": -1000.0}}
+"""Without the tokens that would end it, a text goes on to its limit."""
+
+
+@pytest.fixture(scope="module")
+def roomy(tmp_path_factory):
+    """The same model, said to be trained on longer texts."""
+    path = tmp_path_factory.mktemp("roomy") / "roomy.gguf"
+    data = bytearray(FILE.read_bytes())
+    key = b"llama.context_length"
+    struct.pack_into("<I", data, data.index(key) + len(key) + 4, 1 << 16)
+    path.write_bytes(data)
+    return path
+
+
+class TestGguf(TextContract):
+    @pytest.fixture
+    def made(self):
+        return contract.artifact(FILE, "gguf")
+
+
+def with_model(work, options=LoadOptions(threads=1), path=FILE):  # noqa: B008 - frozen
     async def run():
-        placed = await InProcess.load(artifact(), options, text=True)
+        placed = await InProcess.load(artifact(path), options, text=True)
         try:
             return await work(placed)
         finally:
@@ -201,6 +226,106 @@ def test_a_text_that_nobody_wants_ends_at_the_next_token():
         assert placed.pid is not None
 
     with_model(work)
+
+
+def test_whoever_leaves_while_a_long_prompt_is_read_harms_nobody(roomy):
+    """Others' texts go on, between its batches, and so does the process; its place is free soon."""
+    prompt = "The cat sat on the mat. " * 1500
+
+    async def work(placed):
+        story = task(prompt="Once upon a time", max_tokens=300, **ENDLESS)
+        alone = await text(placed, story)
+        pid = placed.pid
+        other = asyncio.create_task(pieces(placed, story))
+        long = asyncio.create_task(pieces(placed, task(prompt=prompt, max_tokens=1)))
+        done, _ = await asyncio.wait([long], timeout=0.5)
+        assert not done
+        began = time.perf_counter()
+        long.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await long
+        left = time.perf_counter() - began
+        await text(placed, task(prompt="Hi", max_tokens=1))
+        free = time.perf_counter() - began
+        whole = await other
+        assert "".join(each.text for each in whole) == alone
+        assert whole[-1].generated_tokens == 300
+        assert placed.pid == pid
+        assert left < 0.5
+        assert free < 3.0  # all of the prompt takes several times as long
+
+    with_model(work, LoadOptions(threads=1, context=16_384, parallel=2), roomy)
+
+
+def test_more_callers_than_places_are_served_in_turn_and_may_leave(roomy):
+    async def work(placed):
+        story = task(prompt="Once upon a time", max_tokens=2000, **ENDLESS)
+        running = placed.generate(story)
+        await anext(running)
+        waiting = asyncio.create_task(pieces(placed, story))
+        done, _ = await asyncio.wait([waiting], timeout=0.1)
+        assert not done
+        began = time.perf_counter()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await running.aclose()
+        assert await text(placed, ask("What is the capital of France?"))
+        assert time.perf_counter() - began < 2.0
+
+    with_model(work, LoadOptions(threads=1, context=4096, parallel=1), roomy)
+
+
+def test_a_beginning_that_was_read_before_is_not_read_again(roomy):
+    async def work(placed):
+        seconds = []
+        for question in ("Who sat?", "Where did the cat sit?"):
+            began = time.perf_counter()
+            prompt = "The cat sat on the mat. " * 400 + question
+            got = await pieces(placed, task(prompt=prompt, max_tokens=1))
+            seconds.append(time.perf_counter() - began)
+            assert got[-1].prompt_tokens > 2000
+        assert seconds[1] < seconds[0] / 4
+
+    with_model(work, LoadOptions(threads=1, context=8192), roomy)
+
+
+def test_a_text_that_fills_its_context_ends_there_and_says_so():
+    async def work(placed):
+        got = await pieces(placed, task(prompt="Once upon a time", max_tokens=500, **ENDLESS))
+        assert got[-1].finish == "length"
+        assert got[-1].prompt_tokens + got[-1].generated_tokens == 256
+        assert len("".join(each.text for each in got)) > 100
+
+    with_model(work, LoadOptions(threads=1, context=256))
+
+
+def test_many_texts_at_once_starve_nobody(roomy):
+    async def work(placed):
+        async def rate(number):
+            began = time.perf_counter()
+            story = task(prompt=f"Story number {number}", max_tokens=40, **ENDLESS)
+            made = await pieces(placed, story)
+            return made[-1].generated_tokens / (time.perf_counter() - began)
+
+        rates = await asyncio.gather(*(rate(number) for number in range(32)))
+        assert min(rates) >= statistics.mean(rates) / 2
+
+    with_model(work, LoadOptions(threads=1, context=512, parallel=32), roomy)
+
+
+def test_pieces_of_a_fast_text_come_together(roomy):
+    async def work(placed):
+        story = task(prompt="Once upon a time", max_tokens=600, **ENDLESS)
+        plain = await pieces(placed, story)
+        told = await pieces(placed, msgspec.structs.replace(story, logprobs=1))
+        assert "".join(each.text for each in plain) == "".join(each.text for each in told)
+        steps = [step for piece in told for step in piece.steps]
+        assert len(steps) == told[-1].generated_tokens == 600
+        assert [step.chosen.token for step in steps] == [n for piece in told for n in piece.tokens]
+        assert len(plain) < 600
+
+    with_model(work, LoadOptions(threads=1, context=1024), roomy)
 
 
 def test_words_become_tokens_and_words_again():

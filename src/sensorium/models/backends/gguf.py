@@ -9,6 +9,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from sensorium.core.errors import (
 from sensorium.core.generation import Generation, Likely, Piece, Step
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions, ModelSpec
+from sensorium.models.backends.gguf_texts import Texts
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
 
@@ -34,8 +36,12 @@ ENCODERS = ("bert", "nomic-bert", "jina-bert-v2", "modern-bert", "t5encoder")
 """Architectures that give vectors and no text."""
 ERRORS = 1
 NO_GPU = "llama.cpp has no GPU here: none is there, or its library was built without it"
+NO_TOKEN = "one of the numbers is no token's"
 COMPACT = "x-guidance"
 """What tells the grammar's engine not to take as much white space as the model likes to make."""
+STEP, GPU_STEP = 128, 512
+"""Tokens of prompts that one batch reads. Between batches the other texts go on by a token, and one
+that nobody wants is ended; a processor is no slower with few, a GPU is."""
 FINISHES = {"stop": "stop", "length": "length", "tool_calls": "stop"}
 
 
@@ -52,6 +58,7 @@ class GgufModel:
             degraded=NO_GPU if options.gpu_layers and not _has_gpu() else "",
         )
         self._server: Any = server
+        self._texts = Texts(options.parallel)
         self._encoder = header.architecture in ENCODERS
         self._folder = socket.parent
         self._http = httpx.Client(
@@ -65,20 +72,11 @@ class GgufModel:
         """See `TextModel.generate`."""
         if self._encoder:
             raise NotSupportedError("this model gives vectors, and no text")
-        heard = _Hearing(emit)
-        request = _request(task)
-        try:
-            if task.messages:
-                found = self._server.handle_chat_completions(request, heard)
-            else:
-                found = self._server.handle_completions(request, heard)
-        except (ValueError, TypeError) as error:  # messages that its template does not take
-            raise InvalidInputError(str(error)[:500]) from None
-        heard.check(found)
+        self._texts.make(partial(self._make, _request(task)), emit)
 
     def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
         """See `TextModel.embed`."""
-        found = self._server.handle_embeddings({"input": list(texts)})
+        found = self._open().handle_embeddings({"input": list(texts)})
         _check(found)
         vectors = [each["embedding"] for each in found["data"]]
         array = np.array(vectors, dtype=np.float32).reshape(len(vectors), -1)
@@ -100,25 +98,55 @@ class GgufModel:
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See `TextModel.detokenize`."""
-        answer = self._http.post("/detokenize", json={"tokens": list(tokens)})
-        if answer.status_code == 500:  # its way to say that a number is out of range
-            raise InvalidInputError("one of these numbers is none of a token of this model")
-        found: str = _told(answer)["content"]
+        if not all(0 <= token < 2**31 for token in tokens):  # the library would cut them to 32 bits
+            raise InvalidInputError(NO_TOKEN)
+        answer = self._ask("/detokenize", {"tokens": list(tokens)}, refused=NO_TOKEN)
+        found: str = answer["content"]
         return found
 
     def close(self) -> None:
         """See `TextModel.close`."""
+        self._texts.close()
         self._http.close()
         self._server = None
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _ask(self, path: str, body: dict[str, Any]) -> Any:
-        """What only the listener offers.
+    def _open(self) -> Any:
+        """The library's server.
+
+        Raises:
+            UnavailableError: it is closed.
+        """
+        if self._server is None:
+            raise UnavailableError("the model is closed")
+        return self._server
+
+    def _make(self, request: dict[str, Any], emit: Callable[[Piece], bool]) -> None:
+        """Make a text; errors as for `TextModel.generate`."""
+        server = self._open()
+        heard = _Hearing(emit)
+        chat = "messages" in request
+        make = server.handle_chat_completions if chat else server.handle_completions
+        try:
+            found = make(request, heard)
+        except (ValueError, TypeError) as error:  # messages that its template does not take
+            raise InvalidInputError(str(error)[:500]) from None
+        heard.check(found)
+
+    def _ask(self, path: str, body: dict[str, Any], refused: str = "") -> Any:
+        """What only the listener offers; `refused` is what it means where the library fails at it.
 
         Raises:
             InvalidInputError: it refuses.
+            UnavailableError: it is closed.
         """
-        return _told(self._http.post(path, json=body))
+        self._open()
+        answer = self._http.post(path, json=body)
+        if refused and answer.status_code == 500:
+            raise InvalidInputError(refused)
+        found = msgspec.json.decode(answer.content)
+        _check(found)
+        return found
 
 
 class GgufBackend:
@@ -160,10 +188,12 @@ def _parameters(
     made.n_gpu_layers = options.gpu_layers
     threads = options.threads or os.cpu_count() or 1
     made.cpuparams.n_threads = made.cpuparams_batch.n_threads = threads
-    made.embedding = True
-    if header.architecture not in ENCODERS:
-        made.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    made.embedding = header.architecture in ENCODERS
+    if not made.embedding:  # which needs all of a text in one batch
+        step = GPU_STEP if options.gpu_layers else STEP
+        made.n_batch = made.n_ubatch = max(step, 2 * options.parallel)
     made.cache_ram_mib = 0  # 8 GiB of old prompts by default
+    made.ctx_shift = False  # it would forget a text's beginning, and say nothing
     made.fit_params = False  # it would change what was asked for
     made.hostnames, made.api_keys = [str(socket)], [key]
     made.ui = made.endpoint_slots = made.endpoint_props = False
@@ -182,6 +212,7 @@ def _request(task: Generation) -> dict[str, Any]:
     request: dict[str, Any] = {
         "stream": True,
         "stream_options": {"include_usage": True},
+        "return_progress": True,  # so that it asks after each batch whether the text is wanted
         "max_tokens": task.max_tokens,
         "n_predict": task.max_tokens,
         "temperature": task.temperature,
@@ -250,7 +281,7 @@ class _Hearing:
 
     def _hear(self, chunk: dict[str, Any]) -> bool:
         _check(chunk)
-        wanted = True
+        wanted = None
         for choice in chunk.get("choices", []):
             text = choice.get("text") or choice.get("delta", {}).get("content") or ""
             steps = _steps(choice.get("logprobs"))
@@ -268,7 +299,7 @@ class _Hearing:
                     generated_tokens=usage["completion_tokens"],
                 )
             )
-        return wanted
+        return self._emit(Piece()) if wanted is None else wanted
 
 
 def _steps(logprobs: dict[str, Any] | None) -> list[Step]:
@@ -280,12 +311,6 @@ def _steps(logprobs: dict[str, Any] | None) -> list[Step]:
 
 def _likely(told: dict[str, Any]) -> Likely:
     return Likely(token=told["id"], text=told["token"], logprob=told["logprob"])
-
-
-def _told(answer: httpx.Response) -> Any:
-    found = msgspec.json.decode(answer.content)
-    _check(found)
-    return found
 
 
 def _check(answer: dict[str, Any]) -> None:
