@@ -3150,6 +3150,12 @@ export interface components {
              * @default 0
              */
             gpu_layers?: number;
+            /**
+             * @description The library that runs a GGUF file; '': the first that is installed.
+             * @default
+             * @enum {unknown}
+             */
+            engine?: "" | "xllamacpp" | "llama-cpp-python";
         };
         /**
          * PullRequest

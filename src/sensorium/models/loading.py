@@ -22,7 +22,7 @@ def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel | 
     """
     began = time.perf_counter()
     weigh(artifact, options)  # what is malformed never gets to a parser in native code
-    model = backend_of(artifact.format).load(artifact, options)
+    model = backend_of(artifact.format, options.engine).load(artifact, options)
     try:
         joins, parallel = _tried(model, options)
         steady = is_steady(artifact, model.spec, options)

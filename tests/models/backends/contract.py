@@ -52,7 +52,7 @@ def artifact(path: Path, format: Format, **more: Any) -> Artifact:
 
 def load(artifact: Artifact, options: LoadOptions = OPTIONS) -> Any:
     """Load a model in this process, through the table."""
-    return backend_of(artifact.format).load(artifact, options)
+    return backend_of(artifact.format, options.engine).load(artifact, options)
 
 
 def numbers(rows: int, width: int = 3) -> Any:

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from sensorium.core.errors import NotSupportedError, UnavailableError
-from sensorium.models.backends.table import BACKENDS, backend_of, row_of
+from sensorium.models.backends.table import BACKENDS, address_of, backend_of, row_of
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,26 @@ def test_every_row_is_where_it_says():
         assert module.startswith("sensorium.models.backends.")
     with pytest.raises(NotSupportedError):
         row_of("nothing")
+
+
+def test_of_several_engines_the_named_one_is_taken_or_else_the_first_that_is_here(
+    monkeypatch, tmp_path
+):
+    first, second = row_of("gguf").engines
+    for module in (first.module, second.module):
+        (tmp_path / f"{module}.py").touch()
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert address_of("gguf") == address_of("gguf", "xllamacpp") == first.target
+    assert address_of("gguf", "llama-cpp-python") == second.target
+    monkeypatch.setitem(sys.modules, first.module, None)
+    assert address_of("gguf") == second.target
+    with pytest.raises(UnavailableError, match=r"xllamacpp .* pip install 'sensorium\[gguf\]'"):
+        address_of("gguf", "xllamacpp")
+    monkeypatch.setitem(sys.modules, second.module, None)
+    assert address_of("gguf") == first.target
+    with pytest.raises(UnavailableError, match="pip install llama-cpp-python") as caught:
+        address_of("gguf", "llama-cpp-python")
+    assert caught.value.details == {"missing": "llama_cpp"}
+    with pytest.raises(NotSupportedError, match="onnx"):
+        address_of("onnx", "xllamacpp")

@@ -41,10 +41,11 @@ class TextContract:
     tokenizes = True
     seeds = True
     tells_logprobs = True
+    options = OPTIONS
 
     @pytest.fixture
     def model(self, made):
-        loaded = load(made)
+        loaded = load(made, self.options)
         yield loaded
         loaded.close()
 
@@ -174,7 +175,7 @@ class TextContract:
         assert found[5].startswith(found[2])
 
     def test_closed_is_closed(self, made):
-        model = load(made)
+        model = load(made, self.options)
         model.close()
         model.close()
         with pytest.raises(UnavailableError):
@@ -184,7 +185,7 @@ class TextContract:
         task = {"prompt": self.prompt, "max_tokens": 8, "temperature": 0.0}
 
         async def run():
-            placed = await InProcess.load(made, OPTIONS, text=True)
+            placed = await InProcess.load(made, self.options, text=True)
             try:
                 if not self.generates:
                     return await placed.ask(Embed(texts=["one"]), Vectors)

@@ -54,6 +54,10 @@ class LoadOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     gpu_layers: Annotated[
         int, Meta(ge=-1, le=10_000, description="Layers on the GPU, of a GGUF file; -1: all.")
     ] = 0
+    engine: Annotated[
+        Literal["", "xllamacpp", "llama-cpp-python"],
+        Meta(description="The library that runs a GGUF file; '': the first that is installed."),
+    ] = ""
 
     def tokens(self, trained: int) -> int:
         """Tokens that a text may have, with a model trained on so many (0: it does not say)."""

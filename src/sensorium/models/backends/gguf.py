@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import llguidance
 import msgspec
 import numpy as np
 import xllamacpp
@@ -28,20 +27,15 @@ from sensorium.core.errors import (
 from sensorium.core.generation import Generation, Likely, Piece, Step
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions, ModelSpec
+from sensorium.models.backends.gguf_options import ENCODERS, batch_tokens, check_device
+from sensorium.models.backends.gguf_schema import grammar_of
 from sensorium.models.backends.gguf_texts import Texts
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
 
-ENCODERS = ("bert", "nomic-bert", "jina-bert-v2", "modern-bert", "t5encoder")
-"""Architectures that give vectors and no text."""
 ERRORS = 1
 NO_GPU = "llama.cpp has no GPU here: none is there, or its library was built without it"
 NO_TOKEN = "one of the numbers is no token's"
-COMPACT = "x-guidance"
-"""What tells the grammar's engine not to take as much white space as the model likes to make."""
-STEP, GPU_STEP = 128, 512
-"""Tokens of prompts that one batch reads. Between batches the other texts go on by a token, and one
-that nobody wants is ended; a processor is no slower with few, a GPU is."""
 FINISHES = {"stop": "stop", "length": "length", "tool_calls": "stop"}
 
 
@@ -154,12 +148,7 @@ class GgufBackend:
 
     def load(self, artifact: Artifact, options: LoadOptions) -> GgufModel:
         """See `base.Backend.load`."""
-        if options.providers not in ([], ["cpu"]):
-            raise NotSupportedError(
-                "of a GGUF model, say how many layers go to the GPU: gpu_layers"
-            )
-        if options.gpu_layers and not (_has_gpu() or options.fallback):
-            raise UnavailableError(f"{NO_GPU}; ask for fallback to take the CPU")
+        check_device(options, has_gpu=_has_gpu(), reason=NO_GPU)
         header = read_header(artifact, trusted=options.trusted)
         folder = Path(tempfile.mkdtemp(prefix="sensorium-"))
         socket, key = folder / "llama.sock", secrets.token_hex(16)
@@ -183,15 +172,15 @@ def _parameters(
 ) -> Any:
     made = xllamacpp.CommonParams()
     made.model.path = str(artifact.path)
-    made.n_ctx = options.tokens(header.context_length) * options.parallel
+    context = options.tokens(header.context_length)
+    made.n_ctx = context * options.parallel
     made.n_parallel = options.parallel
     made.n_gpu_layers = options.gpu_layers
     threads = options.threads or os.cpu_count() or 1
     made.cpuparams.n_threads = made.cpuparams_batch.n_threads = threads
     made.embedding = header.architecture in ENCODERS
-    if not made.embedding:  # which needs all of a text in one batch
-        step = GPU_STEP if options.gpu_layers else STEP
-        made.n_batch = made.n_ubatch = max(step, 2 * options.parallel)
+    step = batch_tokens(options, context, embeds=made.embedding)
+    made.n_batch = made.n_ubatch = max(step, 2 * options.parallel)
     made.cache_ram_mib = 0  # 8 GiB of old prompts by default
     made.ctx_shift = False  # it would forget a text's beginning, and say nothing
     made.fit_params = False  # it would change what was asked for
@@ -230,7 +219,7 @@ def _request(task: Generation) -> dict[str, Any]:
     if task.logprobs:
         request |= {"logprobs": True, "top_logprobs": task.logprobs, "n_probs": task.logprobs}
     if task.json_schema:
-        request["grammar"] = _grammar_of(task.json_schema)
+        request["grammar"] = grammar_of(task.json_schema)
     elif task.grammar:
         request["grammar"] = task.grammar
     return request | (
@@ -238,21 +227,6 @@ def _request(task: Generation) -> dict[str, Any]:
         if task.messages
         else {"prompt": task.prompt}
     )
-
-
-def _grammar_of(schema: dict[str, Any]) -> str:
-    """A schema's grammar, checked: the server would leave one that is wrong aside, and say nothing.
-
-    Raises:
-        InvalidInputError: it is no schema, or has what cannot be held to.
-    """
-    compact = {COMPACT: {"whitespace_flexible": False}} | schema
-    grammar = f"%llguidance {{}}\nstart: %json {msgspec.json.encode(compact).decode()}"
-    problem = llguidance.LLMatcher.validate_grammar(grammar, None)
-    if problem:
-        reason = problem.partition("failed to compile JSON schema: ")[2] or problem
-        raise InvalidInputError(f"json_schema: {reason.splitlines()[0]}")
-    return grammar
 
 
 class _Hearing:

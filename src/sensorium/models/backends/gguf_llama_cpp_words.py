@@ -1,0 +1,92 @@
+"""Tokens and text of a model that llama-cpp-python has loaded."""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import llama_cpp
+import msgspec
+from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+
+from sensorium.core.errors import InvalidInputError
+from sensorium.core.generation import Generation
+
+ROOM = 64
+"""Bytes that nearly every token fits into."""
+
+
+class Words:
+    """What a model reads and writes."""
+
+    def __init__(self, llama: Any) -> None:
+        self._llama = llama
+        self._vocabulary = llama_cpp.llama_model_get_vocab(llama.model)
+        self._size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
+        self._known: dict[tuple[int, bool], bytes] = {}
+        self._formatter: Any = None
+
+    def tokens(self, text: str, *, begin: bool) -> list[int]:
+        """A text's tokens; `begin` adds those that the model wants around a text."""
+        data = text.encode("utf-8", errors="replace")
+        return list(self._llama.tokenize(data, add_bos=begin, special=True))
+
+    def text(self, tokens: Sequence[int], *, marks: bool = False) -> str:
+        """The text of tokens; `marks` shows those that only mark its parts, too.
+
+        Raises:
+            InvalidInputError: a number is no token's.
+        """
+        return b"".join(self._bytes(each, marks) for each in tokens).decode(errors="replace")
+
+    def ends(self, token: int) -> bool:
+        """Whether a token ends a text."""
+        return bool(llama_cpp.llama_vocab_is_eog(self._vocabulary, token))
+
+    def prompt(self, task: Generation) -> list[int]:
+        """The tokens to go on with.
+
+        Raises:
+            InvalidInputError: the model's template cannot turn these messages into a text.
+        """
+        if not task.messages:
+            return self.tokens(task.prompt, begin=True) or [self._first()]
+        text = self._templated(task)
+        first = self.text([self._first()], marks=True)
+        return self.tokens(text, begin=not (first and text.startswith(first)))
+
+    def _first(self) -> int:
+        """The token that begins a text, or, where there is none, the one that ends it."""
+        begins = llama_cpp.llama_vocab_bos(self._vocabulary)
+        return int(begins if begins >= 0 else llama_cpp.llama_vocab_eos(self._vocabulary))
+
+    def _bytes(self, token: int, marks: bool) -> bytes:
+        found = self._known.get((token, marks))
+        if found is None:
+            if not 0 <= token < self._size:
+                raise InvalidInputError(f"tokens are numbers from 0 to {self._size - 1}")
+            found = self._known[token, marks] = self._spelled(token, marks, ROOM)
+        return found
+
+    def _spelled(self, token: int, marks: bool, room: int) -> bytes:
+        buffer = ctypes.create_string_buffer(room)
+        size = llama_cpp.llama_token_to_piece(self._vocabulary, token, buffer, room, 0, marks)
+        return self._spelled(token, marks, -size) if size < 0 else buffer.raw[:size]
+
+    def _templated(self, task: Generation) -> str:
+        template = self._llama.metadata.get("tokenizer.chat_template")
+        if not template:
+            raise InvalidInputError("this model has no chat template; give a prompt")
+        try:
+            if self._formatter is None:
+                ends = llama_cpp.llama_vocab_eos(self._vocabulary)
+                self._formatter = Jinja2ChatFormatter(
+                    template=template,
+                    bos_token=self.text([self._first()], marks=True),
+                    eos_token=self.text([ends], marks=True) if ends >= 0 else "",
+                )
+            return str(self._formatter(messages=msgspec.to_builtins(task.messages)).prompt)
+        except Exception as error:  # a template is a program of its own
+            said = " ".join(str(error).split())[:200]
+            raise InvalidInputError(
+                f"the chat template cannot use these messages: {said}"
+            ) from None
