@@ -114,6 +114,27 @@ def test_likelihoods_are_the_models_own(tinylm):
         assert abs(each.logprob - float(expected[each.token])) < 1e-2
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"temperature": 0.0},
+        {"seed": 1, "temperature": 1.5},
+        {"seed": 1, "presence_penalty": 0.5, "frequency_penalty": 0.5, "repeat_penalty": 1.2},
+        {"temperature": 0.0, "logprobs": 5},
+    ],
+)
+def test_a_token_is_looked_at_once_where_it_was_computed(tinylm, task):
+    """Each look waits for a GPU; one more is the library's own, whether the text is done."""
+    model = load(artifact(tinylm, "transformers"))
+    endless = {"logit_bias": {"0": -100.0, "1": -100.0, "2": -100.0}, "max_tokens": 20}
+    generated(model, prompt="Once upon a time", **endless, **task)  # what is looked up once
+    with torch.autograd.profiler.profile() as seen:
+        pieces = generated(model, prompt="Once upon a time", **endless, **task)
+    assert pieces[-1].generated_tokens == 20
+    looks = [each for each in seen.function_events if each.name == "aten::_local_scalar_dense"]
+    assert len(looks) <= 20 + 5
+
+
 def test_sampling_does_what_it_says(tinylm):
     model = load(artifact(tinylm, "transformers"))
     prompt = "Once upon"

@@ -15,7 +15,7 @@ from sensorium.core.generation import Finish, Generation, Likely, Piece, Step
 from sensorium.models.backends.base import ModelSpec
 from sensorium.models.backends.looking import LOOK_S, Emit, Looking
 from sensorium.models.backends.spelling import Spelling
-from sensorium.models.backends.transformers_sampling import Sampler
+from sensorium.models.backends.transformers_sampling import Chosen, Sampler
 
 
 class GeneratingModel:
@@ -97,7 +97,7 @@ class GeneratingModel:
         config = GenerationConfig(
             max_new_tokens=limit,
             do_sample=False,
-            eos_token_id=self.ends or None,
+            eos_token_id=None,  # the teller knows them
             pad_token_id=0,
             use_cache=True,
         )
@@ -190,20 +190,25 @@ class _Teller(StoppingCriteria):  # type: ignore[misc]
         self._tokens: list[int] = []
         self._steps: list[Step] = []
         self._made = 0
+        self._answers: torch.Tensor | None = None
         self._finish: Finish = "length"
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         """Whether the one text is done, shape (1,)."""
-        return torch.tensor([self._told(int(input_ids[0, -1]))], device=input_ids.device)
+        if self._answers is None:
+            self._answers = torch.tensor([[False], [True]], device=input_ids.device)
+        return self._answers[int(self._told(self._sampler.read()))]
 
-    def _told(self, token: int) -> bool:
+    def _told(self, chosen: Chosen) -> bool:
+        token = chosen.token
         if token in self._ends:
             self._finish = "stop"
             return True
         self._made += 1
         self._tokens.append(token)
         if self._task.logprobs:
-            self._steps.append(self._step(token))
+            top = [self._likely(*each) for each in chosen.top]
+            self._steps.append(Step(chosen=self._likely(token, chosen.logprob), top=top))
         text = self._spelling.add(token)
         if self._spelling.stopped:
             self._finish = "stop"
@@ -227,13 +232,6 @@ class _Teller(StoppingCriteria):  # type: ignore[misc]
         tokens, self._tokens = self._tokens, []
         steps, self._steps = self._steps, []
         return self._looking.emit(Piece(text=text, tokens=tokens, steps=steps, **more))
-
-    def _step(self, token: int) -> Step:
-        logprobs = self._sampler.logprobs
-        assert logprobs is not None
-        values, ids = torch.topk(logprobs, min(self._task.logprobs, len(logprobs)))
-        top = [self._likely(int(i), float(v)) for i, v in zip(ids, values, strict=True)]
-        return Step(chosen=self._likely(token, float(logprobs[token])), top=top)
 
     def _likely(self, token: int, logprob: float) -> Likely:
         return Likely(token=token, text=self._decode([token]), logprob=max(logprob, -1e9))

@@ -1,5 +1,7 @@
 """The next token: chosen from a model's logits with a random source of its own."""
 
+from typing import NamedTuple
+
 import torch
 from transformers import (
     LogitsProcessor,
@@ -14,22 +16,32 @@ from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation
 
 
+class Chosen(NamedTuple):
+    """A token that was chosen, and what the model itself said of it, where that is asked for."""
+
+    token: int
+    logprob: float
+    top: list[tuple[int, float]]
+    """The likeliest tokens with their log probabilities, most likely first."""
+
+
 class Sampler(LogitsProcessor):  # type: ignore[misc]
     """Chooses each token as a task says, and leaves `generate` no other.
 
-    `generate` draws from torch's one random source, so that a seed would hold for whoever else
+        `generate` draws from torch's one random source, so that a seed would hold for whoever else
     draws; here each text has its own. Penalties come first, then `top_k`, `top_p`, `min_p` and at
-    last the temperature, in the order of llama.cpp.
+    last the temperature, in the order of llama.cpp. All of it stays on the device until `read`: a
+    look at a number waits until the device has computed all that it was given before.
     """
 
     def __init__(self, task: Generation, prompt_tokens: int, vocabulary: int) -> None:
-        self.logprobs: torch.Tensor | None = None
-        """What the model itself says of the last token, before anything else has its say."""
         self._task = task
         self._prompt_tokens = prompt_tokens
-        self._vocabulary = vocabulary
         self._biases = _biases(task, vocabulary)
         self._generator: torch.Generator | None = None
+        self._biased: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._counts: torch.Tensor | None = None
+        self._told: torch.Tensor | None = None
         self._narrowing = LogitsProcessorList()
         if task.top_k:
             self._narrowing.append(TopKLogitsWarper(task.top_k))
@@ -41,29 +53,59 @@ class Sampler(LogitsProcessor):  # type: ignore[misc]
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """The logits, shape (1, vocabulary), with all but the chosen token at minus infinity."""
         logits = scores.float()
+        logprobs = None
         if self._task.logprobs:
-            self.logprobs = torch.log_softmax(logits[0], dim=-1)
+            # What the model itself says, before anything else has its say.
+            logprobs = torch.log_softmax(logits[0], dim=-1)
         token = self._choose(input_ids, self._penalised(input_ids, logits))
-        chosen = torch.full_like(logits, -torch.inf)
-        chosen[0, token] = 0.0
-        return chosen
+        told = [token.float()]
+        if logprobs is not None:
+            values, ids = torch.topk(logprobs, min(self._task.logprobs, len(logprobs)))
+            told += [logprobs[token], ids.float(), values]
+        self._told = torch.cat(told)
+        return torch.full_like(logits, -torch.inf).scatter_(1, token[None], 0.0)
+
+    def read(self) -> Chosen:
+        """What was chosen last: the one thing that is fetched from the device for a token."""
+        assert self._told is not None
+        token, *rest = self._told.tolist()
+        count = len(rest) // 2
+        top = [
+            (int(each), value)
+            for each, value in zip(rest[1 : count + 1], rest[count + 1 :], strict=True)
+        ]
+        return Chosen(int(token), rest[0] if rest else 0.0, top)
 
     def _penalised(self, input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         task = self._task
         if task.repeat_penalty not in (0.0, 1.0):
             logits = RepetitionPenaltyLogitsProcessor(task.repeat_penalty)(input_ids, logits)
         if task.presence_penalty or task.frequency_penalty:
-            made = input_ids[0, self._prompt_tokens :]
-            counts = torch.bincount(made, minlength=logits.shape[1])[: logits.shape[1]]
+            counts = self._counted(input_ids, logits)
             logits = logits - task.frequency_penalty * counts
             logits = logits - task.presence_penalty * (counts > 0)
-        for token, bias in self._biases.items():
-            logits[0, token] += bias
+        if self._biases:
+            if self._biased is None:
+                tokens = torch.tensor([*self._biases], device=logits.device)
+                values = torch.tensor([*self._biases.values()], device=logits.device)
+                self._biased = tokens, values
+            tokens, values = self._biased
+            logits = logits.index_add(1, tokens, values[None])
         return logits
 
-    def _choose(self, input_ids: torch.Tensor, logits: torch.Tensor) -> int:
+    def _counted(self, input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """How often each token was made, shape (vocabulary,); counting anew would wait for it."""
+        if self._counts is None:
+            self._counts = torch.zeros_like(logits[0])
+        if input_ids.shape[1] > self._prompt_tokens:
+            last = input_ids[0, -1:]
+            self._counts.scatter_add_(0, last, torch.ones_like(last, dtype=self._counts.dtype))
+        return self._counts
+
+    def _choose(self, input_ids: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """The token, shape (1,), still on the device."""
         if self._task.temperature == 0:
-            return int(logits[0].argmax())
+            return logits[0].argmax(dim=-1, keepdim=True)
         if self._generator is None:
             self._generator = torch.Generator(logits.device)
             if self._task.seed is None:
@@ -72,7 +114,9 @@ class Sampler(LogitsProcessor):  # type: ignore[misc]
                 self._generator.manual_seed(self._task.seed)
         narrowed = self._narrowing(input_ids, logits) / self._task.temperature
         odds = torch.softmax(narrowed[0], dim=-1)
-        return int(torch.multinomial(odds, 1, generator=self._generator))
+        # As `multinomial` does it, which looks first whether these are odds.
+        waits = torch.empty_like(odds).exponential_(1, generator=self._generator)
+        return (odds / waits).argmax(dim=-1, keepdim=True)
 
 
 def _biases(task: Generation, vocabulary: int) -> dict[int, float]:
