@@ -175,6 +175,7 @@ def _parameters(options: LoadOptions, header: Header, context: int) -> dict[str,
         "embedding": embeds,
         "pooling_type": pooling,
         "verbose": False,
+        "flash_attn": True,
     }
 
 
