@@ -83,11 +83,94 @@ def test_what_cannot_be_answered_is_said(
     asyncio.run(main())
 
 
-def test_a_tool_is_offered(tmp_path: Path) -> None:
+WEATHER = Tool(
+    name="get_weather",
+    parameters={
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+    },
+)
+ALARM = Tool(name="set_alarm", parameters={"properties": {"time": {"type": "string"}}})
+
+
+@pytest.mark.parametrize("choice", ["auto", "required", "get_weather"])
+def test_a_tool_is_called(choice: str, tmp_path: Path) -> None:
     async def main() -> None:
         async with running(tmp_path) as app:
-            tool = Tool(name="get_weather", parameters={"properties": {"city": {}}})
-            found = await complete(app, ask("What is the weather in Paris?", tools=[tool]))
-            assert found.choices[0].finish in ("stop", "tool_calls")
+            question = "What is the weather in Paris?"
+            request = ask(question, tools=[WEATHER, ALARM], tool_choice=choice)
+            answer = (await complete(app, request)).choices[0]
+            (call,) = answer.message.tool_calls
+            assert (call.name, json.loads(call.arguments)) == ("get_weather", {"city": "Paris"})
+            assert (answer.finish, answer.message.content) == ("tool_calls", "")
+            assert call.id.startswith("call_")
+
+    asyncio.run(main())
+
+
+def test_a_call_is_held_to_the_tool_that_is_named(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(tmp_path) as app:
+            request = ask("Hello!", tools=[WEATHER, ALARM], tool_choice="set_alarm")
+            (call,) = (await complete(app, request)).choices[0].message.tool_calls
+            assert call.name == "set_alarm"
+            assert set(json.loads(call.arguments)) <= {"time"}
+            without = ask("Hello!", tools=[WEATHER], tool_choice="none")
+            assert not (await complete(app, without)).choices[0].message.tool_calls
+
+    asyncio.run(main())
+
+
+def test_which_text_has_stopped_it_is_told(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(tmp_path) as app:
+            request = ask("What is the capital of France?", stop=["Rome", "France is"])
+            found = await complete(app, request)
+            answer = found.choices[0]
+            assert answer.message.content == "The capital of "
+            assert (answer.finish, answer.stopped_by) == ("stop", "France is")
+            assert found.usage.prompt_tokens == 13
+            assert 0 < found.usage.generated_tokens < 11
+            again = await complete(app, request)
+            assert again.usage.cached_tokens > 5
+
+    asyncio.run(main())
+
+
+def test_schemas_are_kept_to(tmp_path: Path) -> None:
+    schema = {
+        "type": "object",
+        "properties": {
+            "level": {"enum": ["info", "error"]},
+            "count": {"type": "integer", "minimum": 0, "maximum": 99},
+        },
+        "required": ["level", "count"],
+        "additionalProperties": False,
+    }
+
+    async def main() -> None:
+        async with running(tmp_path) as app:
+            found = await complete(app, ask("Hello!", json_schema=schema, max_tokens=100))
+            said = json.loads(found.choices[0].message.content)
+            assert said["level"] in ("info", "error")
+            assert isinstance(said["count"], int)
+
+    asyncio.run(main())
+
+
+def test_a_schema_with_tools_still_lets_tools_be_called(tmp_path: Path) -> None:
+    """A schema holds what is said, not calls: those have schemas of their own."""
+
+    async def main() -> None:
+        async with running(tmp_path) as app:
+            request = ask(
+                "What is the weather in Paris?",
+                tools=[WEATHER],
+                tool_choice="required",
+                json_schema={"type": "object"},
+            )
+            answer = (await complete(app, request)).choices[0]
+            assert answer.finish == "tool_calls"
 
     asyncio.run(main())

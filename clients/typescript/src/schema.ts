@@ -3155,7 +3155,7 @@ export interface components {
              * @default
              * @enum {unknown}
              */
-            engine?: "" | "xllamacpp" | "llama-cpp-python";
+            engine?: "" | "llama-cpp-python" | "xllamacpp";
         };
         /**
          * PullRequest

@@ -19,7 +19,9 @@ HOW = (
     'To call one, answer with JSON alone: {"name": the tool, "arguments": {…}}. '
     "You will be told its result."
 )
-OPENINGS = ("{", "[", "`")
+MARK, END = "<tool_call>", "</tool_call>"
+"""What many models were trained to put around a call (Hermes, Qwen)."""
+OPENINGS = ("{", "[", "`", MARK)
 """What a call may begin with; anything else is no call, and is not held back."""
 
 
@@ -63,7 +65,7 @@ class CallReader:
         self._held.append(piece)
         text = "".join(each.text for each in self._held).lstrip()
         if not piece.finish:
-            if not text or text.startswith(OPENINGS):
+            if text.startswith(OPENINGS) or MARK.startswith(text):
                 return self._emit(Piece())  # asks whether it is still wanted
             return self._let_go()
         calls = list(_calls(text, self._names))
@@ -108,12 +110,15 @@ def _spelled(call: ToolCall) -> str:
 
 def _calls(text: str, names: set[str]) -> Iterator[ToolCallPart]:
     """The calls that a text is; none where it is anything else."""
-    bare = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
-    try:
-        found: Any = msgspec.json.decode(bare.encode())
-    except (msgspec.MsgspecError, RecursionError):
-        return
-    listed = found if isinstance(found, list) else [found]
+    listed: list[Any] = []
+    for part in text.split(MARK) if MARK in text else [text]:
+        bare = part.strip().removesuffix(END).strip()
+        bare = bare.removeprefix("```json").removeprefix("```").removesuffix("```")
+        try:
+            found: Any = msgspec.json.decode(bare.encode()) if bare else []
+        except (msgspec.MsgspecError, RecursionError):
+            return
+        listed += found if isinstance(found, list) else [found]
     if not all(isinstance(each, dict) and each.get("name") in names for each in listed):
         return
     for index, each in enumerate(listed):
@@ -131,7 +136,7 @@ def _call_schema(tool: Tool) -> dict[str, Any]:
         "type": "object",
         "properties": {
             "name": {"const": tool.name},
-            "arguments": {"type": "object", **tool.parameters},
+            "arguments": {"type": "object", "additionalProperties": False, **tool.parameters},
         },
         "required": ["name", "arguments"],
         "additionalProperties": False,

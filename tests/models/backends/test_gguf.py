@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from sensorium.core.asking import (
     Detokenize,
@@ -65,6 +66,8 @@ def roomy(tmp_path_factory):
 
 
 class TestGguf(TextContract):
+    embeds = True
+
     @pytest.fixture
     def made(self):
         return contract.artifact(FILE, "gguf")
@@ -318,7 +321,7 @@ def test_pieces_of_a_fast_text_come_together(roomy):
     async def work(placed):
         story = task(prompt="Once upon a time", max_tokens=600, **ENDLESS)
         plain = await pieces(placed, story)
-        told = await pieces(placed, msgspec.structs.replace(story, logprobs=1))
+        told = await pieces(placed, replace(story, logprobs=1))
         assert "".join(each.text for each in plain) == "".join(each.text for each in told)
         steps = [step for piece in told for step in piece.steps]
         assert len(steps) == told[-1].generated_tokens == 600

@@ -226,11 +226,11 @@ def test_reading_a_long_prompt_ends_when_nobody_waits(tinylm, monkeypatch):
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
-        ("{{ ''.__class__.__mro__ }}", "cannot use these messages"),
-        ("{{ messages.__init__.__globals__ }}", "cannot use these messages"),
-        ("{% for i in range(10**9) %}{% endfor %}", "cannot use these messages"),
+        ("{{ ''.__class__.__mro__ }}", "may not have"),
+        ("{{ messages.__init__.__globals__ }}", "may not have"),
+        ("{% for i in range(10**9) %}{% endfor %}", "too great a number"),
         ("{{ raise_exception('roles must alternate') }}", "roles must alternate"),
-        ("{% if %}", "cannot use these messages"),
+        ("{% if %}", "is none"),
     ],
 )
 def test_templates_are_kept_in_their_sandbox(tinylm, tmp_path, template, reason):

@@ -19,11 +19,12 @@ from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions, ModelSpec
 from sensorium.models.backends.gguf_llama_cpp_sampling import Sampler
 from sensorium.models.backends.gguf_llama_cpp_words import Words
-from sensorium.models.backends.gguf_options import ENCODERS, batch_tokens, check_device
+from sensorium.models.backends.gguf_options import ENCODERS, STEP, batch_tokens, check_device
 from sensorium.models.backends.looking import LOOK_S, Emit, Looking
 from sensorium.models.backends.spelling import Spelling
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
+from sensorium.models.tools import CallReader, forced, is_forced
 
 NO_GPU = "llama.cpp has no GPU here: llama-cpp-python was compiled without one"
 
@@ -46,7 +47,6 @@ class LlamaCppModel:
         self._words = Words(llama)
         self._context = context
         self._encoder = header.architecture in ENCODERS
-        self._embeds = self._encoder or options.embeddings
         self._lock = threading.Lock()
         self._guided: Any = None
 
@@ -54,31 +54,38 @@ class LlamaCppModel:
         """See `TextModel.generate`."""
         if self._encoder:
             raise NotSupportedError("this model gives vectors, and no text")
-        looking = Looking(emit)
+        if is_forced(task):
+            task = forced(task)
+        looking = Looking(CallReader(task.tools, emit) if task.tools else emit)
         with self._turn(looking) as llama:
             if llama is not None:
                 self._generate(llama, task, looking)
 
-    def embed(self, texts: Sequence[str]) -> Any:
+    def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
         """See `TextModel.embed`."""
-        if not self._embeds:
-            raise NotSupportedError("load it with embeddings to have vectors of it")
+        read = 0
         with self._turn() as llama:
             widest = llama.n_batch
             for text in texts:
                 size = len(self._words.tokens(text, begin=True))
                 if size > widest:
                     raise InvalidInputError(f"a text has {size} tokens; it may have {widest}")
+                read += size
             llama_cpp.llama_set_embeddings(llama.ctx, True)
             vectors = llama.embed(list(texts)) if texts else []
             array = np.array(vectors, dtype=np.float32).reshape(len(vectors), llama.n_embd())
         norms = np.linalg.norm(array, axis=1, keepdims=True)
-        return array / np.where(norms == 0, 1, norms)
+        return array / np.where(norms == 0, 1, norms), read
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """See `TextModel.tokenize`."""
         with self._turn():
-            return self._words.tokens(text, begin=False)
+            return self._words.tokens(text, begin=special)
+
+    def size(self, task: Generation) -> int:
+        """See `TextModel.size`."""
+        with self._turn():
+            return len(self._words.prompt(task))
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See `TextModel.detokenize`."""
@@ -116,8 +123,7 @@ class LlamaCppModel:
             )
         guide = self._guide(task) if task.json_schema else None
         with Sampler(llama, task, prompt, guide) as sampler:
-            if self._embeds:
-                llama_cpp.llama_set_embeddings(llama.ctx, False)
+            llama_cpp.llama_set_embeddings(llama.ctx, False)
             if _read(llama, prompt, looking):
                 text = _Text(self._words, task, looking, sampler)
                 text.make(llama, min(task.max_tokens, room), len(prompt))
@@ -160,19 +166,18 @@ def _has_gpu() -> bool:
 def _parameters(options: LoadOptions, header: Header, context: int) -> dict[str, Any]:
     encoder = header.architecture in ENCODERS
     threads = options.threads or os.cpu_count() or 1
-    embeds = encoder or options.embeddings
-    step = batch_tokens(options, context, embeds=embeds)
+    widest = batch_tokens(options, context, embeds=True)
     pooling = llama_cpp.LLAMA_POOLING_TYPE_UNSPECIFIED
-    if options.embeddings and not encoder:
+    if not (encoder or header.details.get("pooling")):
         pooling = llama_cpp.LLAMA_POOLING_TYPE_MEAN
     return {
         "n_ctx": context,
-        "n_batch": step,
-        "n_ubatch": step,
+        "n_batch": widest,
+        "n_ubatch": widest,
         "n_threads": threads,
         "n_threads_batch": threads,
         "n_gpu_layers": options.gpu_layers,
-        "embedding": embeds,
+        "embedding": True,
         "pooling_type": pooling,
         "verbose": False,
         "flash_attn": True,
@@ -183,10 +188,10 @@ def _read(llama: Any, prompt: list[int], looking: Looking) -> bool:
     """Read a prompt, less what it has in common with the text before; False: it is not wanted."""
     begun = _in_common(llama, prompt)
     llama.n_tokens = begun
-    for at in range(begun, len(prompt), llama.n_batch):
+    for at in range(begun, len(prompt), STEP):
         if not looking.wanted():
             return False
-        llama.eval(prompt[at : at + llama.n_batch])
+        llama.eval(prompt[at : at + STEP])
     return True
 
 
@@ -238,7 +243,13 @@ class _Text:
         rest = self._spelling.rest()
         if self._spelling.stopped:
             finish = "stop"
-        self._emit(rest, finish=finish, prompt_tokens=prompt_tokens, generated_tokens=made)
+        self._emit(
+            rest,
+            finish=finish,
+            stopped_by=self._spelling.stops.by,
+            prompt_tokens=prompt_tokens,
+            generated_tokens=made,
+        )
 
     def _take(self, token: int) -> str:
         self._tokens.append(token)

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import llama_cpp
-import msgspec
-from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation
+from sensorium.models.backends.openai_form import openai_messages
+from sensorium.models.templates.rendering import ChatTemplate
+from sensorium.models.tools import told
 
 ROOM = 64
 """Bytes that nearly every token fits into."""
@@ -23,7 +24,7 @@ class Words:
         self._vocabulary = llama_cpp.llama_model_get_vocab(llama.model)
         self._size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
         self._known: dict[tuple[int, bool], bytes] = {}
-        self._formatter: Any = None
+        self._template: ChatTemplate | None = None
 
     def tokens(self, text: str, *, begin: bool) -> list[int]:
         """A text's tokens; `begin` adds those that the model wants around a text."""
@@ -73,20 +74,18 @@ class Words:
         return self._spelled(token, marks, -size) if size < 0 else buffer.raw[:size]
 
     def _templated(self, task: Generation) -> str:
-        template = self._llama.metadata.get("tokenizer.chat_template")
-        if not template:
-            raise InvalidInputError("this model has no chat template; give a prompt")
-        try:
-            if self._formatter is None:
-                ends = llama_cpp.llama_vocab_eos(self._vocabulary)
-                self._formatter = Jinja2ChatFormatter(
-                    template=template,
-                    bos_token=self.text([self._first()], marks=True),
-                    eos_token=self.text([ends], marks=True) if ends >= 0 else "",
-                )
-            return str(self._formatter(messages=msgspec.to_builtins(task.messages)).prompt)
-        except Exception as error:  # a template is a program of its own
-            said = " ".join(str(error).split())[:200]
+        source = self._llama.metadata.get("tokenizer.chat_template")
+        if not source:
             raise InvalidInputError(
-                f"the chat template cannot use these messages: {said}"
-            ) from None
+                "this model has no chat template; give it a prompt (text.complete)"
+            )
+        if task.tools:
+            task = told(task)
+        if self._template is None:
+            ends = llama_cpp.llama_vocab_eos(self._vocabulary)
+            self._template = ChatTemplate(
+                source,
+                bos_token=self.text([self._first()], marks=True),
+                eos_token=self.text([ends], marks=True) if ends >= 0 else "",
+            )
+        return self._template.render(openai_messages(task.messages, parsed=True))

@@ -7,8 +7,8 @@ import msgspec
 
 from sensorium.core.errors import InvalidInputError
 
-COMPACT = "x-guidance"
-"""What tells the grammar's engine not to take as much white space as the model likes to make."""
+SPACED = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+"""White space as models have read it most, and no more than that: some would never end it."""
 
 
 def grammar_of(schema: dict[str, Any]) -> str:
@@ -17,8 +17,8 @@ def grammar_of(schema: dict[str, Any]) -> str:
     Raises:
         InvalidInputError: it is no schema, or has what cannot be held to.
     """
-    compact = {COMPACT: {"whitespace_flexible": False}} | schema
-    grammar = f"%llguidance {{}}\nstart: %json {msgspec.json.encode(compact).decode()}"
+    spaced = msgspec.json.encode({"x-guidance": SPACED} | schema).decode()
+    grammar = f"%llguidance {{}}\nstart: %json {spaced}"
     problem = llguidance.LLMatcher.validate_grammar(grammar, None)
     if problem:
         reason = problem.partition("failed to compile JSON schema: ")[2] or problem

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+from sensorium.models.backends.stops import Stops
+
 UNFINISHED = "\ufffd"
 """How the bytes of a character that is not whole yet are decoded."""
 
@@ -14,14 +16,16 @@ class Spelling:
     """
 
     def __init__(self, decode: Callable[[list[int]], str], stops: Sequence[str] = ()) -> None:
-        self.stopped = False
-        """Whether a stop text has come; what follows is not shown."""
+        self.stops = Stops(stops)
         self._decode = decode
-        self._stops = [stop for stop in stops if stop]
         self._tokens: list[int] = []
         self._before = 0
         self._known = 0
-        self._held = ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop text has come; what follows is not shown."""
+        return bool(self.stops.by)
 
     def add(self, token: int) -> str:
         """What can be shown now that this token has come; perhaps nothing yet."""
@@ -31,7 +35,7 @@ class Spelling:
         if len(whole) <= len(known) or whole.endswith(UNFINISHED):
             return ""
         self._before, self._known = self._known, len(self._tokens)
-        return self._let_out(whole[len(known) :])
+        return self.stops.let_out(whole[len(known) :])
 
     def rest(self) -> str:
         """What was kept back, now that nothing more comes."""
@@ -40,22 +44,4 @@ class Spelling:
         known = self._decode(self._tokens[self._before : self._known])
         whole = self._decode(self._tokens[self._before :])
         self._before = self._known = len(self._tokens)
-        shown = self._let_out(whole[len(known) :])
-        held, self._held = self._held, ""
-        return shown + ("" if self.stopped else held)
-
-    def _let_out(self, text: str) -> str:
-        text = self._held + text
-        places = [at for stop in self._stops if (at := text.find(stop)) >= 0]
-        if places:
-            self.stopped, self._held = True, ""
-            return text[: min(places)]
-        keep = max((_overlap(text, stop) for stop in self._stops), default=0)
-        self._held = text[len(text) - keep :]
-        return text[: len(text) - keep]
-
-
-def _overlap(text: str, stop: str) -> int:
-    """How many of the last characters of a text could begin a stop text."""
-    longest = min(len(text), len(stop) - 1)
-    return next((n for n in range(longest, 0, -1) if text.endswith(stop[:n])), 0)
+        return self.stops.let_out(whole[len(known) :]) + self.stops.rest()

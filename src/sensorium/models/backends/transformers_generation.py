@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import msgspec
 import torch
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
@@ -14,8 +13,11 @@ from sensorium.core.errors import InvalidInputError, NotSupportedError, Unavaila
 from sensorium.core.generation import Finish, Generation, Likely, Piece, Step
 from sensorium.models.backends.base import ModelSpec
 from sensorium.models.backends.looking import LOOK_S, Emit, Looking
+from sensorium.models.backends.openai_form import openai_messages, openai_tools
 from sensorium.models.backends.spelling import Spelling
 from sensorium.models.backends.transformers_sampling import Chosen, Sampler
+from sensorium.models.templates.rendering import ChatTemplate
+from sensorium.models.tools import CallReader, is_forced, told
 
 
 class GeneratingModel:
@@ -31,6 +33,7 @@ class GeneratingModel:
         self._tokenizer = tokenizer
         self._context = context
         self._first = tokenizer.bos_token_id if begins else None
+        self._template = _template(tokenizer)
         self._lock = threading.Lock()
         self._tokenizing = threading.Lock()
         self._looking: Looking | None = None
@@ -44,15 +47,15 @@ class GeneratingModel:
 
     def generate(self, task: Generation, emit: Emit) -> None:
         """See `TextModel.generate`."""
-        if task.json_schema or task.grammar:
-            raise NotSupportedError("only GGUF models are held to a schema or grammar")
+        if task.json_schema or task.grammar or is_forced(task):
+            raise NotSupportedError("only GGUF models are held to a schema, a grammar or a call")
         prompt = self._prompt(task)
         room = self._context - len(prompt)
         if not prompt or room < 1:
             raise InvalidInputError(
                 f"the prompt has {len(prompt)} tokens, and the model takes 1 to {self._context - 1}"
             )
-        looking = Looking(emit)
+        looking = Looking(CallReader(task.tools, emit) if task.tools else emit)
         with self._turn(looking) as model:
             if model is not None:
                 self._generate(model, task, prompt, min(task.max_tokens, room), looking)
@@ -129,11 +132,21 @@ class GeneratingModel:
             if not task.messages:
                 ids = list(tokenizer(task.prompt).input_ids)
             else:
-                text = _templated(tokenizer, task)
+                text = self._templated(task)
                 ids = list(tokenizer(text, add_special_tokens=False).input_ids)
         if self._first is not None and ids[:1] != [self._first]:
             ids.insert(0, self._first)
         return ids
+
+    def _templated(self, task: Generation) -> str:
+        if self._template is None:
+            raise InvalidInputError(
+                "this model has no chat template; give it a prompt (text.complete)"
+            )
+        if task.tools and not self._template.takes_tools:
+            task = told(task)
+        messages = openai_messages(task.messages, parsed=True)
+        return self._template.render(messages, openai_tools(task.tools))
 
     def decode(self, tokens: list[int]) -> str:
         """The text that tokens are in a text, without those that only mark its parts."""
@@ -224,6 +237,7 @@ class _Teller(StoppingCriteria):  # type: ignore[misc]
         self._emit(
             text,
             finish=self._finish,
+            stopped_by=self._spelling.stops.by,
             prompt_tokens=self._prompt_tokens,
             generated_tokens=self._made,
         )
@@ -237,22 +251,18 @@ class _Teller(StoppingCriteria):  # type: ignore[misc]
         return Likely(token=token, text=self._decode([token]), logprob=max(logprob, -1e9))
 
 
+def _template(tokenizer: Any) -> ChatTemplate | None:
+    if not isinstance(tokenizer.chat_template, str):
+        return None
+    special = {
+        name: text for name, text in tokenizer.special_tokens_map.items() if isinstance(text, str)
+    }
+    return ChatTemplate(tokenizer.chat_template, **special)
+
+
 def _ends(model: Any, tokenizer: Any) -> list[int]:
     """What ends a text, by the model's configuration or else its tokenizer's."""
     config = model.generation_config
     found = None if config is None else config.eos_token_id
     found = tokenizer.eos_token_id if found is None else found
     return [each for each in (found if isinstance(found, list) else [found]) if each is not None]
-
-
-def _templated(tokenizer: Any, task: Generation) -> str:
-    if not tokenizer.chat_template:
-        raise InvalidInputError("this model has no chat template; give a prompt")
-    try:
-        found = tokenizer.apply_chat_template(
-            msgspec.to_builtins(task.messages), tokenize=False, add_generation_prompt=True
-        )
-    except Exception as error:  # a template is a program of its own
-        said = " ".join(str(error).split())[:200]
-        raise InvalidInputError(f"the chat template cannot use these messages: {said}") from None
-    return str(found)

@@ -78,6 +78,7 @@ def read(source: Source) -> Header:
         context_length=_count(values, f"{architecture}.context_length", MAX_NUMBER),
         quantisation=dominant(tensors.sizes),
         attention=_attention(values, architecture),
+        chat_template=_template(values),
         details=_details(values, tensors),
     )
 
@@ -227,12 +228,20 @@ def _length(values: Mapping[str, Value], key: str) -> int:
     return len(value) if isinstance(value, list) else 0
 
 
+def _template(values: Mapping[str, Value]) -> str:
+    value = values.get("tokenizer.chat_template")
+    return value if isinstance(value, str) else ""
+
+
 def _details(values: Mapping[str, Value], tensors: _Tensors) -> dict[str, str]:
     found = {
         "name": _text(values, "general.name"),
         "licence": _text(values, "general.license"),
         "tokeniser": _text(values, "tokenizer.ggml.model"),
         "chat_template": "yes" if "tokenizer.chat_template" in values else "",
+        "bos": str(values.get("tokenizer.ggml.bos_token_id", "")),
+        "eos": str(values.get("tokenizer.ggml.eos_token_id", "")),
+        "pooling": str(values.get(f"{_text(values, 'general.architecture')}.pooling_type", "")),
         "files": str(_count(values, "split.count", MAX_SHARDS) or 1),
         "types": ", ".join(f"{kind} {size} bytes" for kind, size in sorted(tensors.sizes.items())),
     }

@@ -54,6 +54,7 @@ class Header(Struct, frozen=True, kw_only=True):
     quantisation: Annotated[str, Meta(description="The type of most of its numbers.")] = ""
     attention: Annotated[Attention | None, Meta(description="Of a language model.")] = None
     operators: Annotated[list[str], Meta(description="Kinds of its nodes; [] if not told.")] = []
+    chat_template: Annotated[str, Meta(description="How it wants conversations, in Jinja.")] = ""
     details: Annotated[dict[str, str], Meta(description="What else it tells.")] = {}
 
 

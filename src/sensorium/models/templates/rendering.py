@@ -5,9 +5,10 @@ https://huggingface.co/docs/transformers/chat_templating_writing
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError
 from jinja2.exceptions import SecurityError
 
 from sensorium.core.errors import InvalidInputError
@@ -19,20 +20,14 @@ MAX_SOURCE = 1 << 20
 class ChatTemplate:
     """A model's template. `special` are names of its special tokens, such as `bos_token`.
 
-    Raises:
-        InvalidInputError: it is none.
+    It is compiled when it is first wanted: a model whose template is broken still makes texts.
     """
 
     def __init__(self, source: str, **special: str) -> None:
-        if len(source) > MAX_SOURCE:
-            raise InvalidInputError(f"a chat template has at most {MAX_SOURCE} characters")
         self.takes_tools = "tools" in source
+        self._source = source
         self._special = special
         self._sandbox = Sandbox()
-        try:
-            self._template = self._sandbox.from_string(source)
-        except (TemplateError, SyntaxError, RecursionError, ValueError) as error:
-            raise InvalidInputError(f"the model's chat template is none: {_said(error)}") from None
 
     def render(
         self, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]] = (), **more: Any
@@ -41,12 +36,14 @@ class ChatTemplate:
 
         Raises:
             TemplateLimitError: the template takes too long, or makes too long a text.
-            InvalidInputError: it does not take these messages, or wants what it may not have.
+            InvalidInputError: it is no template, does not take these messages, or wants what it
+                may not have.
         """
+        template = self._template
         budget = self._sandbox.begin()
         found: list[str] = []
         try:
-            for part in self._template.generate(
+            for part in template.generate(
                 messages=messages,
                 tools=list(tools) or None,
                 add_generation_prompt=True,
@@ -66,6 +63,15 @@ class ChatTemplate:
         except (TypeError, ValueError, RecursionError, MemoryError) as error:
             raise _refused(error) from None
         return "".join(found)
+
+    @cached_property
+    def _template(self) -> Template:
+        if len(self._source) > MAX_SOURCE:
+            raise InvalidInputError(f"a chat template has at most {MAX_SOURCE} characters")
+        try:
+            return self._sandbox.from_string(self._source)
+        except (TemplateError, SyntaxError, RecursionError, ValueError) as error:
+            raise InvalidInputError(f"the model's chat template is none: {_said(error)}") from None
 
 
 def _refused(error: BaseException) -> InvalidInputError:

@@ -1,0 +1,132 @@
+"""llama.cpp's server (xllamacpp) in this process.
+
+The library always opens an HTTP listener of its own. It is closed off: it listens on a Unix
+socket in a folder that only this user reads, and wants a random key.
+"""
+
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import xllamacpp
+
+from sensorium.core.errors import (
+    InvalidInputError,
+    NotSupportedError,
+    SensoriumError,
+    UnavailableError,
+)
+from sensorium.models.artifact import Artifact
+from sensorium.models.backends.base import LoadOptions
+from sensorium.models.backends.gguf_options import ENCODERS, batch_tokens
+from sensorium.models.headers.header import Header
+
+ERRORS = 1
+
+
+class Engine:
+    """One engine over a file: for texts, or (`embeds`) for vectors of them.
+
+    Raises:
+        InvalidInputError: the library cannot load it.
+    """
+
+    def __init__(
+        self, artifact: Artifact, options: LoadOptions, header: Header, *, embeds: bool
+    ) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="sensorium-"))
+        socket, key = self._folder / "llama.sock", secrets.token_hex(16)
+        made = _parameters(artifact, options, header, embeds=embeds)
+        made.hostnames, made.api_keys = [str(socket)], [key]
+        try:
+            self._server: Any = xllamacpp.Server(made)
+        except RuntimeError:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise InvalidInputError("llama.cpp cannot load it; the log has the reason") from None
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(socket)),
+            base_url="http://llama",
+            headers={"authorization": f"Bearer {key}"},
+            timeout=60.0,
+        )
+
+    @property
+    def server(self) -> Any:
+        """The library's server.
+
+        Raises:
+            UnavailableError: it is closed.
+        """
+        if self._server is None:
+            raise UnavailableError("the model is closed")
+        return self._server
+
+    def ask(self, path: str, body: dict[str, Any], refused: str = "") -> Any:
+        """What only the listener offers; `refused` is what it means where the library fails at it.
+
+        Raises:
+            InvalidInputError: it refuses.
+            UnavailableError: it is closed.
+        """
+        _ = self.server
+        answer = self._http.post(path, json=body)
+        if refused and answer.status_code == 500:
+            raise InvalidInputError(refused)
+        found = msgspec.json.decode(answer.content)
+        check_answer(found)
+        return found
+
+    def close(self) -> None:
+        """Give back what it holds; a second time does nothing."""
+        self._http.close()
+        self._server = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def has_gpu() -> bool:
+    """Whether the library computes on one here."""
+    return any(each["name"] != "CPU" for each in xllamacpp.get_device_info())
+
+
+def check_answer(answer: dict[str, Any]) -> None:
+    """Raise the error that an answer of the library's is."""
+    error = answer.get("error")
+    if error is None:
+        return
+    message = str(error.get("message", ""))[:500]
+    if error.get("code") == 501:
+        raise NotSupportedError(message)
+    if error.get("code") in (400, 413):
+        raise InvalidInputError(message)
+    raise SensoriumError(message)
+
+
+def _parameters(artifact: Artifact, options: LoadOptions, header: Header, *, embeds: bool) -> Any:
+    made = xllamacpp.CommonParams()
+    made.model.path = str(artifact.path)
+    context, parallel = options.tokens(header.context_length), 1 if embeds else options.parallel
+    made.n_ctx = context * parallel
+    made.n_parallel = parallel
+    made.n_gpu_layers = options.gpu_layers
+    threads = options.threads or os.cpu_count() or 1
+    made.cpuparams.n_threads = made.cpuparams_batch.n_threads = threads
+    made.embedding = embeds
+    step = batch_tokens(options, context, embeds=embeds)
+    made.n_batch = made.n_ubatch = max(step, 2 * parallel)
+    if embeds and header.architecture not in ENCODERS:
+        made.no_extra_bufts = True  # the weights as they are mapped, shared with the other engine
+        if not header.details.get("pooling"):
+            made.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+    made.cache_ram_mib = 0  # 8 GiB of old prompts by default
+    made.ctx_shift = False  # it would forget a text's beginning, and say nothing
+    made.fit_params = False  # it would change what was asked for
+    made.ui = made.endpoint_slots = made.endpoint_props = False
+    made.offline = True
+    made.verbosity = ERRORS
+    made.warmup = False
+    return made

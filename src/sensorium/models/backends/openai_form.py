@@ -1,0 +1,125 @@
+"""A conversation in the form that OpenAI's protocol and models' own templates read."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from sensorium.core.conversation import ImagePart, Message, Tool
+from sensorium.core.errors import InvalidInputError
+
+CHOICES = ("auto", "none", "required")
+_KINDS = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+)
+
+
+def openai_messages(
+    messages: Sequence[Message], *, reasoning: bool = True, parsed: bool = False
+) -> list[dict[str, Any]]:
+    """Messages in OpenAI's form.
+
+    With `reasoning`, thoughts stand in `reasoning_content`, which OpenAI itself has not. With
+    `parsed`, the arguments of calls are objects, as templates of the Transformers library want
+    them, and not text.
+
+    Raises:
+        InvalidInputError: an image is of no known kind; or, with `parsed`, arguments are no object.
+    """
+    return [_message(each, reasoning, parsed) for each in messages]
+
+
+def openai_tools(tools: Sequence[Tool]) -> list[dict[str, Any]]:
+    """Tools in OpenAI's form."""
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": each.name,
+                "description": each.description,
+                "parameters": each.parameters or {"type": "object", "properties": {}},
+            },
+        }
+        for each in tools
+    ]
+
+
+def openai_tool_choice(choice: str) -> str | dict[str, Any]:
+    """`auto`, `none`, `required` or a tool's name, in OpenAI's form."""
+    if choice in CHOICES:
+        return choice
+    return {"type": "function", "function": {"name": choice}}
+
+
+def image_url(image: ImagePart) -> str:
+    """Where an image lies; of one that is given as bytes, a `data:` address that holds them.
+
+    Raises:
+        InvalidInputError: the bytes are no image of a kind that is known.
+    """
+    if image.url:
+        return image.url
+    return f"data:{_media_type(image.data)};base64,{b64encode(image.data).decode()}"
+
+
+def arguments_of(text: str) -> dict[str, Any]:
+    """The arguments of a tool's call, as an object.
+
+    Raises:
+        InvalidInputError: they are none.
+    """
+    try:
+        return msgspec.json.decode(text or "{}", type=dict[str, Any])
+    except msgspec.MsgspecError:
+        raise InvalidInputError("the arguments of a tool's call are a JSON object") from None
+
+
+def _message(said: Message, reasoning: bool, parsed: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {"role": said.role, "content": _content(said)}
+    if said.name:
+        found["name"] = said.name
+    if said.tool_call_id:
+        found["tool_call_id"] = said.tool_call_id
+    if said.reasoning and reasoning:
+        found["reasoning_content"] = said.reasoning
+    if said.tool_calls:
+        found["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {
+                    "name": call.name,
+                    "arguments": arguments_of(call.arguments) if parsed else call.arguments,
+                },
+            }
+            for call in said.tool_calls
+        ]
+    return found
+
+
+def _content(said: Message) -> str | list[dict[str, Any]]:
+    """The text; where there are images, parts of both in their order."""
+    if not said.images:
+        return said.content
+    parts: list[dict[str, Any]] = []
+    told = 0
+    for image in sorted(said.images, key=lambda each: each.at):
+        if text := said.content[told : image.at]:
+            parts.append({"type": "text", "text": text})
+        told = max(told, image.at)
+        parts.append({"type": "image_url", "image_url": {"url": image_url(image)}})
+    if text := said.content[told:]:
+        parts.append({"type": "text", "text": text})
+    return parts
+
+
+def _media_type(data: bytes) -> str:
+    for start, kind in _KINDS:
+        if data.startswith(start):
+            return kind
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    raise InvalidInputError("an image is a PNG, JPEG, GIF or WebP file, or an address")
