@@ -48,7 +48,7 @@ def add_operations(group: App, noun: str) -> None:
 def command(operation: Operation) -> Any:
     """A function with an option for each field that an option can hold."""
     given = {field.name: field for field in struct_fields(operation.request)}
-    options = {name: made for name, field in given.items() if (made := _option(field)) is not None}
+    options = {name: made for name, field in given.items() if (made := option(field)) is not None}
 
     def run(
         data: str = "",
@@ -75,7 +75,7 @@ def command(operation: Operation) -> Any:
     return run
 
 
-def _option(field: FieldInfo) -> Any:
+def option(field: FieldInfo) -> Any:
     """The annotation of a field's option, or None where only --data can hold it."""
     kind = _scalar(field.type)
     if kind is None or field.name in TAKEN:
@@ -125,7 +125,7 @@ def _help(operation: Operation) -> str:
     """The docstring's summary and text, what --data holds, and an example."""
     paragraphs = operation.description.partition("\nRaises:")[0].strip().split("\n\n")
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    nested = [field.name for field in struct_fields(operation.request) if _option(field) is None]
+    nested = [field.name for field in struct_fields(operation.request) if option(field) is None]
     if nested:
         text += f"\n\nIn --data, as JSON: {', '.join(nested)}."
     if operation.kind is Kind.DUPLEX:
@@ -141,7 +141,7 @@ def _example(operation: Operation) -> str:
         return ""
     words = ["sensorium", *operation.name.replace("_", "-").split(".")]
     values = _differing(operation.example)
-    options = {field.name for field in struct_fields(operation.request) if _option(field)}
+    options = {field.name for field in struct_fields(operation.request) if option(field)}
     if values and all(name in options and isinstance(v, SIMPLE) for name, v in values.items()):
         words += [f"--{name.replace('_', '-')} {value}" for name, value in values.items()]
     elif values:

@@ -71,6 +71,7 @@ COMMANDS = {
         "Send real input to every capability and show the answers.",
     ),
     "doctor": ("sensorium.cli.doctor:doctor", "Check this installation, and say how to mend it."),
+    "run": ("sensorium.cli.run:run", "Chat with a language model in this terminal."),
     "mcp": ("sensorium.cli.stdio:mcp", "Serve operations as tools, on standard input and output."),
     "lock": ("sensorium.cli.lock:lock", "Number the fields of operations for gRPC."),
     "version": ("sensorium.cli.about:version", "Which version this is."),

@@ -111,7 +111,7 @@ def guarded(action: Callable[[], object]) -> int:
         result = action()
         sys.stdout.flush()
     except SensoriumError as error:
-        note(f"sensorium: {_said(error)}")
+        note(f"sensorium: {said(error)}")
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -132,7 +132,7 @@ def guarded(action: Callable[[], object]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _said(error: SensoriumError) -> str:
+def said(error: SensoriumError) -> str:
     """The message, where in the request it applies, and what was noted of it."""
     where = f"at {error.details['at']}" if "at" in error.details else ""
     if isinstance(error, UnauthenticatedError):
