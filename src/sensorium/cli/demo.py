@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from sensorium.app import MODULES
 from sensorium.cli import (
+    demo_language,
     demo_logs,
     demo_metrics,
     demo_models,
@@ -43,6 +44,10 @@ CHECKS: dict[str, Check] = {
     "models.files": demo_models.files,
     "models.list": demo_models.listed,
     "models.unload": demo_models.unload,
+    "chat.complete": demo_language.complete,
+    "chat.stream": demo_language.stream,
+    "text.complete": demo_language.text,
+    "text.stream": demo_language.text_stream,
     "resources.lease": demo_resources.lease,
     "resources.usage": demo_resources.usage,
     "resources.renew": demo_resources.renew,
