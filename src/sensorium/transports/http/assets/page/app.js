@@ -2,10 +2,11 @@
 
 import { activity } from "./activity.js";
 import { call } from "./api.js";
+import { chat } from "./chat.js";
 import { logs } from "./logs.js";
 import { metrics } from "./metrics.js";
 
-const views = { logs: logs(section("logs")), metrics: metrics(section("metrics")), activity: activity(section("activity")) };
+const views = { logs: logs(section("logs")), metrics: metrics(section("metrics")), chat: chat(section("chat")), activity: activity(section("activity")) };
 const names = Object.keys(views);
 const tab = (name) => document.getElementById(`tab-${name}`);
 let shown = "";
