@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.browser import Tab, tab
 from tests.models.backends.remote_servers import Served, served
-from tests.servers import Server, serving
+from tests.servers import serving
 
 pytestmark = pytest.mark.browser
 
