@@ -13,6 +13,7 @@ from tests.servers import ROOT, Server, serving
 
 CLIENT = ROOT / "clients" / "typescript"
 KEY = "a-key-of-these-tests-alone"
+ALIASES = "fast=tinylm,smart=org/not-here"
 
 
 def run(folder: Path, *command: str, **environ: str) -> "subprocess.CompletedProcess[str]":
@@ -55,5 +56,6 @@ def built(copy: Path) -> Path:
 def own(built: Path) -> Iterator[Server]:
     """A server that wants a key, and serves the client's modules to browsers."""
     flags = ("--mode", "web", "--static-dir", str(built))
-    with serving(*flags, environ={"SENSORIUM_API_KEYS": KEY}) as running:
+    environ = {"SENSORIUM_API_KEYS": KEY, "SENSORIUM_MODEL_ALIASES": ALIASES}
+    with serving(*flags, environ=environ) as running:
         yield running

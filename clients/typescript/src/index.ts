@@ -15,4 +15,10 @@ export type { AnswerOf, ItemOf, OperationName, Outcome, RequestOf } from "./oper
 export type { CallOptions } from "./options.js";
 export { type Peer, type PeerOptions, type Signalling, openPeer } from "./peer.js";
 export { type Allocation, type AllocationRequest, allocateResources } from "./resources.js";
+export {
+  type GeneratedResponse,
+  type Messages,
+  type ResponseOptions,
+  generateResponse,
+} from "./responses.js";
 export type { components, paths } from "./schema.js";
