@@ -68,6 +68,15 @@ def test_a_server_answers_as_this_process_does(server: Server) -> None:
     assert " tokens/s, first after " in ran.err
 
 
+def test_a_key_for_conversations_alone_is_enough() -> None:
+    with serving() as server:
+        data = str(server.data_dir)
+        made = sensorium("keys", "create", "--operations", "chat.*", "--data-dir", data)
+        there = ("--server", server.url, "--api-key", made.out.strip())
+        ran = sensorium("run", "tinylm", FRANCE, *ALONE, *there)
+        assert (ran.status, ran.out) == (0, f"{PARIS}\n")
+
+
 def test_json_is_the_whole_answer(tmp_path: Path) -> None:
     ran = sensorium("run", "tinylm", FRANCE, *ALONE, "--json", SENSORIUM_DATA_DIR=str(tmp_path))
     answer = json.loads(ran.out)

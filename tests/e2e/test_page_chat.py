@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.cli.running import sensorium
 from tests.e2e.browser import Tab, tab
 from tests.models.backends.remote_servers import Served, served
 from tests.servers import serving
@@ -202,6 +203,22 @@ def test_a_key_is_asked_for(browser: str) -> None:
         page.run("document.getElementById('key-value').value = 'sesame'")
         page.click("#key .primary")
         begin(page)
+        say(page, "What is the capital of France?")
+        assert answered(page, 1) == [PARIS]
+
+
+def test_a_key_for_conversations_alone_is_enough(browser: str) -> None:
+    with serving() as own, tab(browser) as page:
+        data = str(own.data_dir)
+        made = sensorium("keys", "create", "--operations", "chat.*", "--data-dir", data)
+        page.open(f"{own.url}/#chat")
+        page.wait(
+            "document.getElementById('key').open || document.querySelector('#chat select').value"
+        )
+        page.run(f"sessionStorage.setItem('sensorium.key', {made.out.strip()!r})")
+        page.open(f"{own.url}/?again#chat")
+        begin(page)
+        assert page.texts("#chat select option") == ["default"]
         say(page, "What is the capital of France?")
         assert answered(page, 1) == [PARIS]
 

@@ -8,6 +8,7 @@ import { open } from "./stream.js";
 
 const SPEAKING = ["gguf", "transformers", "remote"];
 const OTHER_TASKS = /embed|feature|similarity|fill-mask|classification|ranking|speech|audio/;
+const ONLY_DEFAULT = { models: [{ name: "default", format: SPEAKING[0] }], aliases: { default: "default" } };
 const NEAR_THE_END = 80;
 
 export function chat(section) {
@@ -49,7 +50,8 @@ export function chat(section) {
       const found = await withKey((key) => call("v1/models/list", { key }));
       show(found);
     } catch (problem) {
-      about.replaceChildren(failure(problem, () => visible(true)));
+      if (problem.code === "forbidden") show(ONLY_DEFAULT); // a key may be for conversations alone
+      else about.replaceChildren(failure(problem, () => visible(true)));
     }
   }
 
