@@ -137,9 +137,10 @@ def test_a_text_may_have_several_lines(tmp_path: Path) -> None:
         typed.type("three\\\n")
         typed.wait_for("... ")
         typed.say("four", "\n")
+        typed.say("\x1b[200~pasted\ntogether\x1b[201~", "together")
         typed.say(f"/save {tmp_path / 'kept'}", "messages")
     said = [each["content"] for each in json.loads((tmp_path / "kept").read_text())["messages"]]
-    assert (said[0], said[2]) == ("one\ntwo", "three\nfour")
+    assert said[::2] == ["one\ntwo", "three\nfour", "pasted\ntogether"]
 
 
 def test_settings_are_checked_when_they_are_set(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ class Questions:
             return
         readline.set_history_length(KEPT)
         readline.set_auto_history(True)
+        readline.parse_and_bind("set enable-bracketed-paste on")  # pasted lines are one text
         with suppress(OSError):
             readline.read_history_file(history)
         self._before = readline.get_current_history_length()
