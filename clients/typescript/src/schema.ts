@@ -1426,7 +1426,7 @@ export interface components {
              */
             total_s?: number;
             /**
-             * @description Tokens made in a second, after the first.
+             * @description Tokens made in a second, once the prompt was read.
              * @default 0
              */
             tokens_per_s?: number;
@@ -2764,6 +2764,11 @@ export interface components {
              * @default 0
              */
             generated_tokens?: number;
+            /**
+             * @description On the last piece: how long the tokens took; 0: it is not known.
+             * @default 0
+             */
+            seconds?: number;
             /**
              * @description On the last piece: the model.
              * @default

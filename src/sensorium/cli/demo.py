@@ -16,6 +16,7 @@ from sensorium.cli import (
     demo_pipelines,
     demo_resources,
     demo_system,
+    demo_texts,
 )
 from sensorium.cli.demo_server import started
 from sensorium.cli.demo_told import Own, Told
@@ -48,6 +49,11 @@ CHECKS: dict[str, Check] = {
     "chat.stream": demo_language.stream,
     "text.complete": demo_language.text,
     "text.stream": demo_language.text_stream,
+    "text.embed": demo_texts.embed,
+    "text.rerank": demo_texts.rerank,
+    "text.tokenize": demo_texts.tokenize,
+    "text.detokenize": demo_texts.tokenize,
+    "text.count": demo_texts.count,
     "resources.lease": demo_resources.lease,
     "resources.usage": demo_resources.usage,
     "resources.renew": demo_resources.renew,

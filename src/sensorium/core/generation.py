@@ -118,6 +118,9 @@ class Piece(Struct, frozen=True, kw_only=True, omit_defaults=True):
         Count, Meta(description="On the last piece: of those, known from an earlier prompt.")
     ] = 0
     generated_tokens: Annotated[Count, Meta(description="On the last piece: tokens made.")] = 0
+    seconds: Annotated[
+        float, Meta(description="On the last piece: how long the tokens took; 0: it is not known.")
+    ] = 0.0
     model: Annotated[str, Meta(description="On the last piece: the model.")] = ""
     version: Annotated[str, Meta(description="On the last piece: its version.")] = ""
     digest: Annotated[str, Meta(description="On the last piece: what its files hash to.")] = ""

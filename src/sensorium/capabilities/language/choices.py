@@ -22,6 +22,7 @@ class Bill:
         self._first = 0.0
         self._last = Piece()
         self._prompt = self._cached = self._made = 0
+        self._making = 0.0
 
     def add(self, piece: Piece) -> None:
         """Note a piece."""
@@ -31,12 +32,12 @@ class Bill:
             self._prompt += piece.prompt_tokens
             self._cached += piece.cached_tokens
             self._made += piece.generated_tokens
+            self._making = max(self._making, piece.seconds)
 
     def told(self) -> Told:
         """The sum, now that the texts have ended."""
         now = time.perf_counter()
-        generating = now - self._first
-        rate = (self._made - 1) / generating if self._made > 1 and generating > 0 else 0.0
+        making = self._making or now - self._first
         return Told(
             model=self._last.model,
             version=self._last.version,
@@ -49,7 +50,7 @@ class Bill:
             timing=Timing(
                 first_token_s=max(0.0, self._first - self._began),
                 total_s=now - self._began,
-                tokens_per_s=rate,
+                tokens_per_s=self._made / making if making > 0 else 0.0,
             ),
         )
 

@@ -70,7 +70,7 @@ class Timing(Struct, frozen=True, kw_only=True):
     first_token_s: Annotated[float, Meta(description="Seconds until the first token.")] = 0.0
     total_s: Annotated[float, Meta(description="Seconds in all.")] = 0.0
     tokens_per_s: Annotated[
-        float, Meta(description="Tokens made in a second, after the first.")
+        float, Meta(description="Tokens made in a second, once the prompt was read.")
     ] = 0.0
 
 

@@ -12,6 +12,7 @@ from sensorium.models.backends.stops import Stops
 FINISHES: dict[str, Finish] = {"stop": "stop", "length": "length", "tool_calls": "tool_calls"}
 Counts = tuple[int, int, int]
 """Tokens of the prompt, of those the known ones, and tokens made."""
+MS = 1e-3
 
 
 class Hearing:
@@ -22,6 +23,7 @@ class Hearing:
         self._stops = Stops(stops)
         self._finish: Finish = ""
         self._ended = self._stopped = False
+        self._seconds = 0.0
         self._problem: Exception | None = None
 
     def __call__(self, chunk: dict[str, Any]) -> bool:
@@ -47,6 +49,8 @@ class Hearing:
             piece = self._piece(choice)
             if piece != Piece():
                 wanted = self._emit(piece)
+        if timings := chunk.get("timings"):
+            self._seconds = timings.get("predicted_ms", 0.0) * MS
         if self._stops.by:
             return self._end("stop", _from_timings(chunk.get("timings") or {}))
         usage = chunk.get("usage")
@@ -79,6 +83,7 @@ class Hearing:
                 prompt_tokens=prompt,
                 cached_tokens=cached,
                 generated_tokens=made,
+                seconds=self._seconds,
             )
         )
         return not self._stops.by
