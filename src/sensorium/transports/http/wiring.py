@@ -55,6 +55,8 @@ def build(
     openai = _late(f"{COMPAT}.openai.door:OpenAI", dispatcher)
     open_inference = _late(f"{COMPAT}.open_inference:OpenInference", dispatcher)
     families = {"/v2": open_inference, **dict.fromkeys(OPENAI, openai)}
+    families["/v1/messages"] = _late(f"{COMPAT}.anthropic.door:Anthropic", dispatcher)
+    families["/api"] = _late(f"{COMPAT}.ollama.door:Ollama", dispatcher)
     if model_file is not None:
         families["/hub"] = _late(f"{COMPAT}.hub:Hub", dispatcher, model_file)
     door: Any = HttpDoor(

@@ -1,0 +1,129 @@
+"""What Anthropic's clients ask, as requests of our operations.
+
+Fields that change nothing here (`metadata`, `service_tier`, `cache_control`) are passed over.
+"""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from sensorium.core.errors import InvalidInputError, NotSupportedError
+from sensorium.transports.http.compat.anthropic.content import Said, Text, messages, system_text
+
+
+class ToolEntry(Struct):
+    """A tool that may be called."""
+
+    name: str
+    type: str | None = None
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+
+
+class ToolChoice(Struct):
+    """Which tool is to be called."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: str = ""
+
+
+class ThinkingConfig(Struct):
+    """Whether thoughts are told."""
+
+    type: str
+    display: str | None = None
+
+
+class JsonFormat(Struct):
+    """What the answer is held to."""
+
+    type: Literal["json_schema"]
+    schema: dict[str, Any]
+
+
+class OutputConfig(Struct):
+    """How the answer is to look."""
+
+    format: JsonFormat | None = None
+
+
+class Counting(Struct, kw_only=True):
+    """The body of `/v1/messages/count_tokens`, and of every message."""
+
+    model: Annotated[str, Meta(min_length=1)]
+    messages: Annotated[list[Said], Meta(min_length=1)]
+    system: str | list[Text] | None = None
+    tools: list[ToolEntry] | None = None
+
+    def counted(self) -> dict[str, Any]:
+        """The request of `text.count`; errors as for `MessageRequest.request`."""
+        system = system_text(self.system)
+        first = [{"role": "system", "content": system}] if system else []
+        return {
+            "model": self.model,
+            "messages": first + messages(self.messages),
+            "tools": [_tool(each) for each in self.tools or []],
+        }
+
+
+class MessageRequest(Counting, kw_only=True):
+    """The body of `/v1/messages`."""
+
+    max_tokens: Annotated[int, Meta(ge=1)]
+    tool_choice: ToolChoice | None = None
+    stop_sequences: list[str] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stream: bool | None = None
+    thinking: ThinkingConfig | None = None
+    output_config: OutputConfig | None = None
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the answer shows what the model thought."""
+        asked = self.thinking
+        return asked is not None and asked.type != "disabled" and asked.display != "omitted"
+
+    def request(self) -> dict[str, Any]:
+        """The request of `chat.complete` and `chat.stream`, with Anthropic's defaults.
+
+        Raises:
+            InvalidInputError: it does not fit together.
+            NotSupportedError: it asks for what there is not.
+        """
+        asked = {
+            **self.counted(),
+            "max_tokens": self.max_tokens,
+            "temperature": 1.0 if self.temperature is None else self.temperature,
+            "top_p": 1.0 if self.top_p is None else self.top_p,
+            "top_k": self.top_k or 0,
+            "stop": self.stop_sequences or [],
+            "tool_choice": _choice(self.tool_choice),
+        }
+        if self.output_config is not None and self.output_config.format is not None:
+            asked["json_schema"] = self.output_config.format.schema
+        return asked
+
+
+def _tool(given: ToolEntry) -> dict[str, Any]:
+    if given.type not in (None, "custom"):
+        raise NotSupportedError(
+            f"there is no {given.type[:80]} here: a tool has an input_schema, and you run it",
+            details={"at": "tools"},
+        )
+    return {
+        "name": given.name,
+        "description": given.description or "",
+        "parameters": given.input_schema or {},
+    }
+
+
+def _choice(given: ToolChoice | None) -> str:
+    if given is None or given.type in ("auto", "none"):
+        return "auto" if given is None else given.type
+    if given.type == "any":
+        return "required"
+    if not given.name:
+        raise InvalidInputError("say which tool by its name", details={"at": "tool_choice.name"})
+    return given.name

@@ -1,0 +1,1 @@
+"""Ollama's protocol under `/api`, as its own clients speak it."""

@@ -1,0 +1,178 @@
+"""Models as Ollama's clients read them: those there are, those loaded, one that is pulled."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from sensorium.core.dispatch import Answer
+from sensorium.core.errors import SensoriumError
+from sensorium.transports.http.compat.ollama.answers import NDJSON, SPACE, line, now
+from sensorium.transports.http.compat.ollama.errors import error_body
+from sensorium.transports.http.compat.ollama.names import SEPARATOR, theirs
+
+UNKNOWN_TIME = "1970-01-01T00:00:00Z"
+NEVER_S = 10 * 365 * 86_400
+"""How far ahead the end of a model lies that is not unloaded."""
+LANGUAGE = ("gguf", "transformers", "remote")
+"""The formats of models that these addresses can use."""
+EMBEDS = ("feature-extraction", "sentence-similarity")
+SEES = ("image-text-to-text", "image-to-text", "visual-question-answering")
+DEVICES = ("gpu", "cuda", "mps", "xpu")
+MANIFEST = {"status": "pulling manifest"}
+SUCCESS = {"status": "success"}
+
+
+class Entry(Struct):
+    """What is read of a model on disk."""
+
+    name: str
+    format: str = ""
+    size_bytes: int = 0
+    digest: str = ""
+    licence: str = ""
+    task: str = ""
+
+
+class LoadedEntry(Struct):
+    """What is read of a model that is loaded."""
+
+    name: str
+    providers: list[str] = []
+    memory_bytes: int = 0
+    expires_in_s: float | None = None
+
+
+class Listed(Struct):
+    """What is read of the answer of `models.list`."""
+
+    models: list[Entry] = []
+    loaded: list[LoadedEntry] = []
+    aliases: dict[str, str] = {}
+
+
+class Shown(Struct):
+    """What is read of the answer of `models.get`."""
+
+    entry: Entry
+
+
+class Progress(Struct):
+    """What is read of the items of `models.pull`."""
+
+    phase: str
+    file: str = ""
+    done_bytes: int = 0
+    total_bytes: int = 0
+
+
+def tags(listed: Listed) -> dict[str, Any]:
+    """The body that answers `/api/tags`: language models, by all the names that they have."""
+    entries = {each.name: each for each in listed.models if each.format in LANGUAGE}
+    aliases = {
+        alias: entries[name.replace("/", SEPARATOR)]
+        for alias, name in listed.aliases.items()
+        if name.replace("/", SEPARATOR) in entries
+    }
+    return {"models": [_tag(name, each) for name, each in {**entries, **aliases}.items()]}
+
+
+def running(listed: Listed) -> dict[str, Any]:
+    """The body that answers `/api/ps`."""
+    entries = {each.name: each for each in listed.models if each.format in LANGUAGE}
+    return {
+        "models": [_run(each, entries[each.name]) for each in listed.loaded if each.name in entries]
+    }
+
+
+def show(found: Entry) -> dict[str, Any]:
+    """The body that answers `/api/show`; what is not known of a model is empty."""
+    embeds = found.task in EMBEDS
+    capabilities = ["embedding"] if embeds else ["completion", "tools"]
+    return {
+        "modelfile": "",
+        "parameters": "",
+        "template": "",
+        "license": found.licence,
+        "modified_at": UNKNOWN_TIME,
+        "details": _details(found),
+        "model_info": {"general.basename": found.name, "general.license": found.licence},
+        "capabilities": capabilities + (["vision"] if found.task in SEES else []),
+    }
+
+
+class PullSpeaker:
+    """Lines that tell how far a pull is; see `speaking.Speaker`."""
+
+    media_type = NDJSON
+    keep_alive = SPACE
+
+    def begin(self) -> Iterable[bytes]:
+        """What is done first."""
+        return (line(MANIFEST),)
+
+    def item(self, answer: Answer) -> Iterable[bytes]:
+        """How far it is."""
+        found = answer.read(Progress)
+        match found.phase:
+            case "waiting":
+                yield line({"status": "waiting for another pull of this model"})
+            case "fetching":
+                yield line(_fetching(found))
+            case "checking":
+                yield line({"status": "verifying sha256 digest"})
+            case "done":
+                yield line({"status": "writing manifest"})
+
+    def end(self) -> Iterable[bytes]:
+        """That all went well."""
+        return (line(SUCCESS),)
+
+    def fail(self, error: SensoriumError) -> Iterable[bytes]:
+        """A line that the clients raise."""
+        return (line(error_body(error)),)
+
+
+def _fetching(found: Progress) -> dict[str, Any]:
+    # Clients draw a bar for each digest, and cut it short without looking how long it is. A
+    # file's own is known once it is here, so that its name's stands for it.
+    digest = f"sha256:{hashlib.sha256(found.file.encode()).hexdigest()}"
+    told = {"status": f"pulling {found.file}", "digest": digest}
+    return {**told, "total": found.total_bytes, "completed": found.done_bytes}
+
+
+def _tag(name: str, entry: Entry) -> dict[str, Any]:
+    return {
+        "name": theirs(name),
+        "model": theirs(name),
+        "modified_at": UNKNOWN_TIME,
+        "size": entry.size_bytes,
+        "digest": entry.digest,
+        "details": _details(entry),
+    }
+
+
+def _run(loaded: LoadedEntry, entry: Entry) -> dict[str, Any]:
+    left_s = NEVER_S if loaded.expires_in_s is None else loaded.expires_in_s
+    on_device = loaded.providers[:1] and loaded.providers[0] in DEVICES
+    return {
+        "name": theirs(entry.name),
+        "model": theirs(entry.name),
+        "size": loaded.memory_bytes,
+        "size_vram": loaded.memory_bytes if on_device else 0,
+        "digest": entry.digest,
+        "details": _details(entry),
+        "expires_at": now(min(left_s, NEVER_S)),
+    }
+
+
+def _details(entry: Entry) -> dict[str, Any]:
+    return {
+        "parent_model": "",
+        "format": entry.format,
+        "family": "",
+        "families": [],
+        "parameter_size": "",
+        "quantization_level": "",
+    }

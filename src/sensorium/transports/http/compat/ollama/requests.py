@@ -1,0 +1,157 @@
+"""What Ollama's clients ask, as requests of our operations.
+
+How a model is loaded (`num_ctx`, `num_gpu`, `num_thread` …) is said when it is loaded, by
+`models.load`; here such options are passed over, as those are that llama.cpp no longer has.
+"""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from sensorium.core.errors import InvalidInputError, NotSupportedError
+from sensorium.transports.http.compat.ollama.names import ours, seconds
+
+MAX_TOKENS = 4096
+"""Of an answer whose length is not said; the model's context ends it earlier."""
+SEEDS = 2**32
+
+
+class Options(Struct, kw_only=True):
+    """How a text is made, with Ollama's defaults."""
+
+    num_predict: int | None = None
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+
+    def sampling(self) -> dict[str, Any]:
+        """The same in our words."""
+        length = self.num_predict or 0
+        given = {
+            "max_tokens": length if length > 0 else MAX_TOKENS,
+            "temperature": _or(self.temperature, 0.8),
+            "top_k": _or(self.top_k, 40),
+            "top_p": _or(self.top_p, 0.9),
+            "min_p": _or(self.min_p, 0.0),
+            "repeat_penalty": _or(self.repeat_penalty, 1.1),
+            "presence_penalty": _or(self.presence_penalty, 0.0),
+            "frequency_penalty": _or(self.frequency_penalty, 0.0),
+            "stop": [self.stop] if isinstance(self.stop, str) else self.stop or [],
+        }
+        if self.seed is not None and self.seed >= 0:
+            given["seed"] = self.seed % SEEDS
+        return given
+
+
+class Named(Struct, kw_only=True):
+    """A request that names a model."""
+
+    model: Annotated[str, Meta(max_length=4096)] = ""
+    name: Annotated[str, Meta(max_length=4096)] = ""
+    """The same, of older clients."""
+    stream: bool | None = None
+
+    @property
+    def named(self) -> str:
+        """The name as it was said.
+
+        Raises:
+            InvalidInputError: none was.
+        """
+        if not (self.model or self.name):
+            raise InvalidInputError("a name is required", details={"at": "model"})
+        return self.model or self.name
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer comes in lines, as it does where nothing is said."""
+        return self.stream is not False
+
+
+class Kept(Named, kw_only=True):
+    """A request that has a model loaded."""
+
+    keep_alive: float | str | None = None
+    options: Options | None = None
+
+    @property
+    def keep_s(self) -> float | None:
+        """How long the model stays loaded after it; see `names.seconds`."""
+        return seconds(self.keep_alive)
+
+
+class Generating(Kept, kw_only=True):
+    """What `/api/chat` and `/api/generate` ask alike."""
+
+    format: str | dict[str, Any] | None = None
+    think: bool | str | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the answer shows what the model thought."""
+        return self.think is not False
+
+    @property
+    def top(self) -> int:
+        """How many likeliest tokens each token is told with."""
+        return self.top_logprobs or 0
+
+    def common(self) -> dict[str, Any]:
+        """The fields of our requests that are made of these."""
+        asked = {
+            **(self.options or Options()).sampling(),
+            "model": ours(self.named),
+            "json_schema": _schema(self.format),
+        }
+        if self.logprobs:
+            asked["logprobs"] = max(1, self.top)
+        return asked
+
+
+class Embedding(Kept, kw_only=True):
+    """The body of `/api/embed`."""
+
+    input: str | list[str]
+    dimensions: Annotated[int, Meta(ge=0)] | None = None
+
+    def request(self) -> dict[str, Any]:
+        """The request of `text.embed`."""
+        texts = [self.input] if isinstance(self.input, str) else self.input
+        return {
+            "model": ours(self.named),
+            "texts": texts,
+            "dimensions": self.dimensions or 0,
+            "raw": True,
+        }
+
+
+class OldEmbedding(Kept, kw_only=True):
+    """The body of `/api/embeddings`."""
+
+    prompt: str = ""
+
+    def request(self) -> dict[str, Any]:
+        """The request of `text.embed`."""
+        return {"model": ours(self.named), "texts": [self.prompt], "raw": True}
+
+
+def _or(given: float | None, usual: float) -> float:
+    return usual if given is None else given
+
+
+def _schema(given: str | dict[str, Any] | None) -> dict[str, Any]:
+    if isinstance(given, dict):
+        return given
+    if given == "json":
+        return {"type": "object"}
+    if given:
+        raise NotSupportedError("it is 'json', or a JSON schema", details={"at": "format"})
+    return {}

@@ -1,0 +1,56 @@
+"""What other servers' dialects read of the answers of `chat` and `text`."""
+
+from msgspec import Struct
+
+from sensorium.core.conversation import Message, ToolCallPart
+from sensorium.core.generation import Step
+
+
+class Usage(Struct, frozen=True):
+    """What is read of what a call took."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    generated_tokens: int = 0
+
+
+class Timing(Struct, frozen=True):
+    """What is read of how long it took."""
+
+    first_token_s: float = 0.0
+    total_s: float = 0.0
+
+
+class Told(Struct, frozen=True):
+    """What is read of what all texts took together."""
+
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+
+
+class Chosen(Struct, frozen=True):
+    """What is read of one answer: a message of `chat`, or a text of `text`."""
+
+    finish: str
+    message: Message | None = None
+    text: str = ""
+    stopped_by: str = ""
+    steps: list[Step] = []
+
+
+class Whole(Told, frozen=True):
+    """What is read of the answer of `chat.complete` and `text.complete`."""
+
+    choices: list[Chosen] = []
+
+
+class Chunk(Struct, frozen=True):
+    """What is read of the items of `chat.stream` and `text.stream`."""
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: list[ToolCallPart] = []
+    steps: list[Step] = []
+    finish: str = ""
+    stopped_by: str = ""
+    told: Told | None = None
