@@ -26,6 +26,8 @@ PUBLIC = {
 PRIVATE = {"/metrics", "/api/clustering", "/api/anomaly", "/api/trend", "/v1/ws", "/mcp"}
 FAMILIES = {
     "/v2": ("/v2/models/machine-state", "/v2/models/stats"),
+    "/v1/messages": (),
+    "/api": ("/api/tags", "/api/ps"),
     "/hub": (
         "/hub/api/models/machine-state",
         "/hub/api/models/machine-state/revision/main",
@@ -34,7 +36,15 @@ FAMILIES = {
     ),
 }
 """What is served below a first part, with addresses there that need a key; each is a call of an
-operation, which is authorised as everywhere. `/v2` itself names the software, and needs none."""
+operation, which is authorised as everywhere. `/v2` itself names the software, and `/api/version`
+a protocol's version: these need none."""
+POSTED = {
+    **dict.fromkeys(("/v1/messages", "/v1/messages/count_tokens"), "POST"),
+    **dict.fromkeys(("/api/chat", "/api/generate", "/api/embed", "/api/embeddings"), "POST"),
+    **dict.fromkeys(("/api/show", "/api/pull", "/api/none"), "POST"),
+    "/api/delete": "DELETE",
+}
+"""Addresses of families that do not answer GET, and the method that they take."""
 PUBLIC_OPERATIONS = {"system.health", "system.ready"}
 
 
@@ -106,6 +116,21 @@ def test_an_address_of_a_family_needs_one(http: httpx.Client, path: str, key: st
     for method in ("GET", "HEAD"):
         answer = http.request(method, path, headers=headers)
         assert answer.status_code == (200 if key == FULL else 401), answer.text
+
+
+@pytest.mark.parametrize("path", sorted(POSTED))
+@pytest.mark.parametrize("key", [None, "wrong"])
+def test_whatever_is_posted_to_a_family_needs_one(
+    http: httpx.Client, path: str, key: str | None
+) -> None:
+    headers = {} if key is None else {"x-api-key": key}
+    for body in (b"{}", b"no JSON"):
+        answer = http.request(POSTED[path], path, headers=headers, content=body)
+        assert (answer.status_code, "error" in answer.json()) == (401, True)
+
+
+def test_the_version_of_a_protocol_is_public(http: httpx.Client) -> None:
+    assert http.get("/api/version").status_code == 200
 
 
 def test_every_operation_that_is_not_public_needs_one(http: httpx.Client) -> None:

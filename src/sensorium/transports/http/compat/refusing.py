@@ -1,12 +1,25 @@
-"""An error as the answer to a request of another server's protocol."""
+"""Who may ask in another server's protocol, and what the others are answered."""
 
 from typing import Any
 
 import msgspec
 
+from sensorium.core.dispatch import ANONYMOUS, Caller, Dispatcher
 from sensorium.core.errors import SensoriumError
 from sensorium.transports.http.exchange import JSON, ClientGoneError, Exchange, Headers
 from sensorium.transports.http.problems import problem
+
+
+def admit(exchange: Exchange, dispatcher: Dispatcher, operation: str) -> Caller:
+    """Who asks, for what leads to an operation, which authorises each call of it.
+
+    Raises:
+        UnauthenticatedError: a key is needed: nothing of a stranger's body is read.
+    """
+    principal = dispatcher.identify(exchange.credential())
+    if principal is ANONYMOUS:
+        dispatcher.authorise(principal, operation)
+    return exchange.caller(principal)
 
 
 async def refuse(

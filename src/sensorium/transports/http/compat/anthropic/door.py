@@ -10,7 +10,7 @@ from sensorium.transports.http.compat.anthropic.errors import error_body, status
 from sensorium.transports.http.compat.anthropic.requests import Counting, MessageRequest
 from sensorium.transports.http.compat.anthropic.stream import MessageSpeaker
 from sensorium.transports.http.compat.reading import encoded, read
-from sensorium.transports.http.compat.refusing import refuse
+from sensorium.transports.http.compat.refusing import admit, refuse
 from sensorium.transports.http.compat.spoken import Whole
 from sensorium.transports.http.exchange import JSON, Exchange, Headers
 from sensorium.transports.http.speaking import speak
@@ -37,7 +37,7 @@ class Anthropic:
             await refuse(exchange, error, status(error), body, _named(exchange))
 
     async def _route(self, exchange: Exchange) -> None:
-        caller = exchange.caller(self._dispatcher.identify(exchange.credential()))
+        caller = admit(exchange, self._dispatcher, "chat.complete")
         match exchange.scope["path"]:
             case "/v1/messages":
                 await self._message(exchange, caller)

@@ -35,7 +35,7 @@ from sensorium.transports.http.compat.ollama.names import ours, reference
 from sensorium.transports.http.compat.ollama.requests import Embedding, Named, OldEmbedding
 from sensorium.transports.http.compat.ollama.texts import Chat, Generate
 from sensorium.transports.http.compat.reading import encoded, read
-from sensorium.transports.http.compat.refusing import refuse
+from sensorium.transports.http.compat.refusing import admit, refuse
 from sensorium.transports.http.compat.spoken import Whole
 from sensorium.transports.http.compat.vectors import Vectors
 from sensorium.transports.http.exchange import JSON, Exchange
@@ -44,6 +44,8 @@ from sensorium.transports.http.speaking import speak
 
 VERSION = "0.13.0"
 """The version of Ollama whose protocol this is; clients ask for one that is new enough."""
+PUBLIC = "/api/version"
+"""It tells which protocol this is, and nothing that the server holds."""
 
 Serve = Callable[[Exchange, Caller], Awaitable[None]]
 
@@ -54,7 +56,6 @@ class Ollama:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
         self._addresses: dict[str, Serve] = {
-            "/api/version": self._version,
             "/api/chat": self._chat,
             "/api/generate": self._generate,
             "/api/embed": self._embed,
@@ -69,19 +70,17 @@ class Ollama:
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request; errors are in Ollama's form."""
         try:
-            caller = exchange.caller(self._dispatcher.identify(exchange.credential()))
+            if exchange.scope["path"] == PUBLIC:
+                await _version(exchange)
+                return
+            caller = admit(exchange, self._dispatcher, "chat.complete")
             serve = self._addresses.get(exchange.scope["path"])
             if serve is None:
-                there = ", ".join(self._addresses)
+                there = ", ".join((PUBLIC, *self._addresses))
                 raise NotFoundError(f"of Ollama's addresses, there are {there} here")
             await serve(exchange, caller)
         except SensoriumError as error:
             await refuse(exchange, error, status(error), error_body(error))
-
-    async def _version(self, exchange: Exchange, caller: Caller) -> None:
-        del caller
-        _only_get(exchange)
-        await _answer(exchange, {"version": VERSION})
 
     async def _chat(self, exchange: Exchange, caller: Caller) -> None:
         await self._say(exchange, caller, await read(exchange, Chat), in_message, "chat")
@@ -226,6 +225,11 @@ class Ollama:
 
     async def _call(self, name: str, request: dict[str, Any], caller: Caller) -> Answer:
         return await self._dispatcher.call(name, encoded(request), caller)
+
+
+async def _version(exchange: Exchange) -> None:
+    _only_get(exchange)
+    await _answer(exchange, {"version": VERSION})
 
 
 def _only_get(exchange: Exchange) -> None:
