@@ -1,6 +1,7 @@
 """Anthropic's own client, at the HTTP door."""
 
 import base64
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -297,6 +298,39 @@ def test_what_is_no_json_or_too_much(server: Server, asked: anthropic.Anthropic)
     with pytest.raises(anthropic.BadRequestError, match="context"):
         create(asked, messages=[{"role": "user", "content": "x" * 5000}])
     assert create(asked).content
+
+
+def test_a_compressed_body(server: Server) -> None:
+    body = json.dumps({"model": "tinylm", "max_tokens": 9, "messages": [QUESTION]}).encode()
+    for coding in ("gzip", "x-gzip"):
+        answer = posted(server.url, gzip.compress(body), **{"content-encoding": coding})
+        assert answer.json()["content"]
+    bomb = gzip.compress(b" " * 40_000_000)
+    for data, coding, status in (
+        (bomb, "gzip", 413),
+        (body, "gzip", 400),
+        (body, "br", 400),
+    ):
+        answer = posted(server.url, data, **{"content-encoding": coding})
+        assert (answer.status_code, answer.json()["type"]) == (status, "error")
+
+
+def test_a_body_of_unknown_length(server: Server) -> None:
+    def pieces(size: int) -> Iterator[bytes]:
+        yield b'{"model": "tinylm", "max_tokens": 9, "messages": '
+        yield b'[{"role": "user", "content": "Hello'
+        for _ in range(size):
+            yield b"x" * 1000
+        yield b'"}]}'
+
+    for size, said in ((0, "message"), (40_000, "error")):
+        url = f"{server.url}/v1/messages"
+        try:
+            answer = httpx.post(url, content=pieces(size), timeout=30)
+        except httpx.WriteError:  # it was refused before it had come whole
+            assert size
+            continue
+        assert answer.json()["type"] == said
 
 
 def test_addresses_that_are_not_there(server: Server, asked: anthropic.Anthropic) -> None:
