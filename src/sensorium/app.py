@@ -25,6 +25,7 @@ from sensorium.control.processes import Processes
 from sensorium.control.readiness import Readiness
 from sensorium.control.readings import readings
 from sensorium.control.settings import ControlSettings
+from sensorium.control.spending import Spending
 from sensorium.control.threads import Threads
 from sensorium.core.dispatch import Caller
 from sensorium.core.loading import load
@@ -149,6 +150,7 @@ class App:
                 Registry: self.registry,
                 Sessions: self.webrtc,
                 Rooms: Rooms(),
+                Spending: Spending(),
             },
             {
                 "sensorium.models.catalogue.shelves:Shelves": lambda: self.model_runtime.shelves,

@@ -28,6 +28,10 @@ def create(
     rate: Annotated[
         float | None, Parameter(help="Calls per second that it may make; default: any number.")
     ] = None,
+    tokens: Annotated[
+        int | None,
+        Parameter(help="Tokens of language models that it may spend a minute; default: any."),
+    ] = None,
     data_dir: DataDir = "",
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
@@ -40,7 +44,9 @@ def create(
         raise InvalidInputError("--operations names none; leave it out to allow all")
     if rate is not None and not rate > 0:
         raise InvalidInputError("--rate is a number of calls per second, above 0")
-    key, text = _store(data_dir).create(name, patterns, rate)
+    if tokens is not None and tokens < 1:
+        raise InvalidInputError("--tokens is a number of tokens per minute, above 0")
+    key, text = _store(data_dir).create(name, patterns, rate, tokens)
     if output.as_json:
         output.value({"key": text, **_described(key)})
         return
@@ -60,13 +66,14 @@ def show(*, data_dir: DataDir = "", output: Output = Output()) -> None:  # noqa:
         note("There are no keys; `sensorium keys create` makes one.")
     else:
         output.table(
-            ["id", "name", "operations", "calls/s", "made", "state"],
+            ["id", "name", "operations", "calls/s", "tokens/min", "made", "state"],
             [
                 (
                     key.id,
                     key.name,
                     ",".join(key.operations),
                     key.rate_per_s,
+                    key.tokens_per_minute,
                     _when(key.created),
                     "valid" if key.revoked is None else f"revoked {_when(key.revoked)}",
                 )
@@ -101,6 +108,7 @@ def _described(key: Key) -> dict[str, object]:
         "name": key.name,
         "operations": key.operations,
         "rate_per_s": key.rate_per_s,
+        "tokens_per_minute": key.tokens_per_minute,
         "created": key.created,
         "revoked": key.revoked,
     }

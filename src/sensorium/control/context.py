@@ -6,7 +6,8 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from sensorium.core.asking import Question
+from sensorium.control.spending import Spending
+from sensorium.core.asking import Question, Scores, Vectors
 from sensorium.core.dispatch import Answer, Caller, Encoded, Payload, Principal
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation, Piece
@@ -87,13 +88,20 @@ class CallContext:
         pieces: AsyncGenerator[Piece, None] = self.get(load(INFERENCE)).generate(
             model, task, version=version, priority=priority
         )
-        return pieces
+        principal = self._caller.principal
+        if principal.tokens_per_minute is None:
+            return pieces
+        return self.get(Spending).charged(principal, pieces)
 
     async def ask(
         self, model: str, question: Question, returns: type[R], *, version: str = ""
     ) -> R:
         """See `core.operation.Context.ask`."""
+        principal, spending = self._caller.principal, self.get(Spending)
+        spending.check(principal)
         found: R = await self.get(load(INFERENCE)).ask(model, question, returns, version=version)
+        if isinstance(found, Vectors | Scores):
+            spending.spend(principal, found.tokens)
         return found
 
     def get(self, part: type[R]) -> R:

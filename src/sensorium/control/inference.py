@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from msgspec.structs import replace
 
 from sensorium.control.admission import Lane
+from sensorium.control.texts import TextCounts
 from sensorium.control.turns import Compute, Turns
 from sensorium.core.asking import Question, Reply
 from sensorium.core.dispatch import Priority
@@ -25,8 +26,9 @@ from sensorium.core.operation import Inferred
 from sensorium.core.tensors import Tensor
 from sensorium.models.artifact import Artifact
 from sensorium.models.checking import check_inputs, chosen_outputs
-from sensorium.models.exchange import Request
+from sensorium.models.exchange import ProcessDiedError, Request
 from sensorium.models.loaded import Loaded
+from sensorium.models.placement.base import Placed
 from sensorium.models.pool import Pool
 
 R = TypeVar("R", bound=Reply)
@@ -47,6 +49,7 @@ class Inference:
         self._compute = Compute(os.cpu_count() or 1)
         self._turns: WeakKeyDictionary[Loaded, Turns] = WeakKeyDictionary()
         self._lanes: WeakKeyDictionary[Loaded, Lane] = WeakKeyDictionary()
+        self.texts = TextCounts()
 
     def runs(self) -> dict[str, float]:
         """How often each loaded model has run."""
@@ -91,12 +94,20 @@ class Inference:
             OverloadedError: too many texts wait for it.
             SensoriumError: what it has against the task, or why it cannot run.
         """
+        asked = time.perf_counter()
         async with (
             self._text_model(model, version, priority) as loaded,
-            aclosing(loaded.placed.generate(task)) as pieces,
+            aclosing(_begun_again(loaded.placed, task)) as pieces,
         ):
+            first = True
             async for piece in pieces:
-                yield _signed(piece, loaded.artifact) if piece.finish else piece
+                if first:
+                    self.texts.began(loaded.artifact.name, time.perf_counter() - asked)
+                    first = False
+                if piece.finish:
+                    self.texts.ended(loaded.artifact.name, piece)
+                    piece = _signed(piece, loaded.artifact)
+                yield piece
 
     async def ask(
         self, model: str, question: Question, returns: type[R], *, version: str = ""
@@ -136,6 +147,21 @@ class Inference:
             found = Lane("text", loaded.placed.facts.parallel, self._queue_limit)
             self._lanes[loaded] = found
         return found
+
+
+async def _begun_again(placed: Placed, task: Generation) -> AsyncGenerator[Piece, None]:
+    """The pieces of a text; where the process died before the first, it is begun again, once."""
+    begun = False
+    for attempts_left in (1, 0):
+        try:
+            async with aclosing(placed.generate(task)) as pieces:
+                async for piece in pieces:
+                    begun = True
+                    yield piece
+            return
+        except ProcessDiedError:
+            if begun or not attempts_left:
+                raise
 
 
 def _signed(told: S, artifact: Artifact) -> S:

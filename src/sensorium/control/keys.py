@@ -32,11 +32,12 @@ class Key(Struct, frozen=True, kw_only=True):
     created: float
     operations: tuple[str, ...] = ("*",)
     rate_per_s: Annotated[float, Meta(gt=0)] | None = None
+    tokens_per_minute: Annotated[int, Meta(ge=1)] | None = None
     revoked: float | None = None
 
     def principal(self) -> Principal:
         """Whoever holds it."""
-        return Principal(self.id, self.operations, self.rate_per_s)
+        return Principal(self.id, self.operations, self.rate_per_s, self.tokens_per_minute)
 
 
 class KeyFile(Struct, frozen=True, kw_only=True):
@@ -71,7 +72,11 @@ class KeyStore:
         return any(key.revoked is None for key in self._keys.values())
 
     def create(
-        self, name: str, operations: tuple[str, ...] = ("*",), rate_per_s: float | None = None
+        self,
+        name: str,
+        operations: tuple[str, ...] = ("*",),
+        rate_per_s: float | None = None,
+        tokens_per_minute: int | None = None,
     ) -> tuple[Key, str]:
         """Make a key; returns it with its text, which is shown this once and kept nowhere."""
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
@@ -82,6 +87,7 @@ class KeyStore:
             created=time.time(),
             operations=operations,
             rate_per_s=rate_per_s,
+            tokens_per_minute=tokens_per_minute,
         )
         with self._changing():
             self._write({**self._keys, key_id: key})

@@ -77,6 +77,7 @@ class ModelRuntime:
                 "counter",
                 self.inference.requests,
             ),
+            *self.inference.texts.readings(),
         ]
 
     async def preload(self) -> None:

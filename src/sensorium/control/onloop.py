@@ -58,11 +58,11 @@ class OnLoop:
         payload: Payload,
         caller: Caller,
         incoming: AsyncIterator[Payload] | None,
+        deadline: float,
     ) -> AsyncGenerator[Answer, None]:
-        """Run a streaming operation."""
-        payload = await self.whole(payload)
+        """Run a streaming operation; its request is to be here by the deadline."""
+        arguments: list[Any] = [await self._request(operation, payload, caller, deadline)]
         with only_our_errors(operation.name):
-            arguments: list[Any] = [read_request(operation, payload, self._max_bytes)]
             if incoming is not None:
                 arguments.append(self._read_items(operation, incoming))
             values = operation.function(*arguments, self._context(caller, None))

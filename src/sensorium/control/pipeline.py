@@ -196,7 +196,8 @@ class Pipeline:
         """The items of a stream, wherever they come from."""
         async with AsyncExitStack() as stack:
             if operation.execution in _ON_LOOP:
-                source = self._on_loop.stream(operation, payload, caller, incoming)
+                deadline = time.monotonic() + self._limit_s(operation, caller)
+                source = self._on_loop.stream(operation, payload, caller, incoming, deadline)
             elif self._processes is not None and self._wants_process(operation):
                 body = await self._gather(stack, payload)
                 source = self._processes.stream(operation, body, caller, incoming)

@@ -31,6 +31,8 @@ class Principal:
     operations: tuple[str, ...] = ("*",)
     """Names or patterns such as `logs.*`."""
     rate_per_s: float | None = None
+    tokens_per_minute: int | None = None
+    """Of language models, read and made."""
 
     def covers(self, name: str) -> bool:
         """Whether it may call what is of that name."""

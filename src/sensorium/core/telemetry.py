@@ -39,15 +39,29 @@ class LogSettings(Struct, frozen=True, kw_only=True):
     ] = "auto"
 
 
-class OperationStats:
-    """What is counted of one operation."""
+class Durations:
+    """How long something took, as a histogram."""
 
-    __slots__ = ("buckets", "codes", "in_flight", "last_failure", "last_success", "seconds")
+    __slots__ = ("buckets", "seconds")
 
     def __init__(self) -> None:
-        self.codes: Counter[str] = Counter()
         self.buckets = [0] * (len(BUCKETS_S) + 1)
         self.seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one."""
+        self.seconds += seconds
+        self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+
+
+class OperationStats(Durations):
+    """What is counted of one operation."""
+
+    __slots__ = ("codes", "in_flight", "last_failure", "last_success")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes: Counter[str] = Counter()
         self.in_flight = 0
         self.last_success: float | None = None
         self.last_failure: float | None = None
@@ -55,8 +69,7 @@ class OperationStats:
     def ended(self, code: str, seconds: float) -> None:
         """Count a call that ended with an error's code, or `ok`."""
         self.codes[code] += 1
-        self.seconds += seconds
-        self.buckets[bisect_left(BUCKETS_S, seconds)] += 1
+        self.add(seconds)
 
 
 class RecentCall(Struct, frozen=True):
@@ -74,8 +87,9 @@ class Reading(NamedTuple):
 
     name: str
     help: str
-    kind: Literal["gauge", "counter"]
-    read: Callable[[], Mapping[str, float]]
+    kind: Literal["gauge", "counter", "histogram"]
+    read: Callable[[], Mapping[str, Any]]
+    """Numbers; `Durations` for a histogram."""
 
 
 class Tracer(Protocol):

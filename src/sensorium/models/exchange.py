@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from sensorium.core.errors import SensoriumError
+from sensorium.core.errors import SensoriumError, UnavailableError
 from sensorium.core.tensors import Tensor
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions, ModelSpec
@@ -35,6 +35,13 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 
 Action = Literal["load", "run", "generate", "ask"]
+
+
+class ProcessDiedError(UnavailableError):
+    """The process that ran the model died and is being replaced; try again."""
+
+    def __init__(self) -> None:
+        super().__init__(retry_after_s=1.0)
 
 
 class Task(Struct, frozen=True, kw_only=True):

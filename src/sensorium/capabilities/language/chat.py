@@ -17,14 +17,16 @@ EXAMPLE = ConversationRequest(
 )
 
 
-@operation("chat.complete", execution=Execution.ASYNC, deadline_s=600.0, example=EXAMPLE)
+@operation(
+    "chat.complete", execution=Execution.ASYNC, large=True, deadline_s=600.0, example=EXAMPLE
+)
 async def complete(request: ConversationRequest, context: Context) -> ConversationResponse:
     """What a language model answers in a conversation."""
     async with aclosing(_chunks(request, context)) as answers:
         return await collect_chat(answers)
 
 
-@operation("chat.stream", execution=Execution.ASYNC, example=EXAMPLE)
+@operation("chat.stream", execution=Execution.ASYNC, large=True, example=EXAMPLE)
 async def stream(request: ConversationRequest, context: Context) -> AsyncIterator[Chunk]:
     """What a language model answers in a conversation, as it comes."""
     async with aclosing(_chunks(request, context)) as answers:

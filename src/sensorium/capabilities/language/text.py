@@ -42,14 +42,16 @@ FEW = 1 << 18
 EXAMPLE = ContinuationRequest(prompt="Once upon a time", temperature=0.0, max_tokens=16)
 
 
-@operation("text.complete", execution=Execution.ASYNC, deadline_s=600.0, example=EXAMPLE)
+@operation(
+    "text.complete", execution=Execution.ASYNC, large=True, deadline_s=600.0, example=EXAMPLE
+)
 async def complete(request: ContinuationRequest, context: Context) -> ContinuationResponse:
     """How a language model goes on with a text, just as it stands."""
     async with aclosing(_chunks(request, context)) as texts:
         return await collect_text(texts)
 
 
-@operation("text.stream", execution=Execution.ASYNC, example=EXAMPLE)
+@operation("text.stream", execution=Execution.ASYNC, large=True, example=EXAMPLE)
 async def stream(request: ContinuationRequest, context: Context) -> AsyncIterator[Chunk]:
     """How a language model goes on with a text, as it comes."""
     async with aclosing(_chunks(request, context)) as texts:

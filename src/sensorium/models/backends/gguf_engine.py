@@ -99,6 +99,11 @@ def check_answer(answer: dict[str, Any]) -> None:
     if error is None:
         return
     message = str(error.get("message", ""))[:500]
+    if "n_ctx" in error:
+        message = (
+            f"the prompt has {error.get('n_prompt_tokens')} tokens, and the model's context "
+            f"{error['n_ctx']}: shorten it, or load the model with a larger context"
+        )
     if error.get("code") == 501:
         raise NotSupportedError(message)
     if error.get("code") in (400, 413):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sensorium.core.errors import NotFoundError
 from sensorium.models.artifact import Artifact, folder_name
+from sensorium.models.catalogue.absent import NoModelError
 from sensorium.models.catalogue.digests import Digests, nothing, stamp_of
 from sensorium.models.catalogue.folders import Listed, inside, models_in, offered_paths
 from sensorium.models.catalogue.library import library
@@ -19,7 +20,7 @@ from sensorium.models.catalogue.partial import (
     remove,
     unwritable,
 )
-from sensorium.models.catalogue.variants import SHOWN, choose, delete_variant
+from sensorium.models.catalogue.variants import choose, delete_variant
 
 log = logging.getLogger("sensorium.models")
 COMMIT_DIGITS = 40
@@ -124,7 +125,7 @@ class Catalogue:
         folder, variant = self._split(name)
         begun = partial_folder(self._root, folder)
         if not folder or not (self._models(folder) or begun.exists()):
-            raise NotFoundError(f"there is no model {name[:80]!r} here{self._what_there_is()}")
+            raise NoModelError(name, self._names())
         with changing(self._root, folder):
             models = self._models(folder)
             models = [model for model in models if model.version == models[0].version]
@@ -161,7 +162,7 @@ class Catalogue:
         """The models of a version, by default the highest, and which versions there are."""
         models = self._models(folder)
         if not models:
-            raise NotFoundError(f"there is no model {name[:80]!r} here{self._what_there_is()}")
+            raise NoModelError(name, self._names())
         versions = tuple(sorted({model.version for model in models}, key=int))
         wanted = version or models[0].version
         of_version = [model for model in models if model.version == wanted]
@@ -250,9 +251,5 @@ class Catalogue:
     def _below_root(self, model: Listed, path: str) -> str:
         return (model.folder / path).relative_to(self._root).as_posix()
 
-    def _what_there_is(self) -> str:
-        names = list(dict.fromkeys(artifact.name for artifact in self.entries()))
-        if not names:
-            return "; there is none yet: pull one"
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        return f"; there is {', '.join(names[:SHOWN])}{more}"
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys(artifact.name for artifact in self.entries()))

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from sensorium.core.errors import ConflictError, NotFoundError
 from sensorium.core.loading import load
 from sensorium.models.artifact import Artifact
+from sensorium.models.catalogue.absent import NoModelError
 from sensorium.models.catalogue.offered import Offered
 from sensorium.models.catalogue.shared import Shared
 
@@ -110,8 +111,10 @@ class Shelves:
         except NotFoundError as error:
             try:
                 return ask(self._samples)
-            except NotFoundError as second:
-                raise (error if "there is no model" in second.message else second) from None
+            except NoModelError as none:
+                if isinstance(error, NoModelError):
+                    raise NoModelError(none.name, [*error.there, *none.there]) from None
+                raise error from None
 
 
 def _catalogue(root: Path) -> Catalogue:

@@ -13,13 +13,19 @@ from sensorium.core.errors import (
     ErrorBody,
     InvalidInputError,
     SensoriumError,
-    UnavailableError,
     from_body,
 )
 from sensorium.core.generation import Generation, Piece
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
-from sensorium.models.exchange import Action, Facts, Request, Result, Task
+from sensorium.models.exchange import (
+    Action,
+    Facts,
+    ProcessDiedError,
+    Request,
+    Result,
+    Task,
+)
 from sensorium.models.packing import pack_requests, unpack_results
 from sensorium.workers.limits import limited
 from sensorium.workers.pool import Pool
@@ -72,7 +78,7 @@ class InProcess:
         try:
             placed.facts = await placed._load()
             placed._loaded_once = True
-        except _DiedError:
+        except ProcessDiedError:
             await placed._pool.stop()
             raise InvalidInputError(
                 "the process that loaded the model died of it: the file is damaged or malicious, "
@@ -168,13 +174,13 @@ class InProcess:
         try:
             call = await self._pool.call(msgspec.json.encode(task, enc_hook=str))
         except WorkerDiedError:
-            raise _DiedError from None
+            raise ProcessDiedError from None
         try:
             yield call
         except WorkFailedError as error:
             raise from_body(msgspec.json.decode(error.args[0], type=ErrorBody)) from None
         except WorkerDiedError:
-            raise _DiedError from None
+            raise ProcessDiedError from None
         finally:
             call.cancel()
 
@@ -183,10 +189,3 @@ class InProcess:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-class _DiedError(UnavailableError):
-    """The process that ran the model died and is being replaced; try again."""
-
-    def __init__(self) -> None:
-        super().__init__(retry_after_s=1.0)

@@ -1,6 +1,7 @@
 """The counters in the Prometheus format; loaded with the first scrape."""
 
 from collections.abc import Iterator
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -11,7 +12,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from sensorium.core.telemetry import BUCKETS_S, Telemetry
+from sensorium.core.telemetry import BUCKETS_S, Durations, Telemetry
 
 
 class _Collector:
@@ -39,12 +40,7 @@ class _Collector:
             for code, count in stats.codes.items():
                 calls.add_metric([name, code], count)
             in_flight.add_metric([name], stats.in_flight)
-            seen = 0
-            buckets: list[tuple[str, float]] = []
-            for bound, count in zip((*BUCKETS_S, "+Inf"), stats.buckets, strict=True):
-                seen += count
-                buckets.append((str(bound), seen))
-            latency.add_metric([name], buckets, sum_value=stats.seconds)
+            latency.add_metric([name], _buckets(stats), sum_value=stats.seconds)
         yield from (calls, latency, in_flight)
 
     def _readings(self) -> Iterator[Metric]:
@@ -56,11 +52,23 @@ class _Collector:
             refusals.add_metric([name, code], count)
         yield refusals
         for reading in telemetry.readings:
+            if reading.kind == "histogram":
+                histogram = HistogramMetricFamily(reading.name, reading.help, labels=["part"])
+                for part, durations in reading.read().items():
+                    buckets = _buckets(durations)
+                    histogram.add_metric([part], buckets, sum_value=durations.seconds)
+                yield histogram
+                continue
             kind = GaugeMetricFamily if reading.kind == "gauge" else CounterMetricFamily
             family = kind(reading.name, reading.help, labels=["part"])
             for part, value in reading.read().items():
                 family.add_metric([part], value)
             yield family
+
+
+def _buckets(durations: Durations) -> list[tuple[str, float]]:
+    bounds = (*map(str, BUCKETS_S), "+Inf")
+    return list(zip(bounds, accumulate(durations.buckets), strict=True))
 
 
 def scrape(telemetry: Telemetry) -> tuple[bytes, bytes]:
