@@ -37,6 +37,7 @@ async def serve_http(
             app.telemetry,
             mounted(app, mounts),
             model_file=lambda *asked: app.model_runtime.shelves.resolve_file(*asked),
+            max_body_bytes=app.settings.control.max_body_bytes,
         )
         await server.serve(
             door,

@@ -17,7 +17,11 @@ from sensorium.transports.http.pages import routes as page_routes
 from sensorium.transports.http.routes import HEALTH, Route
 from sensorium.transports.http.settings import HttpSettings
 
-OPENAI = ("/v1/chat", "/v1/completions", "/v1/embeddings", "/v1/models", "/v1/responses")
+OPENAI = (
+    *("/v1/chat", "/v1/completions", "/v1/embeddings", "/v1/models", "/v1/responses"),
+    *("/v1/audio", "/v1/batches", "/v1/files", "/v1/images", "/v1/moderations"),
+)
+"""At those of the second line there is nothing, which is told in OpenAI's form."""
 COMPAT = "sensorium.transports.http.compat"
 
 
@@ -28,6 +32,7 @@ def build(
     mounted: Mapping[str, Any],
     *,
     model_file: Callable[[str, str, str], Path] | None = None,
+    max_body_bytes: int = 64 << 20,
 ) -> Any:
     """The ASGI application that serves a dispatcher; `mounted` are other doors, by path.
 
@@ -52,7 +57,7 @@ def build(
         "/metrics": Route(metrics, permission="system.metrics"),
         **page_routes(settings),
     }
-    openai = _late(f"{COMPAT}.openai.door:OpenAI", dispatcher)
+    openai = _late(f"{COMPAT}.openai.door:OpenAI", dispatcher, max_body_bytes)
     open_inference = _late(f"{COMPAT}.open_inference:OpenInference", dispatcher)
     families = {"/v2": open_inference, **dict.fromkeys(OPENAI, openai)}
     families["/v1/messages"] = _late(f"{COMPAT}.anthropic.door:Anthropic", dispatcher)

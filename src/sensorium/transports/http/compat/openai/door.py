@@ -1,36 +1,31 @@
-"""What serves `/v1/chat/completions` and its like."""
-
-from typing import Any, TypeVar
+"""Which address of OpenAI's API is served by what."""
 
 import msgspec
-from msgspec import Struct
 
-from sensorium.core.dispatch import Caller, Dispatcher, Encoded
-from sensorium.core.errors import (
-    InvalidInputError,
-    MalformedInputError,
-    NotFoundError,
-    SensoriumError,
+from sensorium.core.dispatch import Dispatcher
+from sensorium.core.errors import SensoriumError
+from sensorium.transports.http.compat.openai.body import MAX_BODY_BYTES, Bodies
+from sensorium.transports.http.compat.openai.call import Call
+from sensorium.transports.http.compat.openai.chat import chat_completions
+from sensorium.transports.http.compat.openai.errors import (
+    WAITS,
+    UnknownAddressError,
+    error_body,
+    status,
 )
-from sensorium.transports.http.compat.openai.answers import (
-    ChatSpeaker,
-    Conversation,
-    completion,
-)
-from sensorium.transports.http.compat.openai.errors import error_body, status
-from sensorium.transports.http.compat.openai.requests import ChatCompletion
+from sensorium.transports.http.compat.openai.models import list_models, retrieve_model
 from sensorium.transports.http.exchange import JSON, ClientGoneError, Exchange
-from sensorium.transports.http.problems import MethodNotAllowedError, problem
-from sensorium.transports.http.speaking import speak
+from sensorium.transports.http.problems import problem
 
-S = TypeVar("S", bound=Struct)
+RETRY_AFTER_S = 1.0
 
 
 class OpenAI:
-    """Serves OpenAI's addresses."""
+    """Serves OpenAI's addresses; a body has at most `max_body_bytes`."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self._dispatcher = dispatcher
+        self._bodies = Bodies(max_body_bytes)
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request; errors are in OpenAI's form."""
@@ -39,6 +34,8 @@ class OpenAI:
         except SensoriumError as error:
             if exchange.started or isinstance(error, ClientGoneError):
                 raise
+            if error.code in WAITS and error.retry_after_s is None:
+                error.retry_after_s = RETRY_AFTER_S
             _, headers, _ = problem(error, exchange.request_id)
             body = msgspec.json.encode(error_body(error))
             await exchange.answer(status(error), JSON, body, headers)
@@ -46,49 +43,13 @@ class OpenAI:
     async def _route(self, exchange: Exchange) -> None:
         path: str = exchange.scope["path"]
         caller = exchange.caller(self._dispatcher.identify(exchange.credential()))
-        match path:
-            case "/v1/chat/completions":
-                await self._chat(exchange, caller)
+        call = Call(exchange, self._dispatcher, caller, self._bodies)
+        match path.removeprefix("/v1/").rstrip("/").split("/"):
+            case ["chat", "completions"]:
+                await chat_completions(call)
+            case ["models"]:
+                await list_models(call)
+            case ["models", *name]:
+                await retrieve_model(call, "/".join(name))
             case _:
-                raise NotFoundError("there is nothing here; /api-doc/ lists the operations")
-
-    async def _chat(self, exchange: Exchange, caller: Caller) -> None:
-        asked = await _body(exchange, ChatCompletion)
-        payload = _payload(asked.request())
-        top = asked.top_logprobs or 0
-        if asked.stream:
-            items = self._dispatcher.stream("chat.stream", payload, caller)
-            speaker = ChatSpeaker(
-                exchange.request_id, asked.model, usage=asked.include_usage, top=top
-            )
-            await speak(exchange, items, speaker)
-            return
-        with exchange.while_connected():
-            answer = await self._dispatcher.call("chat.complete", payload, caller)
-        body = completion(answer.read(Conversation), exchange.request_id, top=top)
-        await exchange.answer(200, JSON, msgspec.json.encode(body))
-
-
-async def _body(exchange: Exchange, kind: type[S]) -> S:
-    """A request's body.
-
-    Raises:
-        MalformedInputError: it is not JSON.
-        InvalidInputError: it is not of the protocol.
-    """
-    if exchange.method != "POST":
-        raise MethodNotAllowedError("POST")
-    given = (await exchange.payload()).body
-    body = given if isinstance(given, bytes | bytearray) else b"".join([p async for p in given])
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise InvalidInputError(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise MalformedInputError("the body is not JSON") from None
-
-
-def _payload(request: dict[str, Any]) -> Encoded:
-    """The request as JSON, which the operation's own bounds are checked on."""
-    body = msgspec.json.encode(request)
-    return Encoded(body, len(body))
+                raise UnknownAddressError

@@ -1,0 +1,162 @@
+"""Messages, pictures and tools of conversations, as our operations take them."""
+
+import binascii
+import re
+from typing import Any
+
+from msgspec import Struct
+
+from sensorium.core.errors import InvalidInputError, NotSupportedError, PayloadTooLargeError
+
+MAX_IMAGE_BYTES = 20 << 20
+_DATA_URL = re.compile(r"data:image/(?:png|jpe?g|gif|webp)(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
+
+
+class Url(Struct):
+    """Where a picture lies."""
+
+    url: str
+
+
+class ContentPart(Struct):
+    """A part of a message."""
+
+    type: str
+    text: str = ""
+    refusal: str = ""
+    image_url: Url | None = None
+
+
+class Function(Struct):
+    """A function's call."""
+
+    name: str
+    arguments: str | None = None
+
+
+class FunctionCall(Struct):
+    """A tool's call."""
+
+    function: Function
+    id: str | None = None
+
+
+class ChatMessage(Struct):
+    """A message."""
+
+    role: str
+    content: str | list[ContentPart] | None = None
+    name: str | None = None
+    tool_calls: list[FunctionCall] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+
+
+class FunctionTool(Struct):
+    """A function that may be called."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Tool(Struct):
+    """A tool that may be called."""
+
+    type: str = "function"
+    function: FunctionTool | None = None
+
+
+def message(given: ChatMessage, at: str) -> dict[str, Any]:
+    """A message's fields; errors are at `at`.
+
+    Raises:
+        InvalidInputError: a picture is none.
+        NotSupportedError: it holds what is not read here.
+    """
+    content, images = _content(given.content, at)
+    return {
+        "role": role(given.role),
+        "content": content,
+        "images": images,
+        "name": given.name or "",
+        "reasoning": given.reasoning_content or "",
+        "tool_call_id": given.tool_call_id or "",
+        "tool_calls": [
+            {
+                "id": call.id or "",
+                "name": call.function.name,
+                "arguments": call.function.arguments or "{}",
+            }
+            for call in given.tool_calls or []
+        ],
+    }
+
+
+def role(given: str) -> str:
+    """A role; that of a developer is what models know as the system's."""
+    return "system" if given == "developer" else given
+
+
+def image(url: str, place: int, field: str) -> dict[str, Any]:
+    """A picture, from its address or from a `data:` URL.
+
+    Raises:
+        InvalidInputError: it is neither, or its base64 is none.
+        PayloadTooLargeError: it is too large.
+    """
+    if not url.startswith("data:"):
+        if not url.startswith(("http://", "https://")):
+            raise InvalidInputError(
+                "a picture is a URL of http or https, or a data URL", details={"field": field}
+            )
+        return {"url": url, "at": place}
+    head = _DATA_URL.match(url)
+    if head is None:
+        raise InvalidInputError(
+            "a picture's data URL is data:image/png;base64,… (or jpeg, gif, webp)",
+            details={"field": field},
+        )
+    if (len(url) - head.end()) // 4 * 3 > MAX_IMAGE_BYTES:
+        raise PayloadTooLargeError(
+            f"a picture may have at most {MAX_IMAGE_BYTES} bytes", details={"field": field}
+        )
+    try:
+        data = binascii.a2b_base64(url[head.end() :], strict_mode=True)
+    except ValueError:
+        raise InvalidInputError("the picture's base64 is none", details={"field": field}) from None
+    return {"data": data, "at": place}
+
+
+def tool(given: FunctionTool | None, field: str) -> dict[str, Any]:
+    """A tool's fields.
+
+    Raises:
+        NotSupportedError: it is no function.
+    """
+    if given is None:
+        raise NotSupportedError("the tools here are functions", details={"field": field})
+    return {
+        "name": given.name,
+        "description": given.description or "",
+        "parameters": given.parameters or {},
+    }
+
+
+def _content(given: str | list[ContentPart] | None, at: str) -> tuple[str, list[dict[str, Any]]]:
+    """The text, and the pictures with their places in it."""
+    if given is None or isinstance(given, str):
+        return given or "", []
+    text, images = "", []
+    for index, part in enumerate(given):
+        field = f"{at}.content[{index}]"
+        if part.image_url is not None:
+            images.append(image(part.image_url.url, len(text), field))
+        elif part.type in ("text", "refusal"):
+            text += part.text or part.refusal
+        else:
+            raise NotSupportedError(
+                f"messages have text and images here, and no {part.type!r}",
+                details={"field": field},
+            )
+    return text, images
