@@ -3,10 +3,12 @@
 import msgspec
 
 from sensorium.core.dispatch import Dispatcher
-from sensorium.core.errors import SensoriumError
+from sensorium.core.errors import InvalidInputError, SensoriumError
 from sensorium.transports.http.compat.openai.body import MAX_BODY_BYTES, Bodies
 from sensorium.transports.http.compat.openai.call import Call
 from sensorium.transports.http.compat.openai.chat import chat_completions
+from sensorium.transports.http.compat.openai.completions import completions
+from sensorium.transports.http.compat.openai.embeddings import embeddings
 from sensorium.transports.http.compat.openai.errors import (
     WAITS,
     UnknownAddressError,
@@ -14,6 +16,7 @@ from sensorium.transports.http.compat.openai.errors import (
     status,
 )
 from sensorium.transports.http.compat.openai.models import list_models, retrieve_model
+from sensorium.transports.http.compat.openai.responses.door import Responses
 from sensorium.transports.http.exchange import JSON, ClientGoneError, Exchange
 from sensorium.transports.http.problems import problem
 
@@ -26,6 +29,7 @@ class OpenAI:
     def __init__(self, dispatcher: Dispatcher, max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self._dispatcher = dispatcher
         self._bodies = Bodies(max_body_bytes)
+        self._responses = Responses()
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request; errors are in OpenAI's form."""
@@ -34,11 +38,9 @@ class OpenAI:
         except SensoriumError as error:
             if exchange.started or isinstance(error, ClientGoneError):
                 raise
-            if error.code in WAITS and error.retry_after_s is None:
-                error.retry_after_s = RETRY_AFTER_S
-            _, headers, _ = problem(error, exchange.request_id)
-            body = msgspec.json.encode(error_body(error))
-            await exchange.answer(status(error), JSON, body, headers)
+            await _fail(exchange, error)
+        except RecursionError:
+            await _fail(exchange, InvalidInputError("the request nests too deeply"))
 
     async def _route(self, exchange: Exchange) -> None:
         path: str = exchange.scope["path"]
@@ -47,9 +49,22 @@ class OpenAI:
         match path.removeprefix("/v1/").rstrip("/").split("/"):
             case ["chat", "completions"]:
                 await chat_completions(call)
+            case ["completions"]:
+                await completions(call)
+            case ["embeddings"]:
+                await embeddings(call)
             case ["models"]:
                 await list_models(call)
             case ["models", *name]:
                 await retrieve_model(call, "/".join(name))
+            case ["responses", *below]:
+                await self._responses.serve(call, below)
             case _:
                 raise UnknownAddressError
+
+
+async def _fail(exchange: Exchange, error: SensoriumError) -> None:
+    if error.code in WAITS and error.retry_after_s is None:
+        error.retry_after_s = RETRY_AFTER_S
+    _, headers, _ = problem(error, exchange.request_id)
+    await exchange.answer(status(error), JSON, msgspec.json.encode(error_body(error)), headers)

@@ -24,7 +24,7 @@ class UnknownAddressError(NotFoundError):
 
 
 class NotKeptError(NotFoundError):
-    """No response of that id is kept; they are kept in memory, for an hour at most."""
+    """No response of that id is kept."""
 
     openai_code = "response_not_found"
 

@@ -1,0 +1,1 @@
+"""OpenAI's newer interface to conversations, `/v1/responses`."""
