@@ -44,7 +44,7 @@ class Keeper:
         messages: list[dict[str, Any]],
     ) -> None:
         """Keep a response, if it is not too large."""
-        size = len(msgspec.json.encode([body, items, messages]))
+        size = len(msgspec.json.encode(body)) + _weight(items) + _weight(messages)
         if size > MAX_BYTES // 4:
             return
         now = time.monotonic()
@@ -77,3 +77,12 @@ class Keeper:
 
     def _drop(self, id_: str) -> None:
         self._bytes -= self._kept.pop(id_).size
+
+
+def _weight(value: Any) -> int:
+    """About how many bytes a value takes that is not deep."""
+    if isinstance(value, str | bytes):
+        return 64 + len(value)
+    if isinstance(value, dict):
+        return 64 + sum(_weight(each) for each in value.values())
+    return 64 + sum(_weight(each) for each in value) if isinstance(value, list) else 32
