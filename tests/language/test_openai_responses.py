@@ -143,16 +143,19 @@ def test_a_conversation_goes_on(client: openai.OpenAI) -> None:
 
 
 def test_nobody_sees_another_ones_response() -> None:
-    with serving(environ={"SENSORIUM_API_KEYS": "key-one,key-two"}) as own:
-        with connect(own, "key-one") as one, connect(own, "key-two") as two:
-            found = one.responses.create(model=MODEL, input=FRANCE)
-            assert one.responses.retrieve(found.id).id == found.id
-            with pytest.raises(openai.NotFoundError):
-                two.responses.retrieve(found.id)
-            with pytest.raises(openai.NotFoundError):
-                two.responses.delete(found.id)
-            with pytest.raises(openai.BadRequestError):
-                two.responses.create(model=MODEL, input="x", previous_response_id=found.id)
+    with (
+        serving(environ={"SENSORIUM_API_KEYS": "key-one,key-two"}) as own,
+        connect(own, "key-one") as one,
+        connect(own, "key-two") as two,
+    ):
+        found = one.responses.create(model=MODEL, input=FRANCE)
+        assert one.responses.retrieve(found.id).id == found.id
+        with pytest.raises(openai.NotFoundError):
+            two.responses.retrieve(found.id)
+        with pytest.raises(openai.NotFoundError):
+            two.responses.delete(found.id)
+        with pytest.raises(openai.BadRequestError):
+            two.responses.create(model=MODEL, input="x", previous_response_id=found.id)
 
 
 def test_the_oldest_are_forgotten_and_so_is_what_is_too_old(

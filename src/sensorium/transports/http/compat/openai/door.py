@@ -2,7 +2,7 @@
 
 import msgspec
 
-from sensorium.core.dispatch import Dispatcher
+from sensorium.core.dispatch import ANONYMOUS, Dispatcher
 from sensorium.core.errors import InvalidInputError, SensoriumError
 from sensorium.transports.http.compat.openai.body import MAX_BODY_BYTES, Bodies
 from sensorium.transports.http.compat.openai.call import Call
@@ -44,8 +44,10 @@ class OpenAI:
 
     async def _route(self, exchange: Exchange) -> None:
         path: str = exchange.scope["path"]
-        caller = exchange.caller(self._dispatcher.identify(exchange.credential()))
-        call = Call(exchange, self._dispatcher, caller, self._bodies)
+        principal = self._dispatcher.identify(exchange.credential())
+        if principal is ANONYMOUS:  # whoever needs a key and has none is not listened to
+            self._dispatcher.authorise(principal, "system.operations")
+        call = Call(exchange, self._dispatcher, exchange.caller(principal), self._bodies)
         match path.removeprefix("/v1/").rstrip("/").split("/"):
             case ["chat", "completions"]:
                 await chat_completions(call)

@@ -37,6 +37,8 @@ class Item(Struct, omit_defaults=True, kw_only=True):
 def messages(items: list[Item]) -> list[Message]:
     """The messages: what an assistant thinks, says and calls at a stretch is one of them.
 
+    Thoughts after which it neither says nor calls anything are left out.
+
     Raises:
         InvalidInputError: a picture is none.
         NotSupportedError: an item is of a kind that is not known here.
@@ -63,7 +65,7 @@ def messages(items: list[Item]) -> list[Message]:
                 raise NotSupportedError(
                     f"items of type {other!r} are not known here", details={"field": field}
                 )
-    return said
+    return [each for each in said if each.keys() != {"role", "reasoning"}]
 
 
 def _say(said: list[Message], item: Item, field: str) -> None:
