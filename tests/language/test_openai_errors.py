@@ -20,8 +20,9 @@ ENDLESS: Any = {
     "messages": said("Tell me a story."),
     "max_tokens": 8000,
     "logit_bias": {"2": -1000},
+    "n": 4,
 }
-"""It never takes the token that ends a text."""
+"""Texts that end where the model's context does: they never take the token that ends a text."""
 LONG: Any = {"type": "array", "items": {"type": "integer"}, "minItems": 3000}
 """What takes as long to write."""
 
@@ -136,13 +137,13 @@ def test_a_full_queue_says_when_to_come_again() -> None:
         own.client() as http,
         ThreadPoolExecutor(8) as pool,
     ):
-        options = {"context": 8192, "parallel": 1}
+        options = {"parallel": 1}
         asked = {"model": MODEL, "options": options}
         assert http.post("/v1/models/load", json=asked).status_code == 200
 
         def one(_: int) -> Exception | None:
             try:
-                ask(client, **{**ENDLESS, "max_tokens": 500})
+                ask(client, **{**ENDLESS, "n": 1})
             except openai.APIStatusError as error:
                 return error
             return None
@@ -167,8 +168,7 @@ def kill_model(server: Server) -> None:
 def test_an_error_within_a_stream_is_raised(interface: str) -> None:
     """The model's process is killed in the middle of a text."""
     with serving() as own, connect(own) as client, own.client() as http:
-        asked = {"model": MODEL, "options": {"context": 8192}}
-        assert http.post("/v1/models/load", json=asked).status_code == 200
+        assert http.post("/v1/models/load", json={"model": MODEL}).status_code == 200
         stream: Any
         match interface:
             case "chat":
@@ -181,6 +181,7 @@ def test_an_error_within_a_stream_is_raised(interface: str) -> None:
                     model=MODEL,
                     input="Count.",
                     max_output_tokens=8000,
+                    top_logprobs=20,
                     text={"format": {"type": "json_schema", "name": "n", "schema": LONG}},
                     stream=True,
                 )

@@ -11,6 +11,7 @@ import httpx
 import openai
 import pytest
 
+from tests.faults.observing import until
 from tests.language.openai_words import FRANCE, GREEDY, MODEL, PARIS, connect, said
 from tests.language.test_openai_errors import ENDLESS
 from tests.security.raw import connected, request, status, talk, until_closed
@@ -25,11 +26,10 @@ EMOJI = "🦊👋🏽🇫🇷 so"
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Server]:
-    """A server whose texts may be long, so that they are still being made when a client leaves."""
+    """A server whose model makes so many texts at once, and no others."""
     with serving() as running:
         with running.client() as http:
-            options = {"context": 8192, "parallel": SLOTS}
-            asked = {"model": MODEL, "options": options}
+            asked = {"model": MODEL, "options": {"parallel": SLOTS}}
             assert http.post("/v1/models/load", json=asked).status_code == 200
         yield running
 
@@ -156,14 +156,6 @@ def in_use(http: httpx.Client) -> int:
     return found
 
 
-def wait_until(http: httpx.Client, wanted: int, limit_s: float = 10.0) -> float:
-    """Seconds until so many are being made."""
-    began = time.perf_counter()
-    while in_use(http) != wanted:
-        assert time.perf_counter() - began < limit_s, f"still {in_use(http)}"
-    return time.perf_counter() - began
-
-
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_gives_its_slot_back(own: Server, stream: bool) -> None:
     """All slots are taken by long texts; their callers leave; another is served at once."""
@@ -172,16 +164,16 @@ def test_a_client_that_leaves_gives_its_slot_back(own: Server, stream: bool) -> 
     took = []
     with own.client() as http:
         for _ in range(3):
-            wait_until(http, 0)
+            until(lambda: in_use(http) == 0, 10, "nothing is being made")
             with connected(own) as a, connected(own) as b, connected(own) as c, connected(own) as d:
                 for each in (a, b, c, d):
                     each.sendall(sent)
                 if stream:
                     for each in (a, b, c, d):
                         each.recv(4096)
-                wait_until(http, SLOTS)
+                until(lambda: in_use(http) > SLOTS, 10, "all slots are taken, and more wait")
                 time_of_leaving = time.perf_counter()
-            wait_until(http, 0)
+            until(lambda: in_use(http) == 0, 10, "nothing is being made")
             took.append(time.perf_counter() - time_of_leaving)
     assert min(took) < STOPPED_S, took
     answers_as_ever(own)
@@ -196,7 +188,7 @@ def test_closing_a_stream_of_the_client_ends_the_text(own: Server, interface: st
                 stream = client.chat.completions.create(**ENDLESS, stream=True)
             case "completions":
                 more = {name: value for name, value in ENDLESS.items() if name != "messages"}
-                stream = client.completions.create(**more, prompt=["a", "b"], n=2, stream=True)
+                stream = client.completions.create(**more, prompt=["a", "b"], stream=True)
             case _:
                 schema = {"type": "array", "items": {"type": "integer"}, "minItems": 3000}
                 text: Any = {"format": {"type": "json_schema", "name": "n", "schema": schema}}
@@ -206,7 +198,7 @@ def test_closing_a_stream_of_the_client_ends_the_text(own: Server, interface: st
         next(iter(stream))
         assert in_use(http) > 0
         stream.close()
-        wait_until(http, 0, 2.0)
+        until(lambda: in_use(http) == 0, 2.0, "nothing is being made")
 
 
 @pytest.mark.parametrize("sent", ["head", "half", "most of a large one"])
@@ -220,7 +212,7 @@ def test_a_client_that_leaves_before_its_body_is_there(own: Server, sent: str) -
         with connected(own) as sock:
             sock.sendall(head + part)
     with own.client() as http:
-        wait_until(http, 0, 2.0)
+        until(lambda: in_use(http) == 0, 2.0, "nothing is being made")
     answers_as_ever(own)
 
 
@@ -228,16 +220,17 @@ def test_a_client_that_leaves_before_the_first_token(own: Server) -> None:
     """It waits behind others for a slot, and is gone before it has one."""
     long = request("POST", CHAT, JSON_TYPE, body=json.dumps({**ENDLESS, "stream": True}).encode())
     with own.client() as http:
-        wait_until(http, 0)
+        until(lambda: in_use(http) == 0, 10, "nothing is being made")
         with connected(own) as a, connected(own) as b, connected(own) as c, connected(own) as d:
             for each in (a, b, c, d):
                 each.sendall(long)
-            wait_until(http, SLOTS)
+            until(lambda: in_use(http) > SLOTS, 10, "all slots are taken, and more wait")
+            before = in_use(http)
             with connected(own) as waiting:
                 waiting.sendall(long)
-                wait_until(http, SLOTS + 1)
-            wait_until(http, SLOTS, 2.0)
-        wait_until(http, 0, 2.0)
+                until(lambda: in_use(http) > before, 2, "it waits")
+            until(lambda: in_use(http) <= before, 2, "it has left")
+        until(lambda: in_use(http) == 0, 2.0, "nothing is being made")
 
 
 def test_a_stream_over_a_bare_connection_ends_as_it_should(server: Server) -> None:
