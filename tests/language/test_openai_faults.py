@@ -67,7 +67,7 @@ def test_a_prompt_of_ten_megabytes_holds_nobody_up(own: Server, size: int) -> No
         neighbour.join()
     assert found.status_code in (400, 413)
     assert error_of(found)["message"]
-    assert max(waits) < 0.25
+    assert max(waits, default=0.0) < 0.5
     answers_as_ever(own)
 
 
