@@ -11,6 +11,7 @@ import pytest
 from sensorium.app import load_settings
 from sensorium.serving.server import serve
 from sensorium.transports.http.door import HttpDoor
+from sensorium.transports.http.wiring import OPENAI
 from tests.conformance import doors
 from tests.conformance.driver import FULL
 from tests.servers import serving
@@ -26,6 +27,8 @@ PUBLIC = {
 PRIVATE = {"/metrics", "/api/clustering", "/api/anomaly", "/api/trend", "/v1/ws", "/mcp"}
 FAMILIES = {
     "/v2": ("/v2/models/machine-state", "/v2/models/stats"),
+    **dict.fromkeys(OPENAI, ()),
+    "/v1/models": ("/v1/models", "/v1/models/tinylm"),
     "/v1/messages": (),
     "/api": ("/api/tags", "/api/ps"),
     "/hub": (
@@ -43,6 +46,9 @@ POSTED = {
     **dict.fromkeys(("/api/chat", "/api/generate", "/api/embed", "/api/embeddings"), "POST"),
     **dict.fromkeys(("/api/show", "/api/pull", "/api/none"), "POST"),
     "/api/delete": "DELETE",
+    **dict.fromkeys(("/v1/chat/completions", "/v1/completions", "/v1/embeddings"), "POST"),
+    **dict.fromkeys(("/v1/responses", "/v1/responses/input_tokens", "/v1/moderations"), "POST"),
+    "/v1/responses/resp_1": "DELETE",
 }
 """Addresses of families that do not answer GET, and the method that they take."""
 PUBLIC_OPERATIONS = {"system.health", "system.ready"}

@@ -1,8 +1,6 @@
 """Which address of OpenAI's API is served by what."""
 
-import msgspec
-
-from sensorium.core.dispatch import ANONYMOUS, Dispatcher
+from sensorium.core.dispatch import Dispatcher
 from sensorium.core.errors import InvalidInputError, SensoriumError
 from sensorium.transports.http.compat.openai.body import MAX_BODY_BYTES, Bodies
 from sensorium.transports.http.compat.openai.call import Call
@@ -17,8 +15,8 @@ from sensorium.transports.http.compat.openai.errors import (
 )
 from sensorium.transports.http.compat.openai.models import list_models, retrieve_model
 from sensorium.transports.http.compat.openai.responses.door import Responses
-from sensorium.transports.http.exchange import JSON, ClientGoneError, Exchange
-from sensorium.transports.http.problems import problem
+from sensorium.transports.http.compat.refusing import admit, refuse
+from sensorium.transports.http.exchange import Exchange
 
 RETRY_AFTER_S = 1.0
 
@@ -36,18 +34,17 @@ class OpenAI:
         try:
             await self._route(exchange)
         except SensoriumError as error:
-            if exchange.started or isinstance(error, ClientGoneError):
-                raise
-            await _fail(exchange, error)
+            if error.code in WAITS and error.retry_after_s is None:
+                error.retry_after_s = RETRY_AFTER_S
+            await refuse(exchange, error, status(error), error_body(error))
         except RecursionError:
-            await _fail(exchange, InvalidInputError("the request nests too deeply"))
+            deep = InvalidInputError("the request nests too deeply")
+            await refuse(exchange, deep, status(deep), error_body(deep))
 
     async def _route(self, exchange: Exchange) -> None:
         path: str = exchange.scope["path"]
-        principal = self._dispatcher.identify(exchange.credential())
-        if principal is ANONYMOUS:  # whoever needs a key and has none is not listened to
-            self._dispatcher.authorise(principal, "system.operations")
-        call = Call(exchange, self._dispatcher, exchange.caller(principal), self._bodies)
+        caller = admit(exchange, self._dispatcher, "chat.complete")
+        call = Call(exchange, self._dispatcher, caller, self._bodies)
         match path.removeprefix("/v1/").rstrip("/").split("/"):
             case ["chat", "completions"]:
                 await chat_completions(call)
@@ -63,10 +60,3 @@ class OpenAI:
                 await self._responses.serve(call, below)
             case _:
                 raise UnknownAddressError
-
-
-async def _fail(exchange: Exchange, error: SensoriumError) -> None:
-    if error.code in WAITS and error.retry_after_s is None:
-        error.retry_after_s = RETRY_AFTER_S
-    _, headers, _ = problem(error, exchange.request_id)
-    await exchange.answer(status(error), JSON, msgspec.json.encode(error_body(error)), headers)
