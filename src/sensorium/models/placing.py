@@ -1,5 +1,6 @@
 """Where a model is placed: in this process, or in one of its own."""
 
+from sensorium.core.loading import load
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.backends.table import row_of
@@ -7,6 +8,8 @@ from sensorium.models.catalogue.shelves import SAMPLES
 from sensorium.models.placement.base import Placed
 from sensorium.models.placement.inproc import Inproc
 from sensorium.models.placement.process import InProcess
+
+REMOTE = "sensorium.models.placement.remote:place"
 
 
 class Placer:
@@ -26,6 +29,10 @@ class Placer:
             InvalidInputError: the file is malformed.
             UnavailableError: a library or a provider is missing.
         """
+        if artifact.format == "remote" and not options.placement:
+            placed: Placed | None = await load(REMOTE)(artifact, options)
+            if placed is not None:
+                return placed
         row = row_of(artifact.format)
         chosen = options.placement or ("inproc" if row.in_process else "process")
         if chosen == "process":

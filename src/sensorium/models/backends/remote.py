@@ -3,15 +3,10 @@
 from sensorium.core.errors import InvalidInputError
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadedModel, LoadOptions, TextModel
-from sensorium.models.backends.remote_ollama import Ollama
-from sensorium.models.backends.remote_openai import OpenAI
-from sensorium.models.backends.remote_settings import read_settings
+from sensorium.models.backends.remote_blocking import RemoteTextModel
+from sensorium.models.backends.remote_settings import RemoteSettings, read_settings
 from sensorium.models.backends.remote_tensors import RemoteTensorModel
-from sensorium.models.backends.remote_text import Dialect, RemoteTextModel
-from sensorium.models.backends.remote_wire import Wire
-
-SPARE = 2
-"""Connections for what is asked beside texts."""
+from sensorium.models.backends.remote_text import RemoteTexts
 
 
 class RemoteBackend:
@@ -19,23 +14,26 @@ class RemoteBackend:
 
     def load(self, artifact: Artifact, options: LoadOptions) -> LoadedModel | TextModel:
         """See `base.Backend.load`; nothing is asked of a server of texts yet."""
-        if artifact.source:
-            raise InvalidInputError(
-                "its remote.toml was fetched: it would have this server call whom it likes with "
-                "secrets of its environment. Write one of your own"
-            )
-        settings = read_settings(artifact.path)
-        wire = Wire(settings, options.parallel + SPARE)
-        try:
-            if settings.protocol == "oip":
-                return RemoteTensorModel(settings, wire)
-            dialect: Dialect = OpenAI(settings)
-            if settings.protocol == "ollama":
-                dialect = Ollama(settings, options)
-            return RemoteTextModel(settings, wire, dialect, options)
-        except BaseException:
-            wire.close()
-            raise
+        settings = own_settings(artifact)
+        if settings.upstreams[0].protocol == "oip":
+            return RemoteTensorModel(settings)
+        parallel = min(options.parallel, settings.parallel)
+        return RemoteTextModel(RemoteTexts(settings, options), parallel)
+
+
+def own_settings(artifact: Artifact) -> RemoteSettings:
+    """The settings of a model.
+
+    Raises:
+        InvalidInputError: they were fetched, or cannot be used.
+        UnavailableError: a key is missing.
+    """
+    if artifact.source:
+        raise InvalidInputError(
+            "its remote.toml was fetched: it would have this server call whom it likes with "
+            "secrets of its environment. Write one of your own"
+        )
+    return read_settings(artifact.path)
 
 
 BACKEND = RemoteBackend()

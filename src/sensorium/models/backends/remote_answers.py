@@ -1,9 +1,8 @@
-"""What a remote server answers: whole, in lines, or with a refusal."""
+"""What a remote server answers: read as Structs, in lines, or as a refusal."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from typing import TypeVar
 
-import httpx
 import msgspec
 
 from sensorium.core.errors import (
@@ -19,7 +18,7 @@ RETRY_S = 3600.0
 """No wait that a server asks for is longer."""
 
 
-def read(body: bytes | str, kind: type[T]) -> T:
+def read(body: bytes, kind: type[T]) -> T:
     """An answer, or a part of one, as a Struct.
 
     Raises:
@@ -31,40 +30,27 @@ def read(body: bytes | str, kind: type[T]) -> T:
         raise UnavailableError("the remote server answers with what is not its protocol") from None
 
 
-async def whole(response: httpx.Response, limit: int, *, cut: bool = False) -> bytes:
-    """An answer of at most so many bytes; with `cut`, no more than those of it.
+class Lines:
+    """Puts lines together from whatever parts they come in."""
 
-    Raises:
-        UnavailableError: it is longer.
-    """
-    found = bytearray()
-    async for part in response.aiter_bytes():
-        found += part
-        if len(found) > limit:
-            if cut:
-                break
-            raise UnavailableError(f"the remote server answers with more than {limit >> 20} MiB")
-    return bytes(found[:limit])
+    def __init__(self) -> None:
+        self._held = b""
 
+    def feed(self, part: bytes) -> list[bytes]:
+        """The lines that are whole now, without their ends.
 
-async def lines_of(response: httpx.Response) -> AsyncIterator[str]:
-    """Lines without their ends, which the last may lack.
-
-    Raises:
-        UnavailableError: one is too long.
-    """
-    held = bytearray()
-    async for part in response.aiter_bytes():
-        *whole, rest = part.split(b"\n")
-        for line in whole:
-            held += line
-            yield held.decode("utf-8", "replace").rstrip("\r")
-            held.clear()
-        held += rest
-        if len(held) > MAX_LINE:
+        Raises:
+            UnavailableError: one is too long.
+        """
+        *found, self._held = (self._held + part).split(b"\n")
+        if len(self._held) > MAX_LINE:
             raise UnavailableError("the remote server answers with a line that does not end")
-    if held:
-        yield held.decode("utf-8", "replace")
+        return found
+
+    def rest(self) -> list[bytes]:
+        """The last line, which has no end."""
+        held, self._held = self._held, b""
+        return [held] if held else []
 
 
 def said(body: bytes) -> str:
@@ -79,11 +65,10 @@ def said(body: bytes) -> str:
     return found if isinstance(found, str) else ""
 
 
-def refusal(response: httpx.Response, said: str) -> SensoriumError:
+def refusal(status: int, headers: Mapping[str, str], said: str) -> SensoriumError:
     """The error that a status other than 200 is; `said` are the server's words."""
-    status = response.status_code
     why = f": {said}" if said else ""
-    later = _wait(response.headers.get("retry-after", ""))
+    later = _wait(headers.get("retry-after", ""))
     if status == 429:
         return OverloadedError("the remote server has too much to do" + why, retry_after_s=later)
     if status in (401, 403):
@@ -103,6 +88,7 @@ def refusal(response: httpx.Response, said: str) -> SensoriumError:
 def _wait(text: str) -> float:
     """Seconds to wait, as a server says them; one where it says a date or nothing."""
     try:
-        return min(max(float(text), 0.0), RETRY_S)
+        seconds = float(text)
     except ValueError:
         return 1.0
+    return min(seconds, RETRY_S) if seconds >= 0 else 1.0

@@ -1,8 +1,9 @@
 """Models of tensors that others serve, in the Open Inference Protocol v2 with binary tensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -13,10 +14,13 @@ from sensorium.core.errors import UnavailableError
 from sensorium.core.tensors import Datatype, Tensor, TensorSpec
 from sensorium.models.backends.base import Arrays, ModelSpec
 from sensorium.models.backends.remote_answers import read
-from sensorium.models.backends.remote_settings import RemoteSettings
+from sensorium.models.backends.remote_settings import RemoteSettings, Upstream
+from sensorium.models.backends.remote_thread import LoopThread
+from sensorium.models.backends.remote_upstreams import Source, Sources
 from sensorium.models.backends.remote_wire import Wire
 from sensorium.models.fitting import check_arrays, check_outputs
 
+R = TypeVar("R")
 LENGTH = "inference-header-content-length"
 BINARY = "application/octet-stream"
 SIZE = "binary_data_size"
@@ -40,15 +44,21 @@ class _Outputs(Struct):
 
 
 class RemoteTensorModel:
-    """See `base.LoadedModel`."""
+    """See `base.LoadedModel`. Where one server fails, the next is asked."""
 
-    def __init__(self, settings: RemoteSettings, wire: Wire) -> None:
-        version = f"/versions/{settings.version}" if settings.version else ""
-        self._path = f"/v2/models/{quote(settings.model)}{version}"
-        self._wire = wire
-        self.interrupt = wire.interrupt
-        self.close = wire.close
-        found = read(wire.ask("GET", self._path).body, _Metadata)
+    def __init__(self, settings: RemoteSettings) -> None:
+        self._deadline_s = settings.deadline_s
+        self._sources = Sources(
+            [Source(each.host, _Asking(Wire(each), _path(each))) for each in settings.upstreams]
+        )
+        self._thread = LoopThread(self._close)
+        self.interrupt = self._thread.interrupt
+        self.close = self._thread.close
+        try:
+            found = self._first(_metadata)
+        except BaseException:
+            self.close()
+            raise
         self.spec = ModelSpec(
             platform="remote_oip",
             inputs=found.inputs,
@@ -60,7 +70,7 @@ class RemoteTensorModel:
         """See `LoadedModel.infer`.
 
         Raises:
-            UnavailableError: the server is away, or answers with something else.
+            UnavailableError: the servers are away, or answer with something else.
         """
         check_arrays(self.spec.inputs, inputs)
         check_outputs(self.spec.outputs, outputs)
@@ -74,17 +84,45 @@ class RemoteTensorModel:
                 ],
             }
         )
-        answer = self._wire.ask(
-            "POST",
-            f"{self._path}/infer",
-            b"".join([head, *(each.data for each in tensors)]),
-            {LENGTH: str(len(head)), "content-type": BINARY},
-        )
-        found = _read(answer.body, answer.headers.get(LENGTH, ""))
+        body = b"".join([head, *(each.data for each in tensors)])
+        headers = {LENGTH: str(len(head)), "content-type": BINARY}
         kinds = {each.name: each.datatype for each in self.spec.outputs}
-        if any(name not in found or found[name].datatype != kinds[name] for name in outputs):
-            raise UnavailableError("the remote server answers with other outputs than it told of")
-        return {name: to_array(found[name]) for name in outputs}
+
+        async def ask(asking: _Asking, until: float) -> dict[str, Any]:
+            path = f"{asking.path}/infer"
+            answer = await asking.wire.ask("POST", path, body, headers, until=until)
+            found = _read(answer.body, answer.headers.get(LENGTH, ""))
+            if any(name not in found or found[name].datatype != kinds[name] for name in outputs):
+                raise UnavailableError(
+                    "the remote server answers with other outputs than it told of"
+                )
+            return {name: to_array(found[name]) for name in outputs}
+
+        return self._first(ask)
+
+    def _first(self, ask: "Callable[[_Asking, float], Awaitable[R]]") -> R:
+        return self._thread.result(self._sources.first(ask, self._deadline_s))
+
+    def _close(self) -> None:
+        for each in self._sources:
+            each.asks.wire.close()
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """How one server is asked: over its wire, at the model's path."""
+
+    wire: Wire
+    path: str
+
+
+def _path(upstream: Upstream) -> str:
+    version = f"/versions/{upstream.version}" if upstream.version else ""
+    return f"/v2/models/{quote(upstream.model)}{version}"
+
+
+async def _metadata(asking: _Asking, until: float) -> _Metadata:
+    return read((await asking.wire.ask("GET", asking.path, until=until)).body, _Metadata)
 
 
 def _described(tensor: Tensor) -> dict[str, Any]:

@@ -1,180 +1,154 @@
-"""Language models that others serve, in OpenAI's protocol or Ollama's."""
+"""Language models that others serve, asked on an event loop."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import msgspec
-import numpy as np
 
 from sensorium.core.errors import (
     InvalidInputError,
     NotSupportedError,
+    SensoriumError,
     UnavailableError,
 )
-from sensorium.core.generation import Finish, Generation, Piece, Step
+from sensorium.core.generation import Generation, Piece
 from sensorium.models.backends.base import LoadOptions, ModelSpec
-from sensorium.models.backends.looking import Looking
-from sensorium.models.backends.remote_settings import RemoteSettings
+from sensorium.models.backends.remote_dialect import Dialect
+from sensorium.models.backends.remote_ollama import Ollama
+from sensorium.models.backends.remote_openai import OpenAI
+from sensorium.models.backends.remote_settings import RemoteSettings, Upstream
+from sensorium.models.backends.remote_told import NOTHING, Told
+from sensorium.models.backends.remote_upstreams import (
+    ITS_FAULT,
+    Source,
+    Sources,
+    cut_off,
+    none_left,
+)
 from sensorium.models.backends.remote_wire import Wire
 
-
-class Part(msgspec.Struct, kw_only=True):
-    """What one line of an answer tells; all of it may be missing."""
-
-    text: str = ""
-    steps: list[Step] = []
-    reason: str = ""
-    """Why the text ends here."""
-    error: str = ""
-    prompt_tokens: int = 0
-    generated_tokens: int = 0
-    done: bool = False
-    """Nothing more comes."""
+LARGE = 1 << 20
+"""Bytes of images that are not spelled on the event loop."""
 
 
-@dataclass
-class _Known:
-    """What has been told of a text so far."""
+@dataclass(frozen=True)
+class Asking:
+    """How one server is asked."""
 
-    reason: str = ""
-    prompt_tokens: int = 0
-    generated_tokens: int = 0
-    pieces: int = 0
-
-    def add(self, part: Part) -> None:
-        """Note what a part tells."""
-        self.reason = part.reason or self.reason
-        self.prompt_tokens = part.prompt_tokens or self.prompt_tokens
-        self.generated_tokens = part.generated_tokens or self.generated_tokens
-        self.pieces += bool(part.text or part.steps)
-
-    def last(self) -> Piece:
-        """The end of the text; tokens that were not told are counted by pieces."""
-        return Piece(
-            finish=_finish(self.reason),
-            prompt_tokens=self.prompt_tokens,
-            generated_tokens=self.generated_tokens or self.pieces,
-        )
+    wire: Wire
+    dialect: Dialect
 
 
-class Dialect(Protocol):
-    """How one protocol says things."""
+class RemoteTexts:
+    """Texts and embeddings of a model that one or several servers have.
 
-    media_type: str
-    """Of an answer that comes in lines."""
+    Where a server fails before anything of a text has come, the next is asked; later the text
+    ends with an error that says how far it came.
+    """
 
-    def request(self, task: Generation) -> tuple[str, Mapping[str, Any]]:
-        """Where to and what to send, to have a text made.
-
-        Raises:
-            NotSupportedError: the protocol cannot ask for it.
-        """
-
-    def part(self, line: str) -> Part:
-        """What a line says.
-
-        Raises:
-            UnavailableError: it is not of the protocol.
-        """
-
-    def embedding(self, texts: Sequence[str]) -> tuple[str, Mapping[str, Any]]:
-        """Where to and what to send, to have texts embedded."""
-
-    def vectors(self, body: bytes) -> list[list[float]]:
-        """The vectors of an answer, in the order of the texts; errors as for `part`."""
-
-
-class RemoteTextModel:
-    """See `base.TextModel`. It tells no numbers of tokens: those protocols have none."""
-
-    def __init__(
-        self, settings: RemoteSettings, wire: Wire, dialect: Dialect, options: LoadOptions
-    ) -> None:
+    def __init__(self, settings: RemoteSettings, options: LoadOptions) -> None:
+        first = settings.upstreams[0]
         self.spec = ModelSpec(
-            platform=f"remote_{settings.protocol}", inputs=[], outputs=[], providers=["remote"]
+            platform=f"remote_{first.protocol}", inputs=[], outputs=[], providers=["remote"]
         )
-        self.parallel = options.parallel
-        self._task = settings.task
-        self._wire = wire
-        self._dialect = dialect
-        self.close = wire.close
+        self._embeds = settings.task == "embed"
+        self._deadline_s = settings.deadline_s
+        self._sources = Sources(
+            [
+                Source(each.host, Asking(Wire(each), _dialect(each, options)))
+                for each in settings.upstreams
+            ]
+        )
 
-    def generate(self, task: Generation, emit: Callable[[Piece], bool]) -> None:
-        """See `TextModel.generate`.
+    async def generate(self, task: Generation) -> AsyncGenerator[Piece, None]:
+        """The pieces of a text, the last with its `finish`; closing it ends the text.
 
         Raises:
-            UnavailableError: also where the text breaks off before its end.
+            InvalidInputError: a server refuses the task.
+            DeadlineExceededError: it takes longer than it may in all.
+            NotSupportedError: no server's protocol can ask for it.
+            OverloadedError, UnavailableError: no server answers; or the text breaks off.
         """
-        if self._task == "embed":
+        if self._embeds:
             raise NotSupportedError("this model makes embeddings, and no text")
-        path, body = self._dialect.request(task)
-        looking = Looking(emit)
-        known = _Known()
-        try:
-            if not self._tell(path, msgspec.json.encode(body), looking, known):
+        until = asyncio.get_running_loop().time() + self._deadline_s
+        failures: list[SensoriumError] = []
+        for source in self._sources.in_turn():
+            told = Told(source.asks.dialect, source.asks.wire.scrubbed)
+            try:
+                async with aclosing(self._tell(source, task, told, until)) as pieces:
+                    async for piece in pieces:
+                        yield piece
                 return
-        except UnavailableError:
-            if not known.reason:
-                raise  # with a reason to end, the text is whole
-        if not known.reason:
-            raise UnavailableError("the remote server broke off within the text", retry_after_s=1.0)
-        looking.emit(known.last())
+            except NotSupportedError as error:
+                failures.append(error)
+            except ITS_FAULT as error:
+                source.failed(error)
+                if told.pieces:
+                    raise cut_off(error, told.pieces) from None
+                failures.append(error)
+        raise none_left(failures)
 
-    def _tell(self, path: str, body: bytes, looking: Looking, known: _Known) -> bool:
-        """Hand out the text as it comes, and note in `known` what is told of it.
+    async def ask_vectors(self, texts: Sequence[str]) -> tuple[bytes, Dialect]:
+        """A server's answer to what is to be embedded, and the dialect that reads it.
 
-        False where nobody wants it any more.
+        Raises:
+            SensoriumError: as for `generate`.
         """
-        kind = self._dialect.media_type
-        with closing(self._wire.lines(path, body, kind, looking.wanted)) as lines:
-            for part in map(self._dialect.part, lines):
-                if part.error:
-                    said = self._wire.scrubbed(part.error)
-                    raise UnavailableError(f"the remote server failed within the text: {said}")
-                known.add(part)
-                piece = Piece(text=part.text, steps=part.steps)
-                if piece != Piece() and not looking.emit(piece):
-                    return False
-                if part.done:
-                    break
-        return looking.wanted()
-
-    def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
-        """See `TextModel.embed`."""
         if not texts:
             raise InvalidInputError("there is no text to embed")
-        path, body = self._dialect.embedding(texts)
-        answer = self._wire.ask("POST", path, msgspec.json.encode(body))
+
+        async def ask(asking: Asking, until: float) -> tuple[bytes, Dialect]:
+            path, body = asking.dialect.embedding(texts)
+            content = msgspec.json.encode(body)
+            answer = await asking.wire.ask("POST", path, content, until=until)
+            return answer.body, asking.dialect
+
+        return await self._sources.first(ask, self._deadline_s)
+
+    def close(self) -> None:
+        """Close all connections; a second time does nothing."""
+        for each in self._sources:
+            each.asks.wire.close()
+
+    async def _tell(
+        self, source: Source[Asking], task: Generation, told: Told, until: float
+    ) -> AsyncGenerator[Piece, None]:
+        """The text of one server."""
+        wire, dialect = source.asks.wire, source.asks.dialect
+        path, body = await _request(dialect, task)
         try:
-            found = np.array(self._dialect.vectors(answer.body), dtype=np.float32)
-        except ValueError:
-            found = np.zeros(0, np.float32)
-        if found.ndim != 2 or len(found) != len(texts) or not np.isfinite(found).all():
-            raise UnavailableError("the remote server answers with other vectors than asked for")
-        length = np.linalg.norm(found, axis=1, keepdims=True)
-        return found / np.maximum(length, np.finfo(np.float32).tiny), 0
-
-    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
-        """See `TextModel.tokenize`."""
-        raise NotSupportedError("a remote model does not tell its tokens")
-
-    def size(self, task: Generation) -> int:
-        """See `TextModel.size`."""
-        raise NotSupportedError("a remote model does not tell its tokens")
-
-    def detokenize(self, tokens: Sequence[int]) -> str:
-        """See `TextModel.detokenize`."""
-        raise NotSupportedError("a remote model does not tell its tokens")
+            async with wire.lines(path, body, dialect.media_type, until=until) as answer:
+                while not told.done and (lines := await answer.lines()):
+                    piece, failure = told.take(lines)
+                    answer.ended = told.done
+                    if piece != NOTHING:
+                        if source.failures:
+                            source.worked()
+                        yield piece
+                    if failure is not None:
+                        raise failure
+        except UnavailableError:
+            if not told.reason:
+                raise  # with a reason to end, the text is whole
+        if not told.reason:
+            raise UnavailableError("the remote server broke off within the text", retry_after_s=1.0)
+        source.worked()
+        yield told.last()
 
 
-def _finish(reason: str) -> Finish:
-    """Why a text ended.
+async def _request(dialect: Dialect, task: Generation) -> tuple[str, bytes]:
+    if sum(len(image.data) for said in task.messages for image in said.images) > LARGE:
+        return await asyncio.to_thread(_encoded, dialect, task)
+    return _encoded(dialect, task)
 
-    Raises:
-        InvalidInputError: it was withheld.
-    """
-    if reason == "content_filter":
-        raise InvalidInputError("the remote server withholds the rest of the text")
-    return "length" if reason == "length" else "stop"
+
+def _encoded(dialect: Dialect, task: Generation) -> tuple[str, bytes]:
+    path, body = dialect.request(task)
+    return path, msgspec.json.encode(body)
+
+
+def _dialect(upstream: Upstream, options: LoadOptions) -> Dialect:
+    return Ollama(upstream, options) if upstream.protocol == "ollama" else OpenAI(upstream)

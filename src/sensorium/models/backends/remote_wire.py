@@ -1,38 +1,41 @@
-"""HTTP to the server that runs a remote model: whole answers, and lines as they come.
+"""HTTP to one server that has a remote model: whole answers, and lines as they come.
 
 Redirects are not followed, and nothing of the environment (proxies, stored passwords) is used.
+The connections are our own, over httptools: HTTPX would take more of the processor for one call
+than all else that is done for it.
 """
 
 import asyncio
-import queue
+import re
 import ssl
-import threading
-from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
-from concurrent.futures import CancelledError, Future, wait
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import httpx
+from typing import Self
+from urllib.parse import quote, urlsplit
 
 from sensorium.core.errors import (
-    CancelledCallError,
+    DeadlineExceededError,
     InvalidInputError,
     SensoriumError,
     UnavailableError,
 )
-from sensorium.models.backends.looking import LOOK_S
-from sensorium.models.backends.remote_answers import lines_of, refusal, said, whole
-from sensorium.models.backends.remote_settings import RemoteSettings
+from sensorium.models.backends.remote_answers import Lines, refusal, said
+from sensorium.models.backends.remote_connecting import Connector
+from sensorium.models.backends.remote_connection import BrokenError, Connection, MalformedError
+from sensorium.models.backends.remote_settings import Upstream
 
-T = TypeVar("T")
 CONNECT_S = 10.0
+IDLE_S = 30.0
+"""A connection that was idle for longer is not used again."""
+MAX_IDLE = 128
 MAX_ERROR = 64 << 10
 MAX_ANSWER = 1 << 30
-MAX_WAITING = 1000
-"""Lines that wait to be taken; the server is read no further then."""
-DRAIN_S = 0.1
-"""How long the end of an answer is waited for, once nothing more of it is wanted."""
+END_S = 0.02
+DRAIN_S = 0.2
+"""How long the end of an answer is waited for, once nothing more of it is wanted: at first by
+the call itself, then beside what follows."""
+FAULTS = (OSError, BrokenError, MalformedError)
+_KEY = re.compile(r"[\x21-\x7e]*")
 
 
 @dataclass(frozen=True)
@@ -44,195 +47,249 @@ class Answer:
 
 
 class Wire:
-    """Connections to one server, kept open between calls. Any thread may call."""
+    """Connections to one server, kept open between calls; all on one event loop."""
 
-    def __init__(self, settings: RemoteSettings, connections: int) -> None:
-        self._settings = settings
-        key = settings.api_key.reveal()
-        headers = {"accept-encoding": "identity"}
-        if key:
-            headers["authorization"] = f"Bearer {key}"
+    def __init__(self, upstream: Upstream) -> None:
+        self._silent_s = upstream.timeout_s
+        self._key = upstream.api_key.reveal()
+        self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._closed = False
         try:
-            self._client = httpx.AsyncClient(
-                base_url=settings.url.rstrip("/"),
-                headers=headers,
-                timeout=httpx.Timeout(settings.timeout_s, connect=CONNECT_S),
-                limits=httpx.Limits(max_connections=connections),
-                proxy=settings.proxy or None,
-                verify=_trust(settings),
-                follow_redirects=False,
-                trust_env=False,
-            )
-        except (OSError, ValueError, httpx.InvalidURL):
+            if not _KEY.fullmatch(self._key):
+                raise ValueError
+            self._connector = Connector(upstream)
+        except (OSError, ValueError):
             raise InvalidInputError(
-                "remote.toml: its url, ca_file or api_key cannot be used"
+                "remote.toml: its url, ca_file, proxy or api_key cannot be used"
             ) from None
-        self._running: set[Future[Any]] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
+        self._base = quote(urlsplit(upstream.url).path.rstrip("/"), safe="/%:@!$&'()*+,;=~")
+        headers = {
+            "host": self._connector.authority,
+            "accept-encoding": "identity",
+            **self._connector.headers,
+        }
+        if self._key:
+            headers["authorization"] = f"Bearer {self._key}"
+        self._usual = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
 
-    def ask(
-        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        until: float,
     ) -> Answer:
         """The answer to a request.
 
         Raises:
-            CancelledCallError: `interrupt` was called.
             InvalidInputError: the server refuses the request.
+            DeadlineExceededError: it has not answered by then.
             OverloadedError, UnavailableError: it cannot answer now.
         """
-        with self._explained():
-            return self._begin(self._ask(method, path, body, headers or {})).result()
+        async with Exchange(self, self._request(method, path, body, headers or {}), until) as found:
+            whole = bytearray()
+            while part := await found.part():
+                whole += part
+                if len(whole) > MAX_ANSWER:
+                    raise UnavailableError(
+                        f"the remote server answers with more than {MAX_ANSWER >> 20} MiB"
+                    )
+            return Answer(found.headers, bytes(whole))
 
-    def lines(
-        self, path: str, body: bytes, kind: str, wanted: Callable[[], bool]
-    ) -> Generator[str, None, None]:
-        """The lines of an answer of a media type, as they come; no more once none is wanted.
-
-        Errors as for `ask`; `UnavailableError` where the answer breaks off.
-        """
-        taken = _Lines(self._loop)
-        future = self._begin(self._pump(path, body, kind, taken))
-        try:
-            while not (taken.ended or (future.done() and taken.empty())):
-                line = taken.next()
-                if line is not None:
-                    yield line
-                elif not (taken.ended or wanted()):
-                    return
-            with self._explained():
-                future.result()
-        finally:
-            wait([future], DRAIN_S)  # a connection that is read to its end is used again
-            future.cancel()
-
-    def interrupt(self) -> None:
-        """End what is asked now."""
-        for future in self._running.copy():
-            future.cancel()
+    def lines(self, path: str, body: bytes, kind: str, *, until: float) -> "Exchange":
+        """An answer of a media type, to be entered, and read in lines; errors as for `ask`."""
+        request = self._request("POST", path, body, {"accept": kind})
+        return Exchange(self, request, until, kind)
 
     def close(self) -> None:
         """Close all connections; a second time does nothing."""
-        if self._loop.is_closed():
-            return
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(CONNECT_S)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(CONNECT_S)
-        self._loop.close()
+        self._closed = True
+        for each in [*self._open]:
+            each.close()
+        self._open.clear()
+        self._idle.clear()
 
     def scrubbed(self, text: str) -> str:
         """A server's words on one line, not too many, and without the key."""
-        key = self._settings.api_key.reveal()
-        text = text.replace(key, "***") if key else text
+        text = text.replace(self._key, "***") if self._key else text
         return " ".join(text.split())[:300]
 
-    def _begin(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        if self._loop.is_closed():
-            work.close()
-            raise UnavailableError("the model was unloaded; try again", retry_after_s=0.1)
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        self._running.add(future)
-        future.add_done_callback(self._running.discard)
-        return future
+    def patience(self, until: float) -> float:
+        """Until when it may be silent now."""
+        return min(until, asyncio.get_running_loop().time() + self._silent_s)
 
-    async def _end(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._client.aclose()
+    async def send(self, request: bytes, until: float) -> Connection:
+        """A connection on which the request was sent, and the head of its answer has come.
 
-    async def _ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
-        async with self._client.stream(
-            method, path, content=body or None, headers=_typed(body, headers)
-        ) as response:
-            await self._check(response)
-            return Answer(response.headers, await whole(response, MAX_ANSWER))
+        One that was idle may be closed by the server just now: the request is sent on a new one
+        then.
+        """
+        while True:
+            reused = self._taken()
+            connection = reused or await self._opened(until)
+            try:
+                await connection.send(request, self.patience(until))
+                await connection.head(self.patience(until))
+            except BaseException as error:
+                self._drop(connection)
+                if reused and isinstance(error, BrokenError) and not connection.begun:
+                    continue
+                raise
+            return connection
 
-    async def _pump(self, path: str, body: bytes, kind: str, taken: "_Lines") -> None:
+    def leave(self, connection: Connection, *, ended: bool) -> None:
+        """Keep a connection for later; where its answer has not `ended`, nobody wants the rest."""
+        if connection.answered:
+            self._keep(connection)
+        elif not ended or connection.lost or self._closed:
+            self._drop(connection)
+        else:
+            timer = asyncio.get_running_loop().call_later(DRAIN_S, self._drop, connection)
+
+            def answered() -> None:
+                timer.cancel()
+                self._keep(connection)
+
+            connection.on_answered = answered
+
+    def explained(self, error: Exception, until: float) -> SensoriumError:
+        """What went wrong on the way, as an error of ours."""
+        if self._closed:
+            return UnavailableError("the model was unloaded; try again", retry_after_s=0.1)
+        match error:
+            case TimeoutError():
+                if asyncio.get_running_loop().time() >= until:
+                    return DeadlineExceededError("the remote server took too long in all")
+                why = f"the remote server was silent for {self._silent_s:g} s"
+            case ssl.SSLCertVerificationError():
+                why = "the remote server's certificate is not trusted: see ca_file"
+            case OSError():
+                why = "the remote server cannot be reached"
+            case MalformedError():
+                why = "the remote server answers with what is not HTTP"
+            case _:
+                why = "the remote server broke off"
+        return UnavailableError(why, retry_after_s=1.0)
+
+    def _request(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+        target = self._connector.target(self._base + path)
+        head = f"{method} {target} HTTP/1.1\r\n{self._usual}"
+        if body:
+            headers = {"content-type": "application/json", **headers}
+            head += f"content-length: {len(body)}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"{head}\r\n".encode("latin-1") + body
+
+    async def _opened(self, until: float) -> Connection:
+        if self._closed:
+            raise BrokenError
+        now = asyncio.get_running_loop().time()
+        patience = min(self.patience(until), now + CONNECT_S)
         try:
-            async with self._client.stream(
-                "POST", path, content=body, headers=_typed(body, {"accept": kind})
-            ) as response:
-                await self._check(response)
-                given = response.headers.get("content-type", "").partition(";")[0].strip()
-                if given != kind:
-                    raise UnavailableError(
-                        f"the remote server answers with {given[:60]!r}, not {kind}"
-                    )
-                async for line in lines_of(response):
-                    await taken.put(line)
-        finally:
-            taken.end()
+            connection = await self._connector.open(patience)
+        except TimeoutError:
+            if patience == until:
+                raise
+            raise ConnectionError from None
+        self._open.add(connection)
+        return connection
 
-    async def _check(self, response: httpx.Response) -> None:
-        if response.status_code != 200:
-            body = b""
-            if not response.is_redirect:
-                body = await whole(response, MAX_ERROR, cut=True)
-            raise refusal(response, self.scrubbed(said(body)))
+    def _taken(self) -> Connection | None:
+        """The connection that was used last, if one is idle."""
+        oldest = asyncio.get_running_loop().time() - IDLE_S
+        while self._idle:
+            found = self._idle.pop()
+            if found.usable and found.used_at > oldest:
+                return found
+            self._drop(found)
+        return None
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Whatever goes wrong on the way, as an error of ours."""
-        try:
-            yield
-        except SensoriumError:
-            raise
-        except CancelledError:
-            raise CancelledCallError from None
-        except httpx.ConnectError:
-            raise UnavailableError(
-                "the remote server cannot be reached", retry_after_s=1.0
-            ) from None
-        except httpx.TimeoutException:
-            silent = f"the remote server was silent for {self._settings.timeout_s:g} s"
-            raise UnavailableError(silent, retry_after_s=1.0) from None
-        except httpx.HTTPError:
-            raise UnavailableError("the remote server broke off", retry_after_s=1.0) from None
+    def _keep(self, connection: Connection) -> None:
+        connection.on_answered = None
+        if self._closed or not connection.usable or len(self._idle) >= MAX_IDLE:
+            self._drop(connection)
+        else:
+            self._idle.append(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        connection.close()
+        self._open.discard(connection)
 
 
-class _Lines:
-    """Lines on their way from the loop to a thread; no more than some wait there."""
+class Exchange:
+    """A request, and its answer while it comes. A plain class: it is entered for every call."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("_connection", "_kind", "_lines", "_request", "_until", "_wire", "ended")
+
+    def __init__(self, wire: Wire, request: bytes, until: float, kind: str = "") -> None:
         self.ended = False
-        self._loop = loop
-        self._waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._room = asyncio.Semaphore(MAX_WAITING)
+        """To be set where what is still to come is nothing but its end."""
+        self._wire = wire
+        self._request = request
+        self._until = until
+        self._kind = kind
+        self._lines = Lines()
 
-    async def put(self, line: str) -> None:
-        """Hand over a line, once there is room."""
-        await self._room.acquire()
-        self._waiting.put(line)
-
-    def end(self) -> None:
-        """Hand over that there are no more."""
-        self._waiting.put(None)
-
-    def empty(self) -> bool:
-        """Whether nothing waits."""
-        return self._waiting.empty()
-
-    def next(self) -> str | None:
-        """The next line; None where none has come for a while, or there are no more."""
+    async def __aenter__(self) -> Self:
         try:
-            line = self._waiting.get(timeout=LOOK_S)
-        except queue.Empty:
-            return None
-        if line is None:
-            self.ended = True
-        elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._room.release)
-        return line
+            self._connection = await self._wire.send(self._request, self._until)
+        except FAULTS as error:
+            raise self._wire.explained(error, self._until) from None
+        try:
+            await self._check()
+        except BaseException:
+            self._wire.leave(self._connection, ended=False)
+            raise
+        return self
 
+    async def __aexit__(self, *_: object) -> None:
+        connection = self._connection
+        try:
+            if self.ended and not connection.answered:  # it is about to: then it is used again
+                until = asyncio.get_running_loop().time() + END_S
+                while await connection.read(until):
+                    pass
+        except FAULTS:
+            pass
+        finally:
+            self._wire.leave(connection, ended=self.ended)
 
-def _trust(settings: RemoteSettings) -> ssl.SSLContext:
-    if settings.ca_file:
-        return ssl.create_default_context(cafile=settings.ca_file)
-    return httpx.create_ssl_context(trust_env=False)
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The answer's, by names in lower case."""
+        return self._connection.headers
 
+    async def part(self) -> bytes:
+        """What comes next of the answer; nothing at its end."""
+        try:
+            return await self._connection.read(self._wire.patience(self._until))
+        except FAULTS as error:
+            raise self._wire.explained(error, self._until) from None
 
-def _typed(body: bytes, headers: Mapping[str, str]) -> dict[str, str]:
-    return {"content-type": "application/json", **headers} if body else dict(headers)
+    async def lines(self) -> list[bytes]:
+        """The lines that come next, without their ends; none after the last."""
+        while part := await self.part():
+            if found := self._lines.feed(part):
+                return found
+        return self._lines.rest()
+
+    async def _check(self) -> None:
+        """Refuse an answer that did not go well, or is of another kind."""
+        connection = self._connection
+        if connection.status != 200:
+            body = b""
+            if not 300 <= connection.status < 400:
+                while len(body) < MAX_ERROR and (part := await self.part()):
+                    body += part
+            words = self._wire.scrubbed(said(body[:MAX_ERROR]))
+            raise refusal(connection.status, connection.headers, words)
+        if connection.headers.get("content-encoding", "identity") != "identity":
+            raise UnavailableError("the remote server packs its answer, which nobody asked for")
+        given = connection.headers.get("content-type", "").partition(";")[0].strip()
+        if self._kind and given != self._kind:
+            raise UnavailableError(
+                f"the remote server answers with {given[:60]!r}, not {self._kind}"
+            )

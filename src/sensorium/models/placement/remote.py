@@ -1,0 +1,96 @@
+"""Language models that others serve, asked on the server's own event loop."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from sensorium.core.errors import NotSupportedError
+from sensorium.core.generation import Generation
+from sensorium.core.loading import load
+from sensorium.models.artifact import Artifact
+from sensorium.models.backends.base import LoadOptions
+from sensorium.models.backends.remote_settings import RemoteSettings
+from sensorium.models.backends.remote_text import RemoteTexts
+from sensorium.models.exchange import Action, Facts, Request, Result
+
+TRIAL = Generation(prompt="a", max_tokens=1, temperature=0.0)
+
+
+class Remote:
+    """See `placement.base.Placed`."""
+
+    def __init__(self, texts: RemoteTexts, facts: Facts) -> None:
+        self.facts = facts
+        self.generate = texts.generate
+        self._texts = texts
+
+    def run(self, requests: Sequence[Request]) -> "asyncio.Future[list[Result]]":
+        """See `Placed.run`: it takes no tensors."""
+        future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+        future.set_result([NotSupportedError("this model makes text") for _ in requests])
+        return future
+
+    def interrupt(self) -> None:
+        """See `Placed.interrupt`; there are no runs."""
+
+    async def ask(self, action: Action, body: bytes) -> bytes:
+        """See `Placed.ask`."""
+        if action != "embed":
+            raise NotSupportedError("a remote model does not tell its tokens")
+        texts = msgspec.msgpack.decode(body, type=list[str])
+        found, dialect = await self._texts.ask_vectors(texts)
+        return await asyncio.to_thread(_packed_vectors, dialect, found, len(texts))
+
+    async def close(self) -> None:
+        """See `Placed.close`."""
+        self._texts.close()
+
+
+async def place(artifact: Artifact, options: LoadOptions) -> Remote | None:
+    """A model that others serve, tried; None where it is one of tensors, which runs elsewhere.
+
+    Raises:
+        InvalidInputError: its settings cannot be used.
+        UnavailableError: a key is missing, or no server answers.
+    """
+    began = time.perf_counter()
+    made = await asyncio.to_thread(_made, artifact, options)
+    if made is None:
+        return None
+    settings, texts = made
+    try:
+        await _try(texts, embeds=settings.task == "embed")
+    except BaseException:
+        texts.close()
+        raise
+    facts = Facts(
+        spec=texts.spec,
+        joins=False,
+        parallel=settings.parallel,
+        seconds=time.perf_counter() - began,
+    )
+    return Remote(texts, facts)
+
+
+def _made(artifact: Artifact, options: LoadOptions) -> tuple[RemoteSettings, RemoteTexts] | None:
+    """Off the event loop, as certificates are read, too."""
+    settings: RemoteSettings = load("sensorium.models.backends.remote:own_settings")(artifact)
+    if settings.upstreams[0].protocol == "oip":
+        return None
+    return settings, RemoteTexts(settings, options)
+
+
+async def _try(texts: RemoteTexts, *, embeds: bool) -> None:
+    if embeds:
+        await texts.ask_vectors(["a"])
+    else:
+        async for _ in texts.generate(TRIAL):
+            pass
+
+
+def _packed_vectors(dialect: Any, body: bytes, count: int) -> bytes:
+    found = load("sensorium.models.backends.remote_vectors:vectors")(dialect, body, count)
+    return msgspec.msgpack.encode((list(found.shape), found.tobytes()))
