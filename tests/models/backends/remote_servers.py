@@ -50,6 +50,7 @@ def served() -> Iterator[Served]:
     ]
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
+    listening.listen()
     config = uvicorn.Config(
         Starlette(routes=routes), log_level="critical", lifespan="off", timeout_graceful_shutdown=1
     )

@@ -97,7 +97,7 @@ def cut_off(error: SensoriumError, pieces: int) -> SensoriumError:
     """An error within a text, which says how far the text had come."""
     many = f"{pieces} pieces" if pieces > 1 else "a piece"
     return type(error)(
-        f"{error.message}; it broke off within the text, after {many} of it",
+        f"{error.message}, after {many} of the text",
         details={**error.details, "pieces": pieces},
         retry_after_s=error.retry_after_s,
     )
