@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -61,18 +62,25 @@ def status(code: int, **headers: str) -> list[bytes | str]:
 
 
 @contextmanager
-def scripted(*script: bytes | str) -> Iterator[Scripted]:
+def scripted(*script: bytes | str, tls: ssl.SSLContext | None = None) -> Iterator[Scripted]:
     """A server on a free port of this machine."""
     told = Scripted(script=list(script))
     loop = asyncio.new_event_loop()
     server = loop.run_until_complete(
-        asyncio.start_server(lambda r, w: _serve(told, r, w), "127.0.0.1", 0)
+        asyncio.start_server(lambda r, w: _serve(told, r, w), "127.0.0.1", 0, ssl=tls)
     )
-    told.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    scheme = "https" if tls else "http"
+    told.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with _running(loop, server):
+        yield told
+
+
+@contextmanager
+def _running(loop: asyncio.AbstractEventLoop, server: asyncio.Server) -> Iterator[None]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
-        yield told
+        yield
     finally:
         asyncio.run_coroutine_threadsafe(_stop(server), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
@@ -103,6 +111,40 @@ async def _serve(
             if not await _play(told.script, writer):
                 break
     writer.transport.abort()
+
+
+@contextmanager
+def tunnelling() -> Iterator[Scripted]:
+    """A proxy that leads wherever it is told to."""
+    told = Scripted()
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(
+        asyncio.start_server(lambda r, w: _tunnel(told, r, w), "127.0.0.1", 0)
+    )
+    told.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with _running(loop, server):
+        yield told
+
+
+async def _tunnel(
+    told: Scripted, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        told.keys.append(head)
+        host, _, port = head.split()[1].rpartition(":")
+        inner, outer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+        await asyncio.gather(_pipe(reader, outer), _pipe(inner, writer))
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        writer.transport.abort()
 
 
 async def _play(script: list[bytes | str], writer: asyncio.StreamWriter) -> bool:

@@ -43,6 +43,7 @@ class Connection(asyncio.Protocol):
         """Whether the server keeps it open after this answer."""
         self._headed = False
         self._head_size = 0
+        self._begun_bytes = 0
         self._parts: list[bytes] = []
         self._unread = 0
         self._paused = False
@@ -62,7 +63,8 @@ class Connection(asyncio.Protocol):
         """
         self.status, self.headers, self.answered, self.begun = 0, {}, False, False
         self._parser = httptools.HttpResponseParser(self)
-        self._headed, self._head_size, self._parts, self._unread = False, 0, [], 0
+        self._headed, self._head_size, self._begun_bytes = False, 0, 0
+        self._parts, self._unread = [], 0
         transport = self._transport
         if transport is None or self.lost:
             raise BrokenError
@@ -80,7 +82,7 @@ class Connection(asyncio.Protocol):
         Raises:
             BrokenError, MalformedError: they do not come.
         """
-        while not self._headed:
+        while self._malformed or not self._headed:
             await self._wait(until)
 
     async def read(self, until: float) -> bytes:
@@ -130,9 +132,9 @@ class Connection(asyncio.Protocol):
             pass
         except httptools.HttpParserError:
             self._malformed = True
-        if not self._headed:
-            self._head_size += len(data)
-            self._malformed = self._malformed or self._head_size > MAX_HEAD
+        if not self._headed:  # perhaps a header that does not end
+            self._begun_bytes += len(data)
+            self._malformed = self._malformed or self._begun_bytes > 4 * MAX_HEAD
         self._wake()
 
     def eof_received(self) -> None:
@@ -156,7 +158,11 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """See `httptools.HttpResponseParser`, as of those below."""
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._head_size += len(name) + len(value) + len(b": \r\n")
+        if self._head_size > MAX_HEAD:
+            self._malformed = True
+        else:
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """The head is there."""
