@@ -20,6 +20,7 @@ from msgspec import Struct
 
 ROOT = Path(__file__).parent.parent
 SENDERS = 24
+CHUNKED_END = b"\r\n0\r\n\r\n"
 AHEAD = -10
 """The load's niceness, where it may have one: it stands for other machines, and should not wait
 for a core that the server computes on."""
@@ -182,6 +183,8 @@ def _size(answer: bytes) -> int | None:
     if end < 0:
         return None
     head = answer[:end].lower()
+    if b"transfer-encoding: chunked" in head:
+        return len(answer) if answer.endswith(CHUNKED_END) else None
     return end + 4 + int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
 
 

@@ -5,9 +5,8 @@ import ssl
 from base64 import b64encode
 from urllib.parse import SplitResult, unquote, urlsplit
 
-import httpx
-
 from sensorium.core.errors import UnavailableError
+from sensorium.core.loading import load
 from sensorium.models.backends.remote_connection import Connection
 from sensorium.models.backends.remote_settings import Upstream
 
@@ -109,4 +108,5 @@ def _credentials(proxy: SplitResult | None) -> dict[str, str]:
 def _trust(ca_file: str) -> ssl.SSLContext:
     if ca_file:
         return ssl.create_default_context(cafile=ca_file)
-    return httpx.create_ssl_context(trust_env=False)
+    trust: ssl.SSLContext = load("httpx:create_ssl_context")(trust_env=False)
+    return trust

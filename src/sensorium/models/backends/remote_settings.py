@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from sensorium.core.errors import InvalidInputError, UnavailableError
 from sensorium.core.settings import Secret
+from sensorium.models.artifact import Artifact
 
 ENVIRONMENT = "env:"
 FURTHER = "upstream"
@@ -63,6 +64,21 @@ class RemoteSettings(_Shared, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 SHARED = _Shared.__struct_fields__
+
+
+def own_settings(artifact: Artifact) -> RemoteSettings:
+    """The settings of a model.
+
+    Raises:
+        InvalidInputError: they were fetched, or cannot be used.
+        UnavailableError: a key is missing.
+    """
+    if artifact.source:
+        raise InvalidInputError(
+            "its remote.toml was fetched: it would have this server call whom it likes with "
+            "secrets of its environment. Write one of your own"
+        )
+    return read_settings(artifact.path)
 
 
 def read_settings(path: Path) -> RemoteSettings:

@@ -12,7 +12,7 @@ from sensorium.core.generation import Generation
 from sensorium.core.loading import load
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
-from sensorium.models.backends.remote_settings import RemoteSettings
+from sensorium.models.backends.remote_settings import RemoteSettings, own_settings
 from sensorium.models.backends.remote_text import RemoteTexts
 from sensorium.models.exchange import Action, Facts, Request, Result
 
@@ -77,7 +77,7 @@ async def place(artifact: Artifact, options: LoadOptions) -> Remote | None:
 
 def _made(artifact: Artifact, options: LoadOptions) -> tuple[RemoteSettings, RemoteTexts] | None:
     """Off the event loop, as certificates are read, too."""
-    settings: RemoteSettings = load("sensorium.models.backends.remote:own_settings")(artifact)
+    settings = own_settings(artifact)
     if settings.upstreams[0].protocol == "oip":
         return None
     return settings, RemoteTexts(settings, options)
