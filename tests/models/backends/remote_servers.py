@@ -224,7 +224,7 @@ def _embeddings(told: Served) -> Any:
         data = [{"index": n, "embedding": _vector(t)} for n, t in enumerate(body["input"])]
         if told.fault == "few":
             data.pop()
-        return JSONResponse({"data": data[::-1]})
+        return JSONResponse({"data": data[::-1], "usage": {"prompt_tokens": 7, "total_tokens": 7}})
 
     return answer
 

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
+from sensorium.core.asking import Embed, Rank, Scores, Tokenize, Tokens, Vectors
 from sensorium.core.conversation import Message
 from sensorium.core.errors import (
     DeadlineExceededError,
@@ -201,7 +202,7 @@ def test_a_protocol_that_cannot_ask_for_it(servers, tmp_path):
         assert await _text(placed)
         assert first.requests == 2, "that was no failure"
         with pytest.raises(NotSupportedError):
-            await placed.ask("tokenize", b"a")
+            await placed.ask(Tokenize(text="a", special=True), Tokens)
         await placed.close()
         with pytest.raises(UnavailableError, match="unloaded"):
             await _text(placed)
@@ -216,7 +217,12 @@ def test_embeddings_and_tensors_go_to_the_next_too(tmp_path):
         async def main():
             placed = await _placed(made)
             first.fault = "500"
-            assert await placed.ask("embed", b"\x91\xa3one")
+            found = await placed.ask(Embed(texts=["one", "two"]), Vectors)
+            assert (found.dimensions, len(found.data), found.tokens) == (8, 64, 7)
+            short = await placed.ask(Embed(texts=["one"], dimensions=3), Vectors)
+            assert (short.dimensions, len(short.data)) == (3, 12)
+            ranks = await placed.ask(Rank(query="one", documents=["two", "one"]), Scores)
+            assert ranks.scores[0] < ranks.scores[1] == pytest.approx(1)
             await placed.close()
 
         asyncio.run(main())

@@ -34,13 +34,17 @@ class RemoteTextModel:
                 if not looking.emit(piece):
                     return
 
-    def embed(self, texts: Sequence[str]) -> Any:
+    def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
         """See `TextModel.embed`."""
         body, dialect = self._thread.result(self._texts.ask_vectors(texts))
         return vectors(dialect, body, len(texts))
 
-    def tokenize(self, text: str) -> list[int]:
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """See `TextModel.tokenize`."""
+        raise NotSupportedError("a remote model does not tell its tokens")
+
+    def size(self, task: Generation) -> int:
+        """See `TextModel.size`."""
         raise NotSupportedError("a remote model does not tell its tokens")
 
     def detokenize(self, tokens: Sequence[int]) -> str:

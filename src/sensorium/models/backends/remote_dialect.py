@@ -51,5 +51,6 @@ class Dialect(Protocol):
     def embedding(self, texts: Sequence[str]) -> tuple[str, Mapping[str, Any]]:
         """Where to and what to send, to have texts embedded."""
 
-    def vectors(self, body: bytes) -> list[list[float]]:
-        """The vectors of an answer, in the order of the texts; errors as for `part`."""
+    def vectors(self, body: bytes) -> tuple[list[list[float]], int]:
+        """The vectors of an answer, in the order of the texts, and how many tokens those have (0:
+        it does not say); errors as for `part`."""

@@ -47,6 +47,7 @@ class _Line(Struct):
 
 class _Embeddings(Struct):
     embeddings: list[list[float]]
+    prompt_eval_count: int = 0
 
 
 class Ollama:
@@ -99,9 +100,10 @@ class Ollama:
         """See `Dialect.embedding`."""
         return "/api/embed", {"model": self._model, "input": list(texts), "truncate": False}
 
-    def vectors(self, body: bytes) -> list[list[float]]:
+    def vectors(self, body: bytes) -> tuple[list[list[float]], int]:
         """See `Dialect.vectors`."""
-        return read(body, _Embeddings).embeddings
+        found = read(body, _Embeddings)
+        return found.embeddings, found.prompt_eval_count
 
     def _options(self, task: Generation) -> dict[str, Any]:
         options = {

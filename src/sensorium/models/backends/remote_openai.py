@@ -83,6 +83,7 @@ class _Embedding(Struct):
 
 class _Embeddings(Struct):
     data: list[_Embedding]
+    usage: _Usage | None = None
 
 
 class OpenAI:
@@ -139,10 +140,11 @@ class OpenAI:
         body = {"model": self._upstream.model, "input": list(texts), "encoding_format": "float"}
         return "/embeddings", body
 
-    def vectors(self, body: bytes) -> list[list[float]]:
+    def vectors(self, body: bytes) -> tuple[list[list[float]], int]:
         """See `Dialect.vectors`."""
-        found = read(body, _Embeddings).data
-        return [each.embedding for each in sorted(found, key=lambda each: each.index)]
+        found = read(body, _Embeddings)
+        data = sorted(found.data, key=lambda each: each.index)
+        return [each.embedding for each in data], _used(found.usage).prompt_tokens
 
     def _extended(self, task: Generation) -> dict[str, Any]:
         """What is not OpenAI's own, but other servers' of its protocol."""

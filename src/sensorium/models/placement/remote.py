@@ -2,20 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-import msgspec
-
+from sensorium.core.asking import Embed, Question, Rank, Reply
 from sensorium.core.errors import NotSupportedError
 from sensorium.core.generation import Generation
 from sensorium.core.loading import load
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
+from sensorium.models.backends.remote_dialect import Dialect
 from sensorium.models.backends.remote_settings import RemoteSettings, own_settings
 from sensorium.models.backends.remote_text import RemoteTexts
-from sensorium.models.exchange import Action, Facts, Request, Result
+from sensorium.models.exchange import Facts, Request, Result
 
+R = TypeVar("R", bound=Reply)
+Told = Callable[[Dialect, bytes, Embed | Rank], Reply]
 TRIAL = Generation(prompt="a", max_tokens=1, temperature=0.0)
 
 
@@ -36,13 +38,14 @@ class Remote:
     def interrupt(self) -> None:
         """See `Placed.interrupt`; there are no runs."""
 
-    async def ask(self, action: Action, body: bytes) -> bytes:
-        """See `Placed.ask`."""
-        if action != "embed":
+    async def ask(self, question: Question, returns: type[R]) -> R:
+        """See `Placed.ask`: by its vectors, or not at all."""
+        if not isinstance(question, Embed | Rank):
             raise NotSupportedError("a remote model does not tell its tokens")
-        texts = msgspec.msgpack.decode(body, type=list[str])
-        found, dialect = await self._texts.ask_vectors(texts)
-        return await asyncio.to_thread(_packed_vectors, dialect, found, len(texts))
+        body, dialect = await self._texts.ask_vectors(_texts(question))
+        found = await asyncio.to_thread(_told, dialect, body, question)
+        assert isinstance(found, returns)
+        return found
 
     async def close(self) -> None:
         """See `Placed.close`."""
@@ -91,6 +94,13 @@ async def _try(texts: RemoteTexts, *, embeds: bool) -> None:
             pass
 
 
-def _packed_vectors(dialect: Any, body: bytes, count: int) -> bytes:
-    found = load("sensorium.models.backends.remote_vectors:vectors")(dialect, body, count)
-    return msgspec.msgpack.encode((list(found.shape), found.tobytes()))
+def _told(dialect: Dialect, body: bytes, question: Embed | Rank) -> Reply:
+    told: Told = load("sensorium.models.placement.remote_vectors:told")
+    return told(dialect, body, question)
+
+
+def _texts(question: Embed | Rank) -> list[str]:
+    """What is to be embedded for an answer."""
+    if isinstance(question, Embed):
+        return question.texts
+    return [question.query, *question.documents]
