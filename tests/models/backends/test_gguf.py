@@ -186,7 +186,7 @@ def test_a_schema_and_a_grammar_are_held_to():
         ({"json_schema": {"type": "nonsense"}}, "Invalid type"),
         ({"json_schema": {"$ref": "#/nothing"}}, "does not exist"),
         ({"grammar": "root := @@@"}, "grammar"),
-        ({"prompt": "word " * 4000}, "context size"),
+        ({"prompt": "word " * 4000}, "context"),
     ],
 )
 def test_what_cannot_be_done_is_said(wrong, why):
