@@ -10,7 +10,6 @@ EXTRAS = {
     "aioice": "webrtc",
     "aiortc": "webrtc",
     "av": "webrtc",
-    "bitsandbytes": "transformers",
     "google": "grpc",
     "grpc": "grpc",
     "grpc_health": "grpc",
