@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from sensorium.app import MODULES
+from sensorium.capabilities.language.schema import Timing
 from sensorium.capabilities.logs.schema import ClusterRequest, ClusterResponse
 from sensorium.client import Sensorium
 from sensorium.core.errors import (
@@ -55,6 +57,8 @@ def test_both_ways_give_the_same_struct(name: str, server: Server) -> None:
         if name == "system.operations":  # the server has the tests' plugin as well
             known = {each.name for each in computed.operations}
             asked = type(asked)(operations=[e for e in asked.operations if e.name in known])
+        if hasattr(computed, "timing"):
+            computed, asked = (replace(each, timing=Timing()) for each in (computed, asked))
         assert type(computed) is type(asked) is operation.response
         assert msgspec.json.encode(computed) == msgspec.json.encode(asked)
 
@@ -107,7 +111,7 @@ def test_wrong_fields_are_refused_before_a_call(
 
 
 def test_misuse_is_explained(client: Sensorium) -> None:
-    with pytest.raises(AttributeError, match=r"no 'log' here; there is: logs, metrics"):
+    with pytest.raises(AttributeError, match=r"no 'log' here; there is: chat, logs"):
         _ = client.log  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match=r"no operation logs\.clster"):
         _ = client.logs.clster  # type: ignore[attr-defined]

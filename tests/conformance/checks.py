@@ -21,6 +21,10 @@ LONG_S = 60.0
 """A call that is to be cancelled would take so long."""
 
 VOLATILE: dict[str, tuple[str, ...]] = {
+    "chat.complete": ("timing", "usage.cached_tokens"),
+    "text.complete": ("timing", "usage.cached_tokens"),
+    "chat.stream": ("told.timing", "told.usage.cached_tokens"),
+    "text.stream": ("told.timing", "told.usage.cached_tokens"),
     "models.get": ("loaded", "entry.state"),
     "models.list": ("loaded", "models.state"),
     "models.load": ("state", "in_use", "expires_in_s", "load_s"),
@@ -48,7 +52,7 @@ async def answers(driver: Driver, operation: Operation) -> list[Any]:
     ended_well(outcome)
     if operation.kind is Kind.UNARY:
         assert len(outcome.items) == 1
-    return [_settled(operation, conforming(operation, item)) for item in outcome.items]
+    return _joined([_settled(operation, conforming(operation, item)) for item in outcome.items])
 
 
 async def answers_anything_valid(
@@ -316,6 +320,19 @@ def _settled(operation: Operation, value: Any) -> Any:
     for path in VOLATILE.get(operation.name, ()):
         value = _without(value, path)
     return value
+
+
+def _joined(items: list[Any]) -> list[Any]:
+    """Pieces of a text that came one after the other, as one: how they are cut depends on when
+    they came."""
+    joined: list[Any] = []
+    for item in items:
+        before = joined[-1] if joined else None
+        if isinstance(before, dict) and list(before) == list(item) == ["text"]:
+            joined[-1] = {"text": before["text"] + item["text"]}
+        else:
+            joined.append(item)
+    return joined
 
 
 def _without(value: Any, path: str) -> Any:

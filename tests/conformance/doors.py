@@ -46,8 +46,8 @@ FAILING = {
 those whose example names something that is not there."""
 ROOM = {"webrtc_max_sessions": "1000", "offline": "true"}
 """How every server here is set: it has room for many sessions, and fetches nothing."""
-SHARED = ("webrtc.join",)
-"""Operations whose answer depends on who else calls them at that moment."""
+SHARED = ("webrtc.join", "chat.complete", "chat.stream", "text.complete", "text.stream")
+"""Operations whose answer depends on who else calls them at that moment, or on chance."""
 WHOLE = ("models.infer",)
 """Operations whose requests must fit as a whole, too: what is made at random seldom does."""
 NEVER_LOOKS = ("testing.stuck",)

@@ -73,6 +73,7 @@ def test_tools_are_few_and_say_what_they_take(attempt: Callable[[Trial], None]) 
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         ours = {name for name in tools if not name.startswith("testing_")}
         assert ours == {
+            "chat_complete",
             "logs_cluster",
             "logs_compare",
             "metrics_detect_anomalies",
@@ -80,6 +81,12 @@ def test_tools_are_few_and_say_what_they_take(attempt: Callable[[Trial], None]) 
             "models_get",
             "models_infer",
             "models_list",
+            "text_complete",
+            "text_count",
+            "text_detokenize",
+            "text_embed",
+            "text_rerank",
+            "text_tokenize",
         }
         assert "testing_change" not in tools
         cluster = tools["logs_cluster"]
