@@ -72,11 +72,11 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert not {"key", "digest"} & listed.keys()
     row = one_line(sensorium("keys", "list", "--data-dir", str(tmp_path)).out).split("\t")
     assert row[:4] == [key.id, "ci", "logs.*,system.health", "10"]
-    assert row[5] == "valid"
+    assert row[6] == "valid"
 
     assert sensorium("keys", "revoke", key.id, **where).out == f"revoked {key.id} ci\n"
     assert KeyStore(tmp_path).find(text) is None
-    assert one_line(sensorium("keys", "list", **where).out).split("\t")[5].startswith("revoked")
+    assert one_line(sensorium("keys", "list", **where).out).split("\t")[6].startswith("revoked")
 
 
 def test_a_key_as_json_is_shown_once_too(tmp_path: Path) -> None:
