@@ -1,6 +1,7 @@
 """A file becomes a model that has run once."""
 
 import time
+from contextlib import suppress
 
 from sensorium.core.errors import NotSupportedError
 from sensorium.core.generation import Generation
@@ -38,9 +39,17 @@ def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel | 
 def _tried(model: LoadedModel | TextModel, options: LoadOptions) -> tuple[bool, int]:
     """Whether calls may be joined, and how many texts it makes at once (0: it takes tensors)."""
     if isinstance(model, TextModel):
-        try:
-            model.generate(Generation(prompt="a", max_tokens=1, temperature=0.0), lambda _: True)
-        except NotSupportedError:  # it makes embeddings
-            model.embed(["a"])
+        _try_text(model)
         return False, model.parallel
     return proves_batching(model) and options.max_batch > 1, 0
+
+
+def _try_text(model: TextModel) -> None:
+    """Try the first of what language models may do that this one does."""
+    with suppress(NotSupportedError):
+        model.generate(Generation(prompt="a", max_tokens=1, temperature=0.0), lambda _: True)
+        return
+    with suppress(NotSupportedError):
+        model.embed(["a"])
+        return
+    model.tokenize("a", special=True)

@@ -48,6 +48,12 @@ def test_scratch_is_what_llama_cpp_lays_out() -> None:
         assert estimate(header).scratch_bytes / 2**20 == pytest.approx(megabytes, rel=0.01)
 
 
+@needs_models
+def test_a_vocabulary_alone_needs_room_for_itself() -> None:
+    header = read_header(MODELS / "ggml-vocab-phi-3.gguf", "gguf")
+    assert estimate(header).total_bytes(8192) == header.file_bytes
+
+
 def test_what_takes_tensors_needs_room_for_them() -> None:
     told = estimate(read("litert", bytes(Flat(tflite()).data)))
     assert told.scratch_bytes == 4 + 2 * 4

@@ -70,6 +70,12 @@ def test_a_vocabulary_alone_is_passed_over_and_counted(name: str, tokens: int) -
     assert header.attention.vocabulary == tokens
 
 
+def test_a_long_chat_template_is_kept() -> None:
+    template = "{{ messages }}" * 1000
+    made = gguf([ARCHITECTURE, value("tokenizer.chat_template", TEXT, text(template))])
+    assert read("gguf", made).chat_template == template
+
+
 def test_a_file_made_by_hand_is_read() -> None:
     rows = [row("a", [64, 2], 8), row("b", [5], 0, 160)]
     header = read("gguf", gguf(LLAMA, rows, 192))

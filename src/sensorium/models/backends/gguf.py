@@ -2,7 +2,10 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace as changed
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from sensorium.models.backends.gguf_hearing import Hearing
 from sensorium.models.backends.gguf_options import ENCODERS, check_device
 from sensorium.models.backends.gguf_requests import chat_request, text_request
 from sensorium.models.backends.gguf_texts import Emit, Texts
+from sensorium.models.backends.gguf_vocabulary import CONTEXT, write_model
 from sensorium.models.backends.openai_form import openai_messages, openai_tools
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
@@ -25,6 +29,7 @@ from sensorium.models.tools import CallReader, forced, is_forced, told
 
 NO_GPU = "llama.cpp has no GPU here: none is there, or its library was built without it"
 NO_TOKEN = "one of the numbers is no token's"
+NO_WEIGHTS = "this file is a vocabulary alone: it has no weights to make texts or vectors with"
 
 
 class GgufModel:
@@ -159,13 +164,37 @@ class GgufModel:
         heard.check(found)
 
 
+class VocabularyModel(GgufModel):
+    """A file without tensors, which can only be asked for tokens."""
+
+    def generate(self, task: Generation, emit: Emit) -> None:
+        """See `TextModel.generate`."""
+        raise NotSupportedError(NO_WEIGHTS)
+
+    def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
+        """See `TextModel.embed`."""
+        raise NotSupportedError(NO_WEIGHTS)
+
+
 class GgufBackend:
     """See `base.Backend`."""
 
     def load(self, artifact: Artifact, options: LoadOptions) -> TextModel:
         """See `base.Backend.load`."""
+        header = read_header(artifact, trusted=options.trusted)
+        if not header.tensors:
+            return _vocabulary(artifact, options)
         check_device(options, has_gpu=has_gpu(), reason=NO_GPU)
-        return GgufModel(artifact, options, read_header(artifact, trusted=options.trusted))
+        return GgufModel(artifact, options, header)
 
 
 BACKEND = GgufBackend()
+
+
+def _vocabulary(artifact: Artifact, options: LoadOptions) -> VocabularyModel:
+    with TemporaryDirectory(prefix="sensorium-") as folder:
+        path = Path(folder) / "vocabulary.gguf"
+        write_model(artifact.path, path)
+        small = LoadOptions(context=CONTEXT, parallel=options.parallel, threads=options.threads)
+        made = changed(artifact, path=path)
+        return VocabularyModel(made, small, read_header(path, "gguf"))

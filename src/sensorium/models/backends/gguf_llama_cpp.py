@@ -148,6 +148,8 @@ class LlamaCppBackend:
         """See `base.Backend.load`."""
         check_device(options, has_gpu=_has_gpu(), reason=NO_GPU)
         header = read_header(artifact, trusted=options.trusted)
+        if not header.tensors:
+            raise NotSupportedError("of a vocabulary alone, only xllamacpp tells the tokens")
         context = options.tokens(header.context_length)
         try:
             llama = llama_cpp.Llama(str(artifact.path), **_parameters(options, header, context))

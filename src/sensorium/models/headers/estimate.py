@@ -32,7 +32,8 @@ def estimate(header: Header, *, cache_bytes: float = 2, batch_tokens: int = 512)
     tokens are computed at once. A model whose attention slides over a window needs less.
     """
     weights = max(header.tensor_bytes, header.file_bytes)
-    if header.attention is None:
+    vocabulary_alone = header.file_bytes and not header.tensors
+    if header.attention is None or vocabulary_alone:
         scratch = sum(map(_smallest_bytes, [*header.inputs, *header.outputs]))
         if header.format == "onnx":
             # What is inside the file is held twice while its weights are laid out anew.

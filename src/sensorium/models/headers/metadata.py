@@ -1,5 +1,6 @@
 """The metadata of a GGUF file: keys and values, one after the other."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
 
@@ -16,6 +17,9 @@ MAX_STRINGS = 4_000_000
 KEPT_NUMBERS = 4096
 """A longer array of numbers is a vocabulary's, not one for each layer."""
 KEPT_TEXT = 4096
+TEMPLATE = "tokenizer.chat_template"
+TEMPLATE_BYTES = 1 << 20
+"""Templates of models that take tools are longer than other texts."""
 CHUNK = 1 << 20
 STRING, ARRAY = 8, 9
 SCALARS = {
@@ -76,25 +80,32 @@ class Cursor:
         Raises:
             InvalidInputError: there are too many, one comes twice, or a value is none.
         """
+        return {key: value for key, value, _ in self.pairs(count)}
+
+    def pairs(self, count: int) -> Iterator[tuple[str, Value, int]]:
+        """The next keys with their values, and where each begins; errors as for `values`."""
         if count > MAX_KEYS:
             raise InvalidInputError(f"{count} metadata keys are more than {MAX_KEYS}")
-        found: dict[str, Value] = {}
+        found: set[str] = set()
         for _ in range(count):
+            start = self.at
             key = self.text(MAX_KEY, "a metadata key")
             if key in found:
                 raise InvalidInputError(f"the metadata key {shown(key)} comes twice")
-            found[key] = self._value(self.number(U32), key)
+            found.add(key)
+            value = self._value(self.number(U32), key)
             if self.at > MAX_BYTES:
                 raise InvalidInputError(f"its metadata are more than {MAX_BYTES} bytes")
-        return found
+            yield key, value, start
 
     def _value(self, kind: int, key: str) -> Value:
         if kind == STRING:
             length = self._source.number(U64, self.at)
-            if length > KEPT_TEXT:
+            most = TEMPLATE_BYTES if key == TEMPLATE else KEPT_TEXT
+            if length > most:
                 self._skip(8 + length)
                 return Items(length)
-            return self.text(KEPT_TEXT, f"the value of {shown(key)}")
+            return self.text(most, f"the value of {shown(key)}")
         if kind == ARRAY:
             return self._array(key)
         if kind not in SCALARS:
