@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 Format = Literal[
-    "onnx", "gguf", "torchscript", "transformers", "litert", "mediapipe", "lightgbm", "remote"
+    "onnx",
+    "gguf",
+    "torchscript",
+    "transformers",
+    "tokenizer",
+    "litert",
+    "mediapipe",
+    "lightgbm",
+    "remote",
 ]
 SUFFIXES: dict[str, Format] = {
     ".onnx": "onnx",

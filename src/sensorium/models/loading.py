@@ -3,15 +3,19 @@
 import time
 from contextlib import suppress
 
-from sensorium.core.errors import NotSupportedError
+from sensorium.core.errors import NotSupportedError, UnavailableError
 from sensorium.core.generation import Generation
+from sensorium.core.loading import load
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadedModel, LoadOptions, TextModel
 from sensorium.models.backends.table import backend_of
 from sensorium.models.exchange import Facts
+from sensorium.models.headers.reading import read_header
 from sensorium.models.running import proves_batching
 from sensorium.models.steadiness import is_steady
 from sensorium.models.weighing import weigh
+
+TOKENIZER = "sensorium.models.backends.tokenizer:of_folder"
 
 
 def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel | TextModel, Facts]:
@@ -23,7 +27,7 @@ def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel | 
     """
     began = time.perf_counter()
     weigh(artifact, options)  # what is malformed never gets to a parser in native code
-    model = backend_of(artifact.format, options.engine).load(artifact, options)
+    model = _loaded(artifact, options)
     try:
         joins, parallel = _tried(model, options)
         steady = is_steady(artifact, model.spec, options)
@@ -34,6 +38,26 @@ def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel | 
     return model, Facts(
         spec=model.spec, joins=joins, parallel=parallel, steady=steady, seconds=seconds
     )
+
+
+def _loaded(artifact: Artifact, options: LoadOptions) -> LoadedModel | TextModel:
+    """The model; where the library of a language model is missing, what its tokenizer can do."""
+    try:
+        backend = backend_of(artifact.format, options.engine)
+    except UnavailableError as missing:
+        if not _has_tokenizer(artifact, options):
+            raise
+        found: TextModel = load(TOKENIZER)(artifact.path, missing.message)
+        return found
+    return backend.load(artifact, options)
+
+
+def _has_tokenizer(artifact: Artifact, options: LoadOptions) -> bool:
+    """Whether it is a language model with a tokenizer that can be used by itself."""
+    if artifact.format != "transformers" or not (artifact.path / "tokenizer.json").is_file():
+        return False
+    header = read_header(artifact, trusted=options.trusted)
+    return "Classification" not in header.details.get("architectures", "")
 
 
 def _tried(model: LoadedModel | TextModel, options: LoadOptions) -> tuple[bool, int]:

@@ -31,6 +31,16 @@ def test_formats_by_their_files() -> None:
     ]
 
 
+def test_a_tokenizer_by_itself_is_a_model_and_beside_weights_a_part_of_one() -> None:
+    alone = ["tokenizer.json", "tokenizer_config.json", "config.json", "README.md"]
+    weights = ("tokenizer.json", "tokenizer_config.json")
+    assert models_among(alone) == [Found("tokenizer", "tokenizer.json", weights)]
+    for file in ("pytorch_model.bin", "adapter_model.safetensors", "mmproj-m.gguf"):
+        assert kinds(*alone, file) == []
+    assert kinds(*alone, "m.onnx") == [("onnx", "m.onnx")]
+    assert kinds("sub/tokenizer.json") == []
+
+
 def test_shards_are_one_model() -> None:
     names = [f"m-0000{n}-of-00002.gguf" for n in (1, 2)]
     assert models_among([*names, "mmproj-m.gguf"]) == [Found("gguf", names[0], tuple(names))]

@@ -39,6 +39,15 @@ def test_a_wanted_file_wins_and_brings_what_goes_with_it() -> None:
     assert chosen(*BERT, wanted=("model_O1",))[1] == "onnx/model_O1.onnx"
 
 
+def test_a_tokenizer_is_fetched_where_nothing_else_is_there_or_it_is_named() -> None:
+    beside = ["special_tokens_map.json", "tokenizer.json", "tokenizer_config.json"]
+    found = ("tokenizer", "tokenizer.json", sorted(["LICENSE", *beside]))
+    assert chosen(*BERT, wanted=("tokenizer.json",)) == found
+    assert chosen("LICENSE", "config.json", *beside) == found
+    with pytest.raises(InvalidInputError, match="nothing that can be loaded"):
+        chosen("config.json", "pytorch_model.bin", *beside)
+
+
 @pytest.mark.parametrize("name", ["remote.toml", "Remote.TOML", "sub/remote.toml"])
 def test_a_file_that_names_another_server_is_passed_over(name: str) -> None:
     assert chosen("m.gguf", name) == ("gguf", "m.gguf", ["m.gguf"])

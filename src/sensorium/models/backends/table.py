@@ -60,6 +60,7 @@ BACKENDS: dict[Format, Row] = {
     "mediapipe": Row("mediapipe", f"{_PLACE}.mediapipe:BACKEND"),
     "torchscript": Row("torchscript", f"{_PLACE}.torchscript:BACKEND"),
     "transformers": Row("transformers", f"{_PLACE}.transformers:BACKEND", text=True),
+    "tokenizer": Row("tokenizer", f"{_PLACE}.tokenizer:BACKEND", text=True),
     "lightgbm": Row("lightgbm", f"{_PLACE}.lightgbm:BACKEND"),
     "remote": Row("remote", f"{_PLACE}.remote:BACKEND", text=True),
 }

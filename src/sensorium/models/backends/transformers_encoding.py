@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Encoding
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
 from sensorium.core.generation import Generation, Piece
 from sensorium.core.tensors import TensorSpec
 from sensorium.models.backends.base import Arrays, ModelSpec
+from sensorium.models.backends.fast_tokens import Slow, encoded, whole
 from sensorium.models.backends.transformers_files import Pooling
 from sensorium.models.fitting import check_arrays, check_outputs
 
@@ -48,14 +50,13 @@ class Encoder:
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """See `TextModel.tokenize`."""
-        with self._lock:
-            return list(self._tokenizer(text, add_special_tokens=special).input_ids)
+        return self._encoded(text, special=special).ids
 
     def size(self, task: Generation) -> int:
         """See `TextModel.size`."""
         if task.messages:
             raise NotSupportedError("this model has no conversations")
-        return len(self.tokenize(task.prompt, special=True))
+        return len(self._encoded(task.prompt, special=True))
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See `TextModel.detokenize`."""
@@ -70,6 +71,13 @@ class Encoder:
         with self._lock:
             self._model = None
         gc.collect()
+
+    def _encoded(self, text: str, *, special: bool) -> Encoding | Slow:
+        fast = getattr(self._tokenizer, "backend_tokenizer", None)
+        with self._lock:
+            if fast is not None:
+                return encoded(whole(fast), text, special=special)  # a batch has it fill up
+            return Slow(list(self._tokenizer(text, add_special_tokens=special).input_ids))
 
     def _tokenized(self, texts: Sequence[str]) -> Any:
         inputs = self._tokenizer(list(texts), padding=True, return_tensors="pt")

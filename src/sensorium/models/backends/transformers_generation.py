@@ -7,17 +7,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from tokenizers import Encoding
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
 from sensorium.core.generation import Finish, Generation, Likely, Piece, Step
 from sensorium.models.backends.base import ModelSpec
+from sensorium.models.backends.fast_tokens import Slow, begun, encoded, length, whole
 from sensorium.models.backends.looking import LOOK_S, Emit, Looking
-from sensorium.models.backends.openai_form import openai_messages, openai_tools
 from sensorium.models.backends.spelling import Spelling
+from sensorium.models.backends.templated import templated
 from sensorium.models.backends.transformers_sampling import Chosen, Sampler
 from sensorium.models.templates.rendering import ChatTemplate
-from sensorium.models.tools import CallReader, is_forced, told
+from sensorium.models.tools import CallReader, is_forced
 
 
 class GeneratingModel:
@@ -34,6 +36,8 @@ class GeneratingModel:
         self._context = context
         self._first = tokenizer.bos_token_id if begins else None
         self._template = _template(tokenizer)
+        fast = getattr(tokenizer, "backend_tokenizer", None)
+        self._fast = None if fast is None else whole(fast)
         self._lock = threading.Lock()
         self._tokenizing = threading.Lock()
         self._looking: Looking | None = None
@@ -66,15 +70,11 @@ class GeneratingModel:
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """See `TextModel.tokenize`."""
-        with self._tokenizing:
-            found = list(self._tokenizer(text, add_special_tokens=special).input_ids)
-        if special and self._first is not None and found[:1] != [self._first]:
-            return [self._first, *found]
-        return found
+        return begun(self._encoded(text, special=special), self._first if special else None)
 
     def size(self, task: Generation) -> int:
         """See `TextModel.size`."""
-        return len(self._prompt(task))
+        return length(self._encoded_prompt(task), self._first)
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See `TextModel.detokenize`."""
@@ -127,26 +127,18 @@ class GeneratingModel:
         Raises:
             InvalidInputError: the template cannot turn these messages into a text.
         """
-        tokenizer = self._tokenizer
-        with self._tokenizing:
-            if not task.messages:
-                ids = list(tokenizer(task.prompt).input_ids)
-            else:
-                text = self._templated(task)
-                ids = list(tokenizer(text, add_special_tokens=False).input_ids)
-        if self._first is not None and ids[:1] != [self._first]:
-            ids.insert(0, self._first)
-        return ids
+        return begun(self._encoded_prompt(task), self._first)
 
-    def _templated(self, task: Generation) -> str:
-        if self._template is None:
-            raise InvalidInputError(
-                "this model has no chat template; give it a prompt (text.complete)"
-            )
-        if task.tools and not self._template.takes_tools:
-            task = told(task)
-        messages = openai_messages(task.messages, parsed=True)
-        return self._template.render(messages, openai_tools(task.tools))
+    def _encoded_prompt(self, task: Generation) -> Encoding | Slow:
+        if not task.messages:
+            return self._encoded(task.prompt, special=True)
+        return self._encoded(templated(self._template, task), special=False)
+
+    def _encoded(self, text: str, *, special: bool) -> Encoding | Slow:
+        with self._tokenizing:
+            if self._fast is not None:
+                return encoded(self._fast, text, special=special)
+            return Slow(self._tokenizer(text, add_special_tokens=special).input_ids)
 
     def decode(self, tokens: list[int]) -> str:
         """The text that tokens are in a text, without those that only mark its parts."""

@@ -9,6 +9,10 @@ from sensorium.models.catalogue.paths import file_of, folder_of, stem_of
 
 REMOTE = "remote.toml"
 CONFIG = "config.json"
+TOKENIZER = "tokenizer.json"
+_BESIDE_TOKENIZER = ("chat_template.jinja", "special_tokens_map.json", "tokenizer_config.json")
+_WEIGHTS = (".safetensors", ".bin", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx", ".pt", ".pth")
+"""Beside a file of weights, a tokenizer is that of a model, even of one that is not run."""
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.[a-z]+)")
 _PARTIAL_WEIGHTS = ("adapter_", "consolidated", "optimizer", "training_args")
 """Safetensors that are not the weights that `config.json` describes."""
@@ -52,7 +56,21 @@ def models_among(paths: Collection[str], trees: Collection[str] = ()) -> list[Fo
         return found
     files = [_of_file(path, paths) for path in sorted(paths) if path not in trees]
     boosted = [Found("lightgbm", path, (path,)) for path in sorted(trees)]
-    return [model for model in files if model is not None] + boosted
+    models = [model for model in files if model is not None] + boosted
+    return models or tokenizers_among(paths)
+
+
+def tokenizers_among(paths: Collection[str]) -> list[Found]:
+    """The one tokenizer whose model is not among the files; none where there are weights."""
+    if TOKENIZER not in paths or any(path.lower().endswith(_WEIGHTS) for path in paths):
+        return []
+    return [tokenizer_of(paths)]
+
+
+def tokenizer_of(paths: Collection[str]) -> Found:
+    """The tokenizer among some files, with what lies beside it."""
+    beside = (path for path in _BESIDE_TOKENIZER if path in paths)
+    return Found("tokenizer", TOKENIZER, (TOKENIZER, *beside))
 
 
 def transformers_among(paths: Collection[str], folder: str = "") -> list[Found]:

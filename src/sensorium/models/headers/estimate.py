@@ -12,6 +12,9 @@ from sensorium.models.headers.header import Attention, Header
 ONNX_RUNTIME_BYTES = 16 << 20
 """Of a session without weights."""
 
+TOKENIZER_TIMES = 6
+"""So many times the bytes of its file a tokenizer holds."""
+
 
 class MemoryEstimate(Struct, frozen=True, kw_only=True):
     """Bytes that a model needs once it is loaded."""
@@ -35,6 +38,8 @@ def estimate(header: Header, *, cache_bytes: float = 2, batch_tokens: int = 512)
     vocabulary_alone = header.file_bytes and not header.tensors
     if header.attention is None or vocabulary_alone:
         scratch = sum(map(_smallest_bytes, [*header.inputs, *header.outputs]))
+        if header.format == "tokenizer":
+            weights *= TOKENIZER_TIMES
         if header.format == "onnx":
             # What is inside the file is held twice while its weights are laid out anew.
             scratch += ONNX_RUNTIME_BYTES + min(header.tensor_bytes, header.file_bytes)

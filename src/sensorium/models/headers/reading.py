@@ -12,6 +12,7 @@ from sensorium.models.headers import (
     onnx,
     safetensors,
     tflite,
+    tokenizer,
     torchscript,
     transformers,
 )
@@ -24,6 +25,7 @@ READERS: dict[Format, Callable[[Source], Header]] = {
     "litert": tflite.read,
     "mediapipe": mediapipe.read,
     "onnx": onnx.read,
+    "tokenizer": tokenizer.read,
     "torchscript": torchscript.read,
     "transformers": safetensors.read,
 }

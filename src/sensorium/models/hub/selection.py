@@ -10,10 +10,12 @@ from sensorium.models.catalogue.manifest import FILE, Entry
 from sensorium.models.catalogue.paths import file_of, folder_of, is_safe
 from sensorium.models.catalogue.recognition import (
     REMOTE,
+    TOKENIZER,
     Found,
     matching,
     models_among,
     suffix_format,
+    tokenizer_of,
     transformers_among,
     weights_of,
 )
@@ -90,7 +92,7 @@ def _is_taken(path: str) -> bool:
 
 def _usual(repository: str, sizes: dict[str, int]) -> Found:
     models = [model for model in models_among(sizes) if model.format not in PICKLES]
-    for kind in ("transformers", "onnx", "gguf", "litert", "mediapipe", "lightgbm"):
+    for kind in ("transformers", "onnx", "gguf", "litert", "mediapipe", "lightgbm", "tokenizer"):
         of_kind = [model for model in models if model.format == kind]
         usual = [m for m in of_kind if m.path in ("model.onnx", "onnx/model.onnx")]
         if len(of_kind) == 1 or usual:
@@ -114,7 +116,7 @@ def _named(repository: str, name: str, sizes: dict[str, int]) -> Found:
         if found is not None:
             return found
         raise InvalidInputError(f"{name[:80]!r} of {repository} is no model file, or lacks a part")
-    by_path = (_of_path(path, paths) for path in sorted(paths))
+    by_path = (_of_path(path, paths) for path in sorted(paths) if path != TOKENIZER)
     models = list(dict.fromkeys(model for model in by_path if model is not None))
     meant = matching(name, models)
     if len(meant) == 1:
@@ -125,6 +127,8 @@ def _named(repository: str, name: str, sizes: dict[str, int]) -> Found:
 
 def _of_path(path: str, paths: Collection[str]) -> Found | None:
     """The model that one file is, or begins, or belongs to."""
+    if path == TOKENIZER:
+        return tokenizer_of(paths)
     if path.endswith(".safetensors"):
         sets = transformers_among(paths, folder_of(path))
         return next((model for model in sets if path in model.weights), None)
