@@ -120,7 +120,7 @@ def test_a_schema_is_held_to(model):
         ({"json_schema": {"type": "nonsense"}}, "Invalid type"),
         ({"json_schema": {"$ref": "#/nothing"}}, "does not exist"),
         ({"grammar": "root := @@@"}, "grammar"),
-        ({"prompt": "word " * 4000}, "context size"),
+        ({"prompt": "word " * 4000}, "the model's context"),
         ({"logit_bias": {"999999": 1.0}}, "no token"),
         ({"messages": [{"role": "", "content": "x"}] * 2, "prompt": ""}, None),
     ],
@@ -176,7 +176,7 @@ def test_whoever_leaves_while_a_long_prompt_is_read_is_heard(roomy):
 
 def test_more_than_it_can_take_for_a_vector_is_said():
     model = load(artifact(FILE, "gguf"), OPTIONS)
-    with pytest.raises(InvalidInputError, match="it may have 256"):
+    with pytest.raises(InvalidInputError, match="the model takes 256"):
         model.embed(["word " * 1000])
     assert model.embed([])[0].shape == (0, 256)
     assert model.embed(["a dog", "a cat"])[0].shape == (2, 256)

@@ -180,7 +180,7 @@ def test_no_source_of_chance_is_shared(tinylm):
 
 def test_a_prompt_that_is_too_long(tinylm):
     model = load(artifact(tinylm, "transformers"), LoadOptions(context=20))
-    with pytest.raises(InvalidInputError, match="the model takes 1 to 19"):
+    with pytest.raises(InvalidInputError, match="and the model's context 20"):
         generated(model, prompt="one " * 40)
     pieces = generated(model, prompt="one two", max_tokens=100, logit_bias={"2": -100.0})
     last = pieces[-1]

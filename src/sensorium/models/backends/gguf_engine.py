@@ -5,6 +5,7 @@ socket in a folder that only this user reads, and wants a random key.
 """
 
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -24,9 +25,12 @@ from sensorium.core.errors import (
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.backends.gguf_options import ENCODERS, batch_tokens
+from sensorium.models.backends.too_long import too_long
 from sensorium.models.headers.header import Header
 
 ERRORS = 1
+_TOO_WIDE = re.compile(r"input \((\d+) tokens\) is too large to process.*batch size: (\d+)\)")
+"""What it says of a text to embed that is no single batch; of this error it gives no numbers."""
 
 
 class Engine:
@@ -100,10 +104,9 @@ def check_answer(answer: dict[str, Any]) -> None:
         return
     message = str(error.get("message", ""))[:500]
     if "n_ctx" in error:
-        message = (
-            f"the prompt has {error.get('n_prompt_tokens')} tokens, and the model's context "
-            f"{error['n_ctx']}: shorten it, or load the model with a larger context"
-        )
+        raise too_long(error.get("n_prompt_tokens", 0), error["n_ctx"])
+    if wide := _TOO_WIDE.search(message):
+        raise too_long(int(wide[1]), int(wide[2]), whole=True)
     if error.get("code") == 501:
         raise NotSupportedError(message)
     if error.get("code") in (400, 413):

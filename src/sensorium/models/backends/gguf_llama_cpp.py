@@ -22,6 +22,7 @@ from sensorium.models.backends.gguf_llama_cpp_words import Words
 from sensorium.models.backends.gguf_options import ENCODERS, STEP, batch_tokens, check_device
 from sensorium.models.backends.looking import LOOK_S, Emit, Looking
 from sensorium.models.backends.spelling import Spelling
+from sensorium.models.backends.too_long import too_long
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
 from sensorium.models.tools import CallReader, forced, is_forced
@@ -69,7 +70,7 @@ class LlamaCppModel:
             for text in texts:
                 size = len(self._words.tokens(text, begin=True))
                 if size > widest:
-                    raise InvalidInputError(f"a text has {size} tokens; it may have {widest}")
+                    raise too_long(size, widest, whole=True)
                 read += size
             llama_cpp.llama_set_embeddings(llama.ctx, True)
             vectors = llama.embed(list(texts)) if texts else []
@@ -117,10 +118,7 @@ class LlamaCppModel:
         prompt = self._words.prompt(task)
         room = self._context - len(prompt)
         if room < 1:
-            raise InvalidInputError(
-                f"the prompt has {len(prompt)} tokens and exceeds the context size: "
-                f"it takes 1 to {self._context - 1}"
-            )
+            raise too_long(len(prompt), self._context)
         guide = self._guide(task) if task.json_schema else None
         with Sampler(llama, task, prompt, guide) as sampler:
             llama_cpp.llama_set_embeddings(llama.ctx, False)

@@ -14,6 +14,7 @@ from sensorium.core.generation import Generation, Piece
 from sensorium.core.tensors import TensorSpec
 from sensorium.models.backends.base import Arrays, ModelSpec
 from sensorium.models.backends.fast_tokens import Slow, encoded, whole
+from sensorium.models.backends.too_long import too_long
 from sensorium.models.backends.transformers_files import Pooling
 from sensorium.models.fitting import check_arrays, check_outputs
 
@@ -83,9 +84,7 @@ class Encoder:
         inputs = self._tokenizer(list(texts), padding=True, return_tensors="pt")
         longest = int(inputs["attention_mask"].sum(1).max())
         if longest > self._max_tokens:
-            raise InvalidInputError(
-                f"a text has {longest} tokens, and the model takes {self._max_tokens}"
-            )
+            raise too_long(longest, self._max_tokens, whole=True)
         return inputs
 
 

@@ -17,6 +17,7 @@ from sensorium.models.backends.fast_tokens import Slow, begun, encoded, length, 
 from sensorium.models.backends.looking import LOOK_S, Emit, Looking
 from sensorium.models.backends.spelling import Spelling
 from sensorium.models.backends.templated import templated
+from sensorium.models.backends.too_long import too_long
 from sensorium.models.backends.transformers_sampling import Chosen, Sampler
 from sensorium.models.templates.rendering import ChatTemplate
 from sensorium.models.tools import CallReader, is_forced
@@ -55,10 +56,10 @@ class GeneratingModel:
             raise NotSupportedError("only GGUF models are held to a schema, a grammar or a call")
         prompt = self._prompt(task)
         room = self._context - len(prompt)
-        if not prompt or room < 1:
-            raise InvalidInputError(
-                f"the prompt has {len(prompt)} tokens, and the model takes 1 to {self._context - 1}"
-            )
+        if not prompt:
+            raise InvalidInputError("the prompt has no tokens, and the model takes one or more")
+        if room < 1:
+            raise too_long(len(prompt), self._context)
         looking = Looking(CallReader(task.tools, emit) if task.tools else emit)
         with self._turn(looking) as model:
             if model is not None:

@@ -12,6 +12,8 @@ TYPES = {
     "rate_limited": "rate_limit_error",
 }
 CODES = {"not_found": "model_not_found", "unauthenticated": "invalid_api_key"}
+TOO_LONG = {"context", "prompt_tokens"}
+"""Details of a prompt that has more tokens than the model takes."""
 WAITS = ("rate_limited", "overloaded", "unavailable")
 """What passes: the clients try again, as soon as `retry-after` says."""
 _MISSING = re.compile(r"^Object missing required field `(.+?)`")
@@ -40,9 +42,15 @@ def error_body(error: SensoriumError) -> dict[str, Any]:
             "message": f"{param}: {error.message}" if named else error.message,
             "type": TYPES.get(error.code, usual),
             "param": param,
-            "code": getattr(error, "openai_code", CODES.get(error.code, error.code)),
+            "code": _code(error),
         }
     }
+
+
+def _code(error: SensoriumError) -> str:
+    if TOO_LONG <= error.details.keys():
+        return "context_length_exceeded"
+    return str(getattr(error, "openai_code", CODES.get(error.code, error.code)))
 
 
 def status(error: SensoriumError) -> int:

@@ -1,0 +1,17 @@
+"""Texts that are longer than a model takes, told by both numbers."""
+
+from sensorium.core.errors import InvalidInputError
+
+
+def too_long(tokens: int, context: int, *, whole: bool = False) -> InvalidInputError:
+    """The error of a prompt of so many tokens, or of a text that is to be read as a `whole`.
+
+    Its `details` have both numbers: doors tell it by them from other errors.
+    """
+    message = (
+        f"a text has {tokens} tokens, and the model takes {context}: shorten it"
+        if whole
+        else f"the prompt has {tokens} tokens, and the model's context {context}: shorten it, or "
+        "load the model with a larger context"
+    )
+    return InvalidInputError(message, details={"prompt_tokens": tokens, "context": context})
