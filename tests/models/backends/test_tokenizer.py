@@ -82,6 +82,15 @@ def test_a_template_in_the_configuration_is_taken_and_one_must_be_there(folder):
             assert model.size(task) == len(model.tokenize("Once upon a time")) + marked
 
 
+def test_an_answer_that_is_begun_is_gone_on_with(folder):
+    model = loaded(folder)
+    said = [Message(role="user", content="Hi")]
+    asked = model.size(Generation(messages=said))
+    for begun in ("", "The capital"):
+        task = Generation(messages=[*said, Message(role="assistant", content=begun)])
+        assert model.size(task) == asked + len(model.tokenize(begun))
+
+
 def test_the_token_that_begins_a_text_is_added_once_where_the_configuration_says_so(folder):
     bare = loaded(folder).tokenize("Hello", special=True)
     change(folder / "tokenizer_config.json", add_bos_token=True)

@@ -21,11 +21,11 @@ from sensorium.models.backends.gguf_options import ENCODERS, check_device
 from sensorium.models.backends.gguf_requests import chat_request, text_request
 from sensorium.models.backends.gguf_texts import Emit, Texts
 from sensorium.models.backends.gguf_vocabulary import CONTEXT, write_model
-from sensorium.models.backends.openai_form import openai_messages, openai_tools
+from sensorium.models.backends.templated import begun, templated
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
 from sensorium.models.templates.rendering import ChatTemplate
-from sensorium.models.tools import CallReader, forced, is_forced, told
+from sensorium.models.tools import CallReader, forced, is_forced
 
 NO_GPU = "llama.cpp has no GPU here: none is there, or its library was built without it"
 NO_TOKEN = "one of the numbers is no token's"
@@ -61,7 +61,7 @@ class GgufModel:
         if not task.messages:
             work = partial(self._make, text_request(task), task.stop, chat=False)
         else:
-            work = self._answering(task)
+            work = self._answering(begun(task))
         self._texts.make(work, emit)
 
     def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
@@ -128,16 +128,7 @@ class GgufModel:
         Raises:
             InvalidInputError: it has none, or it does not take this.
         """
-        if self._template is None:
-            raise InvalidInputError(
-                "this model has no chat template; give it a prompt (text.complete)"
-            )
-        if any(message.images for message in task.messages):
-            raise InvalidInputError("this model takes no images")
-        if not self._takes_tools and task.tools:
-            task = told(task)
-        tools = openai_tools(task.tools)
-        prompt = self._template.render(openai_messages(task.messages, parsed=True), tools)
+        prompt = templated(self._template, task)
         return prompt.removeprefix(self._bos)  # the engine begins every prompt with it
 
     def _read_template(self, header: Header) -> ChatTemplate | None:

@@ -1,14 +1,32 @@
 """A task's conversation as the text that a model goes on with."""
 
+from msgspec.structs import replace
+
+from sensorium.core.conversation import Message
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation
 from sensorium.models.backends.openai_form import openai_messages, openai_tools
 from sensorium.models.templates.rendering import ChatTemplate
 from sensorium.models.tools import told
 
+NOTHING = Message(role="assistant")
+
+
+def begun(task: Generation) -> Generation:
+    """The task without a beginning of the answer that is empty, which is none.
+
+    llama.cpp would take the turn of the model from it.
+    """
+    messages = task.messages
+    while len(messages) > 1 and messages[-1] == NOTHING:
+        messages = messages[:-1]
+    return task if messages is task.messages else replace(task, messages=messages)
+
 
 def templated(template: ChatTemplate | None, task: Generation) -> str:
     """The text that a template makes of the messages and tools.
+
+    Where the model itself spoke last, it goes on with what it said.
 
     Raises:
         InvalidInputError: there is no template, or it does not take this.
@@ -17,7 +35,12 @@ def templated(template: ChatTemplate | None, task: Generation) -> str:
         raise InvalidInputError("this model has no chat template; give it a prompt (text.complete)")
     if any(message.images for message in task.messages):
         raise InvalidInputError("this model takes no images")
+    task = begun(task)
+    last = task.messages[-1]
     if task.tools and not template.takes_tools:
         task = told(task)
     messages = openai_messages(task.messages, parsed=True)
-    return template.render(messages, openai_tools(task.tools))
+    tools = openai_tools(task.tools)
+    if last.role != "assistant" or last.tool_calls:
+        return template.render(messages, tools)
+    return template.render(messages[:-1], tools) + last.content

@@ -48,7 +48,7 @@ def error_body(error: SensoriumError) -> dict[str, Any]:
 
 
 def _code(error: SensoriumError) -> str:
-    if TOO_LONG <= error.details.keys():
+    if error.details.keys() >= TOO_LONG:
         return "context_length_exceeded"
     return str(getattr(error, "openai_code", CODES.get(error.code, error.code)))
 
