@@ -3232,7 +3232,7 @@ export interface components {
              * @description How it is loaded.
              * @enum {unknown}
              */
-            format: "gguf" | "lightgbm" | "litert" | "mediapipe" | "onnx" | "remote" | "torchscript" | "transformers";
+            format: "gguf" | "lightgbm" | "litert" | "mediapipe" | "onnx" | "remote" | "tokenizer" | "torchscript" | "transformers";
             /** @description SHA-256 of the model, see the catalogue. */
             digest: string;
             /** @description Its files, relative to its folder. */
