@@ -1,0 +1,1 @@
+"""Pictures: fetched from where the public can see them, and decoded within bounds."""
