@@ -41,7 +41,11 @@ class Rank(Struct, frozen=True, kw_only=True, tag=True):
     documents: list[str]
 
 
-Question = Embed | Tokenize | Detokenize | Measure | Rank
+class See(Struct, frozen=True, kw_only=True, tag=True):
+    """Whether a model takes pictures: answered by `Sight`."""
+
+
+Question = Embed | Tokenize | Detokenize | Measure | Rank | See
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -87,3 +91,12 @@ class Scores(Reply, frozen=True, kw_only=True):
     method: str
     """`reranker`: a model made for it; `embedding`: the cosine of the vectors."""
     tokens: Number = 0
+
+
+class Sight(Reply, frozen=True, kw_only=True):
+    """How a model takes pictures."""
+
+    images: bool
+    """Whether it does."""
+    tasks: list[str] = []
+    """The marks by which it is told what to do with one, where it answers to nothing else."""

@@ -6,6 +6,7 @@ from typing import Any
 from sensorium.core.errors import UnavailableError
 
 EXTRAS = {
+    "PIL": "transformers",
     "ai_edge_litert": "litert",
     "aioice": "webrtc",
     "aiortc": "webrtc",

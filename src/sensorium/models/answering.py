@@ -13,6 +13,8 @@ from sensorium.core.asking import (
     Rank,
     Reply,
     Scores,
+    See,
+    Sight,
     Size,
     Text,
     Tokenize,
@@ -35,6 +37,15 @@ class Ranker(Protocol):
         """
 
 
+@runtime_checkable
+class Seer(Protocol):
+    """A model that takes pictures."""
+
+    @property
+    def picture_tasks(self) -> Sequence[str]:
+        """See `core.asking.Sight.tasks`."""
+
+
 def answer(model: LoadedModel | TextModel, question: Question) -> Reply:
     """The answer to a question.
 
@@ -44,6 +55,8 @@ def answer(model: LoadedModel | TextModel, question: Question) -> Reply:
     """
     if isinstance(question, Rank):
         return _rank(model, question)
+    if isinstance(question, See):
+        return _sight(model)
     if not isinstance(model, TextModel):
         raise NotSupportedError("this model takes tensors, and no texts")
     match question:
@@ -72,6 +85,12 @@ def shortened(vectors: Any, dimensions: int) -> Any:
     cut = vectors[:, :dimensions]
     norms = np.linalg.norm(cut, axis=1, keepdims=True)
     return np.ascontiguousarray(cut / np.where(norms == 0, 1, norms), np.float32)
+
+
+def _sight(model: LoadedModel | TextModel) -> Sight:
+    if isinstance(model, Seer):
+        return Sight(images=True, tasks=list(model.picture_tasks))
+    return Sight(images=False)
 
 
 def _rank(model: LoadedModel | TextModel, question: Rank) -> Scores:

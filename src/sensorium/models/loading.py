@@ -1,11 +1,14 @@
 """A file becomes a model that has run once."""
 
 import time
+from base64 import b64decode
 from contextlib import suppress
 
+from sensorium.core.conversation import ImagePart, Message
 from sensorium.core.errors import NotSupportedError, UnavailableError
 from sensorium.core.generation import Generation
 from sensorium.core.loading import load
+from sensorium.models.answering import Seer
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadedModel, LoadOptions, TextModel
 from sensorium.models.backends.table import backend_of
@@ -16,6 +19,10 @@ from sensorium.models.steadiness import is_steady
 from sensorium.models.weighing import weigh
 
 TOKENIZER = "sensorium.models.backends.tokenizer:of_folder"
+PICTURE = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgAQAAAABbAUdZAAAAD0lEQVR42mP4DwQMg5cAANrpf4Em8vpjAAAAAElFTkSuQmCC"
+)
+"""A PNG, white, of 32 x 32 pixels."""
 
 
 def load_model(artifact: Artifact, options: LoadOptions) -> tuple[LoadedModel | TextModel, Facts]:
@@ -60,6 +67,13 @@ def _has_tokenizer(artifact: Artifact, options: LoadOptions) -> bool:
     return "Classification" not in header.details.get("architectures", "")
 
 
+def _trial(picture_task: str) -> Generation:
+    if not picture_task:
+        return Generation(prompt="a", max_tokens=1, temperature=0.0)
+    message = Message(role="user", content=picture_task, images=[ImagePart(data=PICTURE)])
+    return Generation(messages=[message], max_tokens=1, temperature=0.0)
+
+
 def _tried(model: LoadedModel | TextModel, options: LoadOptions) -> tuple[bool, int]:
     """Whether calls may be joined, and how many texts it makes at once (0: it takes tensors)."""
     if isinstance(model, TextModel):
@@ -70,8 +84,9 @@ def _tried(model: LoadedModel | TextModel, options: LoadOptions) -> tuple[bool, 
 
 def _try_text(model: TextModel) -> None:
     """Try the first of what language models may do that this one does."""
+    tasks = model.picture_tasks if isinstance(model, Seer) else ()
     with suppress(NotSupportedError):
-        model.generate(Generation(prompt="a", max_tokens=1, temperature=0.0), lambda _: True)
+        model.generate(_trial(tasks[0] if tasks else ""), lambda _: True)
         return
     with suppress(NotSupportedError):
         model.embed(["a"])

@@ -1,7 +1,7 @@
 """A conversation in the form that OpenAI's protocol and models' own templates read."""
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,18 +18,24 @@ _KINDS = (
 
 
 def openai_messages(
-    messages: Sequence[Message], *, reasoning: bool = True, parsed: bool = False
+    messages: Sequence[Message],
+    *,
+    reasoning: bool = True,
+    parsed: bool = False,
+    marked: bool = False,
 ) -> list[dict[str, Any]]:
     """Messages in OpenAI's form.
 
     With `reasoning`, thoughts stand in `reasoning_content`, which OpenAI itself has not. With
     `parsed`, the arguments of calls are objects, as templates of the Transformers library want
-    them, and not text.
+    them, and not text. With `marked`, every content is a list of parts, and an image's part only
+    says that there is one, as those templates want that.
 
     Raises:
         InvalidInputError: an image is of no known kind; or, with `parsed`, arguments are no object.
     """
-    return [_message(each, reasoning, parsed) for each in messages]
+    spell = _marks if marked else _content
+    return [_message(each, spell, reasoning, parsed) for each in messages]
 
 
 def openai_tools(tools: Sequence[Tool]) -> list[dict[str, Any]]:
@@ -77,8 +83,15 @@ def arguments_of(text: str) -> dict[str, Any]:
         raise InvalidInputError("the arguments of a tool's call are a JSON object") from None
 
 
-def _message(said: Message, reasoning: bool, parsed: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {"role": said.role, "content": _content(said)}
+def in_order(said: Message) -> list[ImagePart]:
+    """A message's images in the order in which its content has them."""
+    return sorted(said.images, key=lambda each: each.at)
+
+
+def _message(
+    said: Message, spell: Callable[[Message], Any], reasoning: bool, parsed: bool
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"role": said.role, "content": spell(said)}
     if said.name:
         found["name"] = said.name
     if said.tool_call_id:
@@ -102,18 +115,28 @@ def _message(said: Message, reasoning: bool, parsed: bool) -> dict[str, Any]:
 
 def _content(said: Message) -> str | list[dict[str, Any]]:
     """The text; where there are images, parts of both in their order."""
-    if not said.images:
-        return said.content
+    return _parts(said, _link) if said.images else said.content
+
+
+def _marks(said: Message) -> list[dict[str, Any]]:
+    return _parts(said, lambda _: {"type": "image"})
+
+
+def _parts(said: Message, spell: Callable[[ImagePart], dict[str, Any]]) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     told = 0
-    for image in sorted(said.images, key=lambda each: each.at):
+    for image in in_order(said):
         if text := said.content[told : image.at]:
             parts.append({"type": "text", "text": text})
         told = max(told, image.at)
-        parts.append({"type": "image_url", "image_url": {"url": image_url(image)}})
+        parts.append(spell(image))
     if text := said.content[told:]:
         parts.append({"type": "text", "text": text})
     return parts
+
+
+def _link(image: ImagePart) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": image_url(image)}}
 
 
 def _media_type(data: bytes) -> str:

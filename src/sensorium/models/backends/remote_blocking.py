@@ -18,6 +18,7 @@ class RemoteTextModel:
     def __init__(self, texts: RemoteTexts, parallel: int) -> None:
         self.spec = texts.spec
         self.parallel = parallel
+        self.picture_tasks: Sequence[str] = ()
         self._texts = texts
         self._thread = LoopThread(texts.close)
         self.close = self._thread.close

@@ -23,8 +23,8 @@ def begun(task: Generation) -> Generation:
     return task if messages is task.messages else replace(task, messages=messages)
 
 
-def templated(template: ChatTemplate | None, task: Generation) -> str:
-    """The text that a template makes of the messages and tools.
+def templated(template: ChatTemplate | None, task: Generation, *, pictures: bool = False) -> str:
+    """The text that a template makes of the messages and tools; with `pictures`, of their marks.
 
     Where the model itself spoke last, it goes on with what it said.
 
@@ -33,13 +33,13 @@ def templated(template: ChatTemplate | None, task: Generation) -> str:
     """
     if template is None:
         raise InvalidInputError("this model has no chat template; give it a prompt (text.complete)")
-    if any(message.images for message in task.messages):
+    if not pictures and any(message.images for message in task.messages):
         raise InvalidInputError("this model takes no images")
     task = begun(task)
     last = task.messages[-1]
     if task.tools and not template.takes_tools:
         task = told(task)
-    messages = openai_messages(task.messages, parsed=True)
+    messages = openai_messages(task.messages, parsed=True, marked=pictures)
     tools = openai_tools(task.tools)
     if last.role != "assistant" or last.tool_calls:
         return template.render(messages, tools)

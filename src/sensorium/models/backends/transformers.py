@@ -1,4 +1,4 @@
-"""Models of the transformers library, from safetensors: language models, classifiers, encoders."""
+"""Models of the transformers library, from safetensors: of texts, of pictures, encoders."""
 
 from typing import Any
 
@@ -6,7 +6,9 @@ import torch
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     AutoModelForSequenceClassification,
+    AutoProcessor,
     AutoTokenizer,
 )
 from transformers.utils import logging as library_log
@@ -22,12 +24,18 @@ from sensorium.models.backends.transformers_encoding import (
 )
 from sensorium.models.backends.transformers_files import Described, Kind, describe
 from sensorium.models.backends.transformers_generation import GeneratingModel
+from sensorium.models.backends.transformers_looking import LookingModel
+from sensorium.models.backends.transformers_seeing import SeeingModel
 
 CLASSES: dict[Kind, Any] = {
     "generates": AutoModelForCausalLM,
+    "sees": AutoModelForImageTextToText,
+    "looks": AutoModelForImageTextToText,
     "classifies": AutoModelForSequenceClassification,
     "embeds": AutoModel,
 }
+READERS: dict[Kind, Any] = {"sees": AutoProcessor, "looks": AutoProcessor}
+"""What reads for a model, where it is not a tokenizer."""
 UNUSED = ("pooler.",)
 """Weights that encoders are often saved without, and that are not used here."""
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
@@ -48,7 +56,7 @@ class TransformersBackend:
             torch.set_num_threads(options.threads)
         placed = {"device_map": {"": device}} if described.quantised else {}
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
+            reader = READERS.get(described.kind, AutoTokenizer).from_pretrained(folder, **LOCAL)
             model, told = CLASSES[described.kind].from_pretrained(
                 folder,
                 dtype="auto",
@@ -71,16 +79,17 @@ class TransformersBackend:
             providers=[name],
             degraded=degraded,
         )
-        return _model(described, model, tokenizer, spec, options)
+        return _model(described, model, reader, spec, options)
 
 
 BACKEND = TransformersBackend()
 
 
 def _model(
-    described: Described, model: Any, tokenizer: Any, spec: ModelSpec, options: LoadOptions
+    described: Described, model: Any, reader: Any, spec: ModelSpec, options: LoadOptions
 ) -> LoadedModel | TextModel:
-    config = model.config
+    tokenizer = getattr(reader, "tokenizer", reader)
+    config = model.config.get_text_config()
     limits = [
         getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None),
         tokenizer.model_max_length,
@@ -90,6 +99,10 @@ def _model(
     context = min(options.tokens(trained), trained or UNBOUNDED)
     if described.kind == "generates":
         return GeneratingModel(model, tokenizer, spec, context, begins=described.begins)
+    if described.kind == "sees":
+        return SeeingModel(model, reader, spec, context, begins=described.begins)
+    if described.kind == "looks":
+        return LookingModel(model, reader, spec, context)
     encoder = Encoder(model, tokenizer, context)
     if described.kind == "embeds":
         return EmbeddingModel(encoder, spec, described.pooling)

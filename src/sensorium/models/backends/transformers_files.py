@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 from transformers import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from sensorium.core.errors import InvalidInputError, UnavailableError
 from sensorium.core.loading import how_to_install
 
 T = TypeVar("T")
-Kind = Literal["generates", "classifies", "embeds"]
+Kind = Literal["generates", "sees", "looks", "classifies", "embeds"]
+"""`sees`: takes pictures in a conversation; `looks`: answers to tasks about one picture."""
 Pooling = Literal["mean", "cls", "max", "last"]
 MAX_BYTES = 16 << 20
 QUANTISED: dict[str, tuple[str, ...]] = {
@@ -22,6 +24,7 @@ QUANTISED: dict[str, tuple[str, ...]] = {
     "compressed-tensors": ("compressed_tensors",),
 }
 """The libraries that weights of a quantisation need."""
+SEEING = frozenset(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values())
 POOLINGS: dict[str, Pooling] = {
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_cls_token": "cls",
@@ -95,13 +98,17 @@ def _kind(folder: Path, architecture: str) -> Described:
         return _sentences(folder)
     if architecture.endswith(("ForCausalLM", "LMHeadModel")):
         return Described(kind="generates", begins=_begins(folder))
+    if architecture == "Florence2ForConditionalGeneration":
+        return Described(kind="looks")
+    if architecture in SEEING:
+        return Described(kind="sees", begins=_begins(folder))
     if architecture.endswith("ForSequenceClassification"):
         return Described(kind="classifies")
     if architecture.endswith("Model"):
         return Described(kind="embeds")
     raise InvalidInputError(
         f"it is a {architecture[:60] or 'model without an architecture'}; run are ForCausalLM, "
-        "ForSequenceClassification, and encoders (Model)"
+        "ForSequenceClassification, encoders (Model), and those that take images with a text"
     )
 
 

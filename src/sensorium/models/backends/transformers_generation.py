@@ -4,7 +4,7 @@ import gc
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Encoding
@@ -23,20 +23,36 @@ from sensorium.models.templates.rendering import ChatTemplate
 from sensorium.models.tools import CallReader, is_forced
 
 
+class Read(NamedTuple):
+    """What a model reads before it makes a text."""
+
+    ids: list[int]
+    more: dict[str, Any]
+    """Tensors beside the tokens, by their names: pictures."""
+
+
 class GeneratingModel:
     """One text at a time; others wait for their turn."""
 
     parallel = 1
+    takes_pictures = False
 
     def __init__(
-        self, model: Any, tokenizer: Any, spec: ModelSpec, context: int, *, begins: bool
+        self,
+        model: Any,
+        tokenizer: Any,
+        spec: ModelSpec,
+        context: int,
+        *,
+        begins: bool,
+        template: Any = None,
     ) -> None:
         self.spec = spec
         self._model: Any = model
         self._tokenizer = tokenizer
         self._context = context
         self._first = tokenizer.bos_token_id if begins else None
-        self._template = _template(tokenizer)
+        self._template = _template(tokenizer, template or tokenizer.chat_template)
         fast = getattr(tokenizer, "backend_tokenizer", None)
         self._fast = None if fast is None else whole(fast)
         self._lock = threading.Lock()
@@ -44,6 +60,8 @@ class GeneratingModel:
         self._looking: Looking | None = None
         self.ends = _ends(model, tokenizer)
         """The tokens that end a text."""
+        self._encodes = bool(getattr(model.config, "is_encoder_decoder", False))
+        self._ways = _ways(model) if self._encodes else {}
         model.generation_config = GenerationConfig()  # what its authors preferred is no one's wish
         for layers in model.modules():
             if isinstance(layers, torch.nn.ModuleList):
@@ -54,16 +72,12 @@ class GeneratingModel:
         """See `TextModel.generate`."""
         if task.json_schema or task.grammar or is_forced(task):
             raise NotSupportedError("only GGUF models are held to a schema, a grammar or a call")
-        prompt = self._prompt(task)
-        room = self._context - len(prompt)
-        if not prompt:
-            raise InvalidInputError("the prompt has no tokens, and the model takes one or more")
-        if room < 1:
-            raise too_long(len(prompt), self._context)
+        read = self._read(task)
+        room = self._room(len(read.ids))
         looking = Looking(CallReader(task.tools, emit) if task.tools else emit)
         with self._turn(looking) as model:
             if model is not None:
-                self._generate(model, task, prompt, min(task.max_tokens, room), looking)
+                self._generate(model, task, read, min(task.max_tokens, room), looking)
 
     def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
         """See `TextModel.embed`."""
@@ -91,21 +105,35 @@ class GeneratingModel:
             self._model = None
         gc.collect()
 
+    def _room(self, size: int) -> int:
+        """How many tokens a text may have after a prompt of so many.
+
+        Raises:
+            InvalidInputError: none.
+        """
+        if not size:
+            raise InvalidInputError("the prompt has no tokens, and the model takes one or more")
+        if size >= self._context:
+            raise too_long(size, self._context)
+        return self._context - size
+
     def _generate(
-        self, model: Any, task: Generation, prompt: list[int], limit: int, looking: Looking
+        self, model: Any, task: Generation, read: Read, limit: int, looking: Looking
     ) -> None:
-        device = model.device
         vocabulary = model.get_output_embeddings().weight.shape[0]
-        sampler = Sampler(task, len(prompt), vocabulary)
-        teller = _Teller(self, task, sampler, looking, len(prompt))
+        begun = 1 if self._encodes else len(read.ids)
+        sampler = Sampler(task, begun, vocabulary)
+        teller = _Teller(self, task, sampler, looking, len(read.ids))
         config = GenerationConfig(
             max_new_tokens=limit,
             do_sample=False,
             eos_token_id=None,  # the teller knows them
             pad_token_id=0,
             use_cache=True,
+            **self._ways,
         )
-        ids = torch.tensor([prompt], device=device)
+        ids = torch.tensor([read.ids], device=model.device)
+        more = {name: _placed(each, model) for name, each in read.more.items()}
         try:
             with torch.inference_mode():
                 model.generate(
@@ -114,6 +142,7 @@ class GeneratingModel:
                     generation_config=config,
                     logits_processor=[sampler],
                     stopping_criteria=StoppingCriteriaList([teller]),
+                    **more,
                 )
         except _UnwantedError:
             return
@@ -121,19 +150,22 @@ class GeneratingModel:
             raise UnavailableError("the device has too little memory for this") from None
         teller.end()
 
-    def _prompt(self, task: Generation) -> list[int]:
+    def _read(self, task: Generation) -> Read:
         """The tokens to go on with; the one that begins a text is added where the tokenizer's
         configuration says so (`add_bos_token`) and it is not there yet.
 
         Raises:
             InvalidInputError: the template cannot turn these messages into a text.
         """
-        return begun(self._encoded_prompt(task), self._first)
+        return Read(begun(self._encoded_prompt(task), self._first), {})
 
     def _encoded_prompt(self, task: Generation) -> Encoding | Slow:
         if not task.messages:
             return self._encoded(task.prompt, special=True)
-        return self._encoded(templated(self._template, task), special=False)
+        return self._encoded(self._templated(task), special=False)
+
+    def _templated(self, task: Generation) -> str:
+        return templated(self._template, task, pictures=self.takes_pictures)
 
     def _encoded(self, text: str, *, special: bool) -> Encoding | Slow:
         with self._tokenizing:
@@ -244,13 +276,27 @@ class _Teller(StoppingCriteria):  # type: ignore[misc]
         return Likely(token=token, text=self._decode([token]), logprob=max(logprob, -1e9))
 
 
-def _template(tokenizer: Any) -> ChatTemplate | None:
-    if not isinstance(tokenizer.chat_template, str):
+def _template(tokenizer: Any, source: Any) -> ChatTemplate | None:
+    if not isinstance(source, str):
         return None
     special = {
         name: text for name, text in tokenizer.special_tokens_map.items() if isinstance(text, str)
     }
-    return ChatTemplate(tokenizer.chat_template, **special)
+    return ChatTemplate(source, **special)
+
+
+def _ways(model: Any) -> dict[str, Any]:
+    """What a model that reads with an encoder cannot make a text without."""
+    names = ("decoder_start_token_id", "forced_bos_token_id", "no_repeat_ngram_size")
+    config = model.generation_config
+    return {name: found for name in names if (found := getattr(config, name, None)) is not None}
+
+
+def _placed(tensor: Any, model: Any) -> Any:
+    """Where the model is, in its precision."""
+    if not isinstance(tensor, torch.Tensor):
+        return tensor
+    return tensor.to(model.device, model.dtype if tensor.is_floating_point() else None)
 
 
 def _ends(model: Any, tokenizer: Any) -> list[int]:

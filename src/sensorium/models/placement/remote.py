@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from sensorium.core.asking import Embed, Question, Rank, Reply
+from sensorium.core.asking import Embed, Question, Rank, Reply, See, Sight
 from sensorium.core.errors import NotSupportedError
 from sensorium.core.generation import Generation
 from sensorium.core.loading import load
@@ -24,8 +24,9 @@ TRIAL = Generation(prompt="a", max_tokens=1, temperature=0.0)
 class Remote:
     """See `placement.base.Placed`."""
 
-    def __init__(self, texts: RemoteTexts, facts: Facts) -> None:
+    def __init__(self, texts: RemoteTexts, facts: Facts, *, embeds: bool) -> None:
         self.facts = facts
+        self._embeds = embeds
         self.generate = texts.generate
         self._texts = texts
 
@@ -39,7 +40,14 @@ class Remote:
         """See `Placed.interrupt`; there are no runs."""
 
     async def ask(self, question: Question, returns: type[R]) -> R:
-        """See `Placed.ask`: by its vectors, or not at all."""
+        """See `Placed.ask`: by its vectors, or not at all.
+
+        Whether it takes pictures is not known before it is sent some.
+        """
+        if isinstance(question, See):
+            sight = Sight(images=not self._embeds)
+            assert isinstance(sight, returns)
+            return sight
         if not isinstance(question, Embed | Rank):
             raise NotSupportedError("a remote model does not tell its tokens")
         body, dialect = await self._texts.ask_vectors(_texts(question))
@@ -64,8 +72,9 @@ async def place(artifact: Artifact, options: LoadOptions) -> Remote | None:
     if made is None:
         return None
     settings, texts = made
+    embeds = settings.task == "embed"
     try:
-        await _try(texts, embeds=settings.task == "embed")
+        await _try(texts, embeds=embeds)
     except BaseException:
         texts.close()
         raise
@@ -75,7 +84,7 @@ async def place(artifact: Artifact, options: LoadOptions) -> Remote | None:
         parallel=settings.parallel,
         seconds=time.perf_counter() - began,
     )
-    return Remote(texts, facts)
+    return Remote(texts, facts, embeds=embeds)
 
 
 def _made(artifact: Artifact, options: LoadOptions) -> tuple[RemoteSettings, RemoteTexts] | None:
