@@ -51,6 +51,7 @@ MODULES = {
     "metrics": "sensorium.capabilities.metrics.operations",
     "chat": "sensorium.capabilities.language.chat",
     "text": "sensorium.capabilities.language.text",
+    "vision": "sensorium.capabilities.language.vision",
     "models": "sensorium.capabilities.models.operations",
     "pipelines": "sensorium.capabilities.pipelines.operations",
     "resources": "sensorium.control.resources",
@@ -58,6 +59,7 @@ MODULES = {
 }
 """Which module declares the operations of a noun; each is imported when first asked for."""
 PIPELINES = "sensorium.capabilities.pipelines.library:Pipelines"
+FETCHER = "sensorium.models.pictures.fetching:Fetcher"
 LIBRARIES = {"http": "uvicorn", "grpc": "grpc", "webrtc": "aiortc", "mcp": "mcp"}
 """The doors that need a library, and which."""
 LAG_S = 0.1
@@ -158,6 +160,7 @@ class App:
                 "sensorium.models.pool:Pool": lambda: self.model_runtime.pool,
                 INFERENCE: lambda: self.model_runtime.inference,
                 "sensorium.control.leases:Leases": lambda: self.model_runtime.leases,
+                FETCHER: lambda: load(FETCHER)(settings.models.fetch_images_from),
                 PIPELINES: lambda: load(PIPELINES)(settings.pipelines_dir),
             },
         )

@@ -39,6 +39,7 @@ FAILING = {
     "models.unload": "not_found",
     "resources.release": "not_found",
     "resources.renew": "not_found",
+    "vision.describe": "not_supported",
     "webrtc.candidate": "not_found",
     "webrtc.close": "not_found",
 }

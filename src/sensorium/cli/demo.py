@@ -66,7 +66,7 @@ CHECKS: dict[str, Check] = {
 }
 """What is shown, in this order: operations, and in brackets what of one. A capability without a
 row fails the demonstration."""
-OTHERWISE = {"models.generate", "models.pull", "models.delete"}
+OTHERWISE = {"models.generate", "models.pull", "models.delete", "vision.describe"}
 """Operations that need what does not come with Sensorium, or that fetch and delete."""
 DOORS = {"webrtc"}
 """Nouns that are a way in, and nothing that the server can do."""
@@ -126,7 +126,7 @@ def _row(client: Sensorium, own: Own, name: str, check: Check) -> Row:
 
 
 def _without_row() -> list[Row]:
-    shown = {name.partition(".")[0] for name in CHECKS}
+    shown = {name.partition(".")[0] for name in (*CHECKS, *OTHERWISE)}
     return [
         Row(
             capability=noun,

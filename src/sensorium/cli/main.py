@@ -28,6 +28,7 @@ NOUNS = {
     "resources": "Memory of devices, leased for a while by priority.",
     "system": "The server itself: health, operations, activity.",
     "text": "Texts that a language model goes on with.",
+    "vision": "Pictures, told in words, and what is where in them.",
     "webrtc": "Connections over WebRTC, and rooms in which two browsers meet.",
 }
 """What `sensorium --help` says of each noun without loading it."""
@@ -55,6 +56,9 @@ HUMAN = {
     },
     "system": {
         "hardware": ("sensorium.cli.hardware:hardware", "What this machine can compute with."),
+    },
+    "vision": {
+        "describe": ("sensorium.cli.vision:describe", "What is in a picture's file."),
     },
     "pipelines": {
         "run": ("sensorium.cli.pipelines:run", "Run a pipeline from a file, or a declared one."),

@@ -42,6 +42,13 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     pull_files: Annotated[
         bool, Meta(description="Callers may pull from this machine's files: file:///path.")
     ] = False
+    fetch_images: Annotated[
+        bool, Meta(description="Fetch images that callers name by their public addresses.")
+    ] = True
+    fetch_images_from: Annotated[
+        list[str],
+        Meta(description="Fetch images from these, too: `host:port`, also where not public."),
+    ] = []
     offline: Annotated[bool, Meta(description="Fetch nothing; use what is on disk.")] = False
 
     @property

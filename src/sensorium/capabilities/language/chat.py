@@ -3,11 +3,15 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
+from msgspec.structs import replace
+
 from sensorium.capabilities.language.choices import chunks
 from sensorium.capabilities.language.collecting import collect_chat
+from sensorium.capabilities.language.images import with_images
 from sensorium.capabilities.language.schema import Chunk, ConversationRequest, ConversationResponse
 from sensorium.capabilities.language.tasks import chat_task
 from sensorium.core.conversation import Message
+from sensorium.core.generation import Generation
 from sensorium.core.operation import Context, Execution, operation
 
 EXAMPLE = ConversationRequest(
@@ -35,4 +39,19 @@ async def stream(request: ConversationRequest, context: Context) -> AsyncIterato
 
 
 def _chunks(request: ConversationRequest, context: Context) -> AsyncGenerator[Chunk, None]:
-    return chunks(context, request.model, request.version, chat_task(request), request.n)
+    task = chat_task(request)
+    if any(said.images for said in task.messages):
+        return _seeing(request, task, context)
+    return chunks(context, request.model, request.version, task, request.n)
+
+
+async def _seeing(
+    request: ConversationRequest, task: Generation, context: Context
+) -> AsyncGenerator[Chunk, None]:
+    messages = await with_images(context, request.model, request.version, task.messages)
+    task = replace(task, messages=messages)
+    async with aclosing(
+        chunks(context, request.model, request.version, task, request.n)
+    ) as answers:
+        async for chunk in answers:
+            yield chunk

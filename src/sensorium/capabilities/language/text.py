@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 from sensorium.capabilities.language.choices import chunks
 from sensorium.capabilities.language.collecting import collect_text
+from sensorium.capabilities.language.images import with_images
 from sensorium.capabilities.language.schema import Chunk, ContinuationRequest, ContinuationResponse
 from sensorium.capabilities.language.tasks import text_task
 from sensorium.capabilities.language.text_schema import (
@@ -118,7 +119,8 @@ async def count(request: CountRequest, context: Context) -> CountResponse:
     """How many tokens a model would read of a text or a conversation."""
     if bool(request.text) == bool(request.messages):
         raise InvalidInputError("give a text, or the messages of a conversation")
-    task = Generation(prompt=request.text, messages=request.messages, tools=request.tools)
+    messages = await with_images(context, request.model, request.version, request.messages)
+    task = Generation(prompt=request.text, messages=messages, tools=request.tools)
     found = await context.ask(request.model, Measure(task=task), Size, version=request.version)
     return CountResponse(model=found.model, tokens=found.tokens)
 
