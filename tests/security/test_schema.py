@@ -66,7 +66,9 @@ def test_every_described_operation_answers_as_described(own: Server, mode: Gener
             slow = ("/v1/testing/", "/v1/chat/", "/v1/text/")
             late = response.status_code == 504 and case.path.startswith(slow)
             offline = response.status_code == 503 and case.path == "/v1/models/pull"
-            assert response.status_code < 500 or late or offline, response.text
+            # The model that ships takes no pictures.
+            blind = response.status_code == 501 and case.path == "/v1/vision/describe"
+            assert response.status_code < 500 or late or offline or blind, response.text
             case.validate_response(response, checks=_checks())
 
         try:

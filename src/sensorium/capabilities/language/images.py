@@ -41,10 +41,11 @@ async def with_images(
     """
     if not any(said.images for said in messages):
         return list(messages)
+    urls = {image.url for said in messages for image in said.images if image.url}
+    check(context, len(urls))
     sight = await context.ask(model, See(), Sight, version=version)
     if not sight.images:
         raise InvalidInputError("this model takes no images")
-    urls = {image.url for said in messages for image in said.images if image.url}
     if not urls:
         return list(messages)
     files = await fetched(context, sorted(urls))
@@ -53,13 +54,17 @@ async def with_images(
     ]
 
 
-async def fetched(context: Context, urls: Sequence[str]) -> dict[str, bytes]:
-    """The files that lie at addresses; errors as for `with_images`."""
+def check(context: Context, count: int) -> None:
+    """Whether so many images may be fetched here; errors as for `with_images`."""
     settings = context.get(ModelSettings)
-    if settings.offline or not settings.fetch_images:
+    if count and (settings.offline or not settings.fetch_images):
         raise NotSupportedError("this server fetches no images: give the file itself as `data`")
-    if len(urls) > MAX_FETCHED:
+    if count > MAX_FETCHED:
         raise InvalidInputError(f"at most {MAX_FETCHED} images of a call are fetched")
+
+
+async def fetched(context: Context, urls: Sequence[str]) -> dict[str, bytes]:
+    """The files that lie at addresses which were checked; errors as for `with_images`."""
     fetcher: Fetcher = context.get(load(FETCHER))
     try:
         async with asyncio.TaskGroup() as group:

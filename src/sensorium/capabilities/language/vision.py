@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from sensorium.capabilities.language.choices import chunks
 from sensorium.capabilities.language.collecting import collect_chat
-from sensorium.capabilities.language.images import fetched
+from sensorium.capabilities.language.images import check, fetched
 from sensorium.capabilities.language.vision_schema import Box, DescribeRequest, DescribeResponse
 from sensorium.capabilities.language.vision_tasks import (
     PLACED,
@@ -51,6 +51,9 @@ async def describe(request: DescribeRequest, context: Context) -> DescribeRespon
     """
     if bool(request.image.data) == bool(request.image.url):
         raise InvalidInputError("image: give its data or its url")
+    check(context, bool(request.image.url))
+    if request.image.data:
+        look(request.image.data)  # what is no picture is no reason to load a model
     sight = await context.ask(request.model, See(), Sight, version=request.version)
     if not sight.images:
         raise NotSupportedError("this model takes no pictures")
