@@ -818,6 +818,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/vision/describe": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * What is in a picture, in words or in boxes
+         * @description What is in a picture, in words or in boxes.
+         */
+        post: operations["vision_describe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/webrtc/candidate": {
         parameters: {
             query?: never;
@@ -4730,6 +4750,78 @@ export interface components {
             tokens: number[];
         };
         /**
+         * DescribeRequest
+         * @description A picture to be described.
+         */
+        DescribeRequest: {
+            /**
+             * @description The model: org/name, a name or an alias.
+             * @default default
+             */
+            model?: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /** @description The picture: `data`, or the `url` of one. */
+            image: components["schemas"]["ImagePart"];
+            /**
+             * @description 'caption': in a sentence; 'detailed_caption': in several; 'detect': what is where, all or what `prompt` names; 'ground': where that is which the sentence `prompt` tells of; 'ocr': what is written there.
+             * @default caption
+             * @enum {unknown}
+             */
+            task?: "caption" | "detailed_caption" | "detect" | "ground" | "ocr";
+            /**
+             * @description What to look for, or how to tell it.
+             * @default
+             */
+            prompt?: string;
+            /**
+             * @description The answer ends after so many tokens.
+             * @default 512
+             */
+            max_tokens?: number;
+        };
+        /**
+         * DescribeResponse
+         * @description What is in a picture.
+         */
+        DescribeResponse: {
+            /** @description The model that answered. */
+            model: string;
+            /** @description Its version. */
+            version: string;
+            /** @description What its files hash to (SHA-256). */
+            digest: string;
+            /** @description What the model says; of boxes, their labels. */
+            text: string;
+            /** @description What is where. */
+            boxes: components["schemas"]["Box"][];
+            /** @description The picture's width in pixels, as it is seen. */
+            width: number;
+            /** @description Its height in pixels. */
+            height: number;
+            /** @description How much it has used. */
+            usage: components["schemas"]["LanguageUsage"];
+        };
+        /**
+         * Box
+         * @description A part of a picture, from its left and its top.
+         */
+        Box: {
+            /** @description What is there. */
+            label: string;
+            /** @description Pixels from the picture's left to the box's. */
+            x: number;
+            /** @description Pixels from the picture's top to the box's. */
+            y: number;
+            /** @description In pixels. */
+            width: number;
+            /** @description In pixels. */
+            height: number;
+        };
+        /**
          * CandidateRequest
          * @description One more address at which a peer may be reached (trickle ICE).
          */
@@ -6495,6 +6587,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TokenizeResponse"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    vision_describe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DescribeRequest"];
+            };
+        };
+        responses: {
+            /** @description The answer. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DescribeResponse"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */

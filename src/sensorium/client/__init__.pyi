@@ -22,6 +22,10 @@ from sensorium.capabilities.language.text_schema import (
     TokenizeRequest,
     TokenizeResponse,
 )
+from sensorium.capabilities.language.vision_schema import (
+    DescribeRequest,
+    DescribeResponse,
+)
 from sensorium.capabilities.logs.schema import (
     ClusterRequest,
     ClusterResponse,
@@ -107,6 +111,7 @@ from sensorium.control.system import (
     Ready,
 )
 from sensorium.core.conversation import (
+    ImagePart,
     Message,
     Tool,
 )
@@ -1194,6 +1199,40 @@ class TextMethods:
     ) -> TokenizeResponse:
         """The tokens of a text, as a model reads it."""
 
+class VisionMethods:
+    """The operations of `vision`."""
+
+    @overload
+    def describe(
+        self,
+        *,
+        model: str = "default",
+        version: str = "",
+        image: ImagePart,
+        task: Literal["caption", "detailed_caption", "detect", "ground", "ocr"] = "caption",
+        prompt: str = "",
+        max_tokens: int = 512,
+    ) -> DescribeResponse:
+        """What is in a picture, in words or in boxes.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            image: The picture: `data`, or the `url` of one.
+            task: 'caption': in a sentence; 'detailed_caption': in several; 'detect': what is
+                where, all or what `prompt` names; 'ground': where that is which the sentence
+                `prompt` tells of; 'ocr': what is written there.
+            prompt: What to look for, or how to tell it.
+            max_tokens: The answer ends after so many tokens.
+        """
+    @overload
+    def describe(
+        self,
+        request: DescribeRequest,
+        /,
+    ) -> DescribeResponse:
+        """What is in a picture, in words or in boxes."""
+
 class WebrtcMethods:
     """The operations of `webrtc`."""
 
@@ -1319,6 +1358,7 @@ class Sensorium(Client):
     resources: ResourcesMethods
     system: SystemMethods
     text: TextMethods
+    vision: VisionMethods
     webrtc: WebrtcMethods
 
 class AsyncChatMethods:
@@ -2370,6 +2410,40 @@ class AsyncTextMethods:
     ) -> TokenizeResponse:
         """The tokens of a text, as a model reads it."""
 
+class AsyncVisionMethods:
+    """The operations of `vision`."""
+
+    @overload
+    async def describe(
+        self,
+        *,
+        model: str = "default",
+        version: str = "",
+        image: ImagePart,
+        task: Literal["caption", "detailed_caption", "detect", "ground", "ocr"] = "caption",
+        prompt: str = "",
+        max_tokens: int = 512,
+    ) -> DescribeResponse:
+        """What is in a picture, in words or in boxes.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            image: The picture: `data`, or the `url` of one.
+            task: 'caption': in a sentence; 'detailed_caption': in several; 'detect': what is
+                where, all or what `prompt` names; 'ground': where that is which the sentence
+                `prompt` tells of; 'ocr': what is written there.
+            prompt: What to look for, or how to tell it.
+            max_tokens: The answer ends after so many tokens.
+        """
+    @overload
+    async def describe(
+        self,
+        request: DescribeRequest,
+        /,
+    ) -> DescribeResponse:
+        """What is in a picture, in words or in boxes."""
+
 class AsyncWebrtcMethods:
     """The operations of `webrtc`."""
 
@@ -2495,4 +2569,5 @@ class AsyncSensorium(AsyncClient):
     resources: AsyncResourcesMethods
     system: AsyncSystemMethods
     text: AsyncTextMethods
+    vision: AsyncVisionMethods
     webrtc: AsyncWebrtcMethods
