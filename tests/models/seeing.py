@@ -42,9 +42,7 @@ def llava(folder: Path) -> Path:
     made = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()  # type: ignore[assignment]
     processor = library.LlavaProcessor(
-        CLIPImageProcessorPil(
-            size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}
-        ),
+        CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}),
         library.PreTrainedTokenizerFast(
             tokenizer_object=made,
             pad_token="<pad>",
