@@ -3,6 +3,7 @@
 from sensorium.core.errors import InvalidInputError
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
+from sensorium.models.dequantising import weights_bytes
 from sensorium.models.headers.estimate import estimate
 from sensorium.models.headers.reading import read_header
 
@@ -22,4 +23,4 @@ def weigh(artifact: Artifact, options: LoadOptions) -> int:
         message = f"the {artifact.format} file of {artifact.name} cannot be used: {error.message}"
         raise InvalidInputError(message, details=error.details) from None
     tokens = options.tokens(header.context_length) * options.parallel
-    return estimate(header).total_bytes(tokens)
+    return estimate(header, weights_bytes=weights_bytes(header)).total_bytes(tokens)

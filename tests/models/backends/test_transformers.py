@@ -408,8 +408,11 @@ def test_code_and_pickles_are_never_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("config", "error", "reason"),
     [
-        ({"quant_method": "gptq", "bits": 4}, UnavailableError, "needs gptqmodel: pip install"),
-        ({"quant_method": "awq", "bits": 4}, UnavailableError, "needs gptqmodel: pip install"),
+        (
+            {"quant_method": "compressed-tensors"},
+            UnavailableError,
+            "needs compressed_tensors: pip install",
+        ),
         ({"quant_method": "strange"}, InvalidInputError, "'strange', which is not run"),
     ],
 )

@@ -1,5 +1,6 @@
 """Models of the transformers library, from safetensors: of texts, of pictures, encoders."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from sensorium.core.errors import InvalidInputError, UnavailableError
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadedModel, LoadOptions, ModelSpec, TextModel
 from sensorium.models.backends.torch_devices import device_of
+from sensorium.models.backends.transformers_dequantised import load_dequantised
 from sensorium.models.backends.transformers_encoding import (
     ClassifyingModel,
     EmbeddingModel,
@@ -57,14 +59,9 @@ class TransformersBackend:
         placed = {"device_map": {"": device}} if described.quantised else {}
         try:
             reader = READERS.get(described.kind, AutoTokenizer).from_pretrained(folder, **LOCAL)
-            model, told = CLASSES[described.kind].from_pretrained(
-                folder,
-                dtype="auto",
-                use_safetensors=True,
-                output_loading_info=True,
-                **placed,
-                **LOCAL,
-            )
+            model, told, cost = _loaded(folder, described, placed)
+        except InvalidInputError:
+            raise
         except ImportError as error:
             missing = getattr(error, "name", None) or "a library"
             raise UnavailableError(f"it needs {missing}, which is not installed") from None
@@ -77,12 +74,29 @@ class TransformersBackend:
             inputs=[],
             outputs=[],
             providers=[name],
-            degraded=degraded,
+            degraded="; ".join(filter(None, (degraded, cost))),
         )
         return _model(described, model, reader, spec, options)
 
 
 BACKEND = TransformersBackend()
+
+
+def _loaded(folder: Path, described: Described, placed: dict[str, Any]) -> tuple[Any, Any, str]:
+    """The model, what the library tells of its weights, and what dequantising them costs."""
+    kind = CLASSES[described.kind]
+    if described.dequantised:
+        made: tuple[Any, Any, str] = load_dequantised(folder, kind)
+        return made
+    model, told = kind.from_pretrained(
+        folder,
+        dtype="auto",
+        use_safetensors=True,
+        output_loading_info=True,
+        **placed,
+        **LOCAL,
+    )
+    return model, told, ""
 
 
 def _model(

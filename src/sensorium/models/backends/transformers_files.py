@@ -11,6 +11,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from sensorium.core.errors import InvalidInputError, UnavailableError
 from sensorium.core.loading import how_to_install
+from sensorium.models.dequantising import is_dequantised
 
 T = TypeVar("T")
 Kind = Literal["generates", "sees", "looks", "classifies", "embeds"]
@@ -61,6 +62,8 @@ class Described(Struct, frozen=True, kw_only=True):
     max_tokens: int = 0
     """Of a text to embed, where the folder says so; 0: as the model's configuration says."""
     quantised: bool = False
+    dequantised: bool = False
+    """Whether its quantised weights become plain numbers on load."""
     begins: bool = False
     """Whether the tokenizer's configuration says that every text has a token that begins it."""
 
@@ -88,9 +91,12 @@ def describe(folder: Path) -> Described:
         raise InvalidInputError("it holds an adapter: merge it into its model and save that")
     if not any(folder.glob("*.safetensors")):
         raise InvalidInputError("it has no safetensors, and weights in pickles are never loaded")
-    _check_quantisation(config.quantization_config)
+    plain = _is_plain(config.quantization_config)
     described = _kind(folder, architecture)
-    return msgspec.structs.replace(described, quantised=config.quantization_config is not None)
+    quantised = config.quantization_config is not None
+    return msgspec.structs.replace(
+        described, quantised=quantised and not plain, dequantised=quantised and plain
+    )
 
 
 def _kind(folder: Path, architecture: str) -> Described:
@@ -127,9 +133,10 @@ def _begins(folder: Path) -> bool:
     return path.is_file() and _read(path, dict[str, Any]).get("add_bos_token") is True
 
 
-def _check_quantisation(found: _Quantisation | None) -> None:
-    if found is None:
-        return
+def _is_plain(found: _Quantisation | None) -> bool:
+    """Whether the weights are plain numbers, or become so because no library here takes them."""
+    if found is None or is_dequantised(found.quant_method):
+        return True
     either = found.load_in_4bit or found.load_in_8bit
     method = found.quant_method or ("bitsandbytes" if either else "")
     if method not in QUANTISED:
@@ -141,6 +148,7 @@ def _check_quantisation(found: _Quantisation | None) -> None:
                 f"{how_to_install(library)}",
                 details={"missing": library},
             )
+    return False
 
 
 def _sentences(folder: Path) -> Described:

@@ -28,13 +28,20 @@ class MemoryEstimate(Struct, frozen=True, kw_only=True):
         return self.weights_bytes + self.per_token_bytes * context_tokens + self.scratch_bytes
 
 
-def estimate(header: Header, *, cache_bytes: float = 2, batch_tokens: int = 512) -> MemoryEstimate:
+def estimate(
+    header: Header,
+    *,
+    cache_bytes: float = 2,
+    batch_tokens: int = 512,
+    weights_bytes: int = 0,
+) -> MemoryEstimate:
     """What a model needs, once.
 
+    `weights_bytes` is for weights that do not stay as their file has them; 0 for those that do.
     `cache_bytes` is for one number of a key or a value (2 as float16), `batch_tokens` how many
     tokens are computed at once. A model whose attention slides over a window needs less.
     """
-    weights = max(header.tensor_bytes, header.file_bytes)
+    weights = weights_bytes or max(header.tensor_bytes, header.file_bytes)
     vocabulary_alone = header.file_bytes and not header.tensors
     if header.attention is None or vocabulary_alone:
         scratch = sum(map(_smallest_bytes, [*header.inputs, *header.outputs]))

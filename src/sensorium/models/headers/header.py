@@ -47,6 +47,9 @@ class Header(Struct, frozen=True, kw_only=True):
     parameters: Annotated[Count, Meta(description="Numbers in all its tensors.")] = 0
     tensor_bytes: Annotated[Count, Meta(description="Bytes of all its tensors.")] = 0
     file_bytes: Annotated[Count, Meta(description="Bytes of its files of weights.")] = 0
+    plain_bytes: Annotated[
+        Count, Meta(description="Bytes of its tensors, were packed weights plain; 0: none are.")
+    ] = 0
     tensors: Annotated[Count, Meta(description="How many tensors it has.")] = 0
     inputs: Annotated[list[TensorSpec], Meta(description="What it takes.")] = []
     outputs: Annotated[list[TensorSpec], Meta(description="What it gives.")] = []

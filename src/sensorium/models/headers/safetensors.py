@@ -21,6 +21,8 @@ MAX_TENSORS = 1 << 16
 MAX_RAW = 1024
 """Bytes of JSON in a shape, or in a pair of offsets."""
 MAX_METADATA = 1 << 22
+PACKED, UNPACKING = (".qweight",), (".qzeros", ".scales", ".g_idx")
+"""How GPTQ and AWQ call the parts of a layer."""
 BITS = {
     "BOOL": 8,
     "U8": 8,
@@ -72,6 +74,10 @@ class Tensors:
     file_bytes: int = 0
     sizes: dict[str, int] = field(default_factory=dict)
     """Bytes of each type."""
+    packed: int = 0
+    """Bytes of weights of which several share a word."""
+    unpacking: int = 0
+    """Bytes of what such weights are unpacked with."""
 
     def add(self, other: "Tensors") -> None:
         """Those of another file.
@@ -85,6 +91,8 @@ class Tensors:
         self.parameters += other.parameters
         self.size += other.size
         self.file_bytes += other.file_bytes
+        self.packed += other.packed
+        self.unpacking += other.unpacking
         for dtype, size in other.sizes.items():
             self.sizes[dtype] = self.sizes.get(dtype, 0) + size
 
@@ -167,6 +175,8 @@ def _read_entry(name: str, entry: _Entry, tensors: Tensors) -> tuple[int, int]:
     tensors.parameters += numbers
     tensors.size += end - start
     tensors.sizes[dtype] = tensors.sizes.get(dtype, 0) + end - start
+    tensors.packed += (end - start) * name.endswith(PACKED)
+    tensors.unpacking += (end - start) * name.endswith(UNPACKING)
     return start, end
 
 

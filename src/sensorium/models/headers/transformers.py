@@ -35,6 +35,9 @@ MAX_MAPPED = 1 << 19
 MAX_SHARDS = 1024
 MAX_FILES = 2000
 MAX_DEPTH = 8
+MAX_BITS = 8
+WIDE_BYTES, PLAIN_BYTES = 4, 2
+"""Of one number as float32, or as float16 and bfloat16."""
 _MOST = {
     "num_hidden_layers": MAX_BLOCKS,
     "num_attention_heads": MAX_HEADS,
@@ -107,6 +110,7 @@ def read(folder: Path, *, trusted: bool = False) -> Header:
         parameters=tensors.parameters,
         tensor_bytes=tensors.size,
         file_bytes=tensors.file_bytes,
+        plain_bytes=_plain_bytes(config, tensors),
         tensors=len(tensors.names),
         context_length=counts["max_position_embeddings"] or counts["n_positions"],
         quantisation=_quantisation(config, tensors),
@@ -233,6 +237,16 @@ def _attention(counts: dict[str, int]) -> Attention | None:
 def _quantisation(config: _Config, tensors: safetensors.Tensors) -> str:
     method = (config.quantization_config or {}).get("quant_method")
     return method[:MAX_TEXT] if isinstance(method, str) else dominant(tensors.sizes)
+
+
+def _plain_bytes(config: _Config, tensors: safetensors.Tensors) -> int:
+    """What the tensors take once packed weights have the type of the others."""
+    bits = (config.quantization_config or {}).get("bits")
+    if not tensors.packed or not isinstance(bits, int) or not 0 < bits <= MAX_BITS:
+        return 0
+    dtype = config.dtype or config.torch_dtype
+    wide = WIDE_BYTES if dtype == "float32" else PLAIN_BYTES
+    return tensors.size - tensors.packed - tensors.unpacking + tensors.packed * 8 // bits * wide
 
 
 def _details(config: _Config, files: int, code: list[str]) -> dict[str, str]:
