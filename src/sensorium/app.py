@@ -157,6 +157,9 @@ class App:
             {
                 "sensorium.models.catalogue.shelves:Shelves": lambda: self.model_runtime.shelves,
                 "sensorium.models.hub.puller:Puller": lambda: self.model_runtime.puller,
+                "sensorium.models.quantising.quantiser:Quantiser": (
+                    lambda: self.model_runtime.quantiser
+                ),
                 "sensorium.models.pool:Pool": lambda: self.model_runtime.pool,
                 INFERENCE: lambda: self.model_runtime.inference,
                 "sensorium.control.leases:Leases": lambda: self.model_runtime.leases,

@@ -36,6 +36,7 @@ FAILING = {
     "models.delete": "not_found",
     "models.generate": "not_found",
     "models.pull": "unavailable",
+    "models.quantize": "not_found",
     "models.unload": "not_found",
     "resources.release": "not_found",
     "resources.renew": "not_found",

@@ -66,7 +66,13 @@ CHECKS: dict[str, Check] = {
 }
 """What is shown, in this order: operations, and in brackets what of one. A capability without a
 row fails the demonstration."""
-OTHERWISE = {"models.generate", "models.pull", "models.delete", "vision.describe"}
+OTHERWISE = {
+    "models.generate",
+    "models.pull",
+    "models.quantize",
+    "models.delete",
+    "vision.describe",
+}
 """Operations that need what does not come with Sensorium, or that fetch and delete."""
 DOORS = {"webrtc"}
 """Nouns that are a way in, and nothing that the server can do."""

@@ -41,6 +41,7 @@ HUMAN = {
     "models": {
         "list": ("sensorium.cli.models:show_list", "The models on disk."),
         "pull": ("sensorium.cli.models:pull", "Fetch a model."),
+        "quantize": ("sensorium.cli.models:quantize", "Make a GGUF of a model in safetensors."),
         "load": ("sensorium.cli.models:load", "Load a model on a server, and keep it."),
         "ps": ("sensorium.cli.models:ps", "The models that a server has loaded."),
         "stop": ("sensorium.cli.models:stop", "Unload a model from a server."),

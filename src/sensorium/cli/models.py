@@ -9,6 +9,7 @@ from sensorium.cli.connect import Target
 from sensorium.cli.numbers import show_bytes, show_duration
 from sensorium.cli.render import Output, note, progress
 from sensorium.models.hub.progress import PullOutcome
+from sensorium.models.quantising.progress import Precision, QuantizeOutcome
 
 Name = Annotated[str, Parameter(help="The model: org/name, a name or an alias.")]
 PLAIN, HERE = Output(), Target()
@@ -73,6 +74,38 @@ def pull(
     output.line(f"{outcome.name}: {outcome.format}, {show_bytes(outcome.size_bytes)}{came}")
     if not outcome.verified:
         note("sensorium: its source named no hash; it is what came, unverified")
+
+
+def quantize(
+    model: Name,
+    *,
+    to: Annotated[Precision, Parameter(help="q8_0, 8.5 bits a weight; q4_K, mostly 4.5.")],
+    name: Annotated[
+        str, Parameter(show_default=False, help="What to call it; '' for MODEL-q8_0, say.")
+    ] = "",
+    target: Target = HERE,
+    output: Output = PLAIN,
+) -> None:
+    """Make a GGUF of a model in safetensors, with fewer bits.
+
+    Examples:
+        sensorium models quantize Qwen/Qwen2.5-0.5B-Instruct --to q8_0
+        sensorium models quantize tinylm --to q4_K --name tinylm-small
+    """
+    outcome: QuantizeOutcome | None = None
+    with target.client() as client, progress(f"quantising {model}") as report:
+        for step in client.models.quantize(model=model, to=to, name=name):
+            outcome = step.outcome
+            if step.total_bytes:
+                report(step.done_bytes, step.total_bytes, "bytes")
+    assert outcome is not None
+    if output.as_json:
+        output.value(outcome)
+        return
+    sizes = f"{show_bytes(outcome.size_bytes)} from {show_bytes(outcome.source_bytes)}"
+    output.line(f"{outcome.name}: gguf, {sizes}")
+    if outcome.kept:
+        note(f"sensorium: with more bits: {outcome.kept}")
 
 
 def load(

@@ -18,6 +18,7 @@ from sensorium.models.hub.place import Place
 from sensorium.models.hub.puller import Puller
 from sensorium.models.placing import Placer
 from sensorium.models.pool import Pool
+from sensorium.models.quantising.quantiser import Quantiser
 from sensorium.models.settings import ModelSettings
 
 log = logging.getLogger("sensorium.models")
@@ -40,6 +41,7 @@ class ModelRuntime:
                 offline=settings.offline,
             )
         )
+        self.quantiser = Quantiser(folder)
         self.pool = Pool(
             self.shelves.found,
             Placer().place,
@@ -89,8 +91,8 @@ class ModelRuntime:
                 log.error("%s cannot be loaded: %s", name, error.message)
 
     async def close(self) -> None:
-        """Break pulls off, and unload everything."""
-        await asyncio.gather(self.puller.close(), self.pool.close())
+        """Break off what is fetched and quantised, and unload everything."""
+        await asyncio.gather(self.puller.close(), self.quantiser.close(), self.pool.close())
 
     async def _make_room(self, device: str, size: int) -> None:
         """Have idle models give up main memory for a lease."""

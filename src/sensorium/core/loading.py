@@ -11,6 +11,7 @@ EXTRAS = {
     "aioice": "webrtc",
     "aiortc": "webrtc",
     "av": "webrtc",
+    "gguf": "quantize",
     "google": "grpc",
     "grpc": "grpc",
     "grpc_health": "grpc",

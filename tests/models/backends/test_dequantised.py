@@ -275,11 +275,11 @@ def test_damaged_layers_are_typed_errors(tmp_path, told, changed, reason):
 @pytest.mark.parametrize(
     ("told", "reason"),
     [
-        ({**GPTQ, "bits": 3}, "have 3 bits by gptq; those that are dequantised 2, 4, 8"),
-        ({**AWQ, "bits": 8}, "have 8 bits by awq; those that are dequantised 4"),
-        ({**GPTQ, "bits": "4"}, "those that are dequantised"),
-        ({**GPTQ, "bits": [4]}, "those that are dequantised"),
-        ({**GPTQ, "bits": 4.0}, "those that are dequantised"),
+        ({**GPTQ, "bits": 3}, "have 3 bits by gptq; dequantised are 2, 4, 8"),
+        ({**AWQ, "bits": 8}, "have 8 bits by awq; dequantised are 4"),
+        ({**GPTQ, "bits": "4"}, "dequantised are"),
+        ({**GPTQ, "bits": [4]}, "dequantised are"),
+        ({**GPTQ, "bits": 4.0}, "dequantised are"),
         ({**GPTQ, "bits": 8}, "its scales are"),
         ({**GPTQ, "group_size": 64}, "its scales are"),
         ({**GPTQ, "group_size": -1}, "its scales are"),

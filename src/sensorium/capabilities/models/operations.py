@@ -23,6 +23,7 @@ from sensorium.capabilities.models.schema import (
     Models,
     OutputTensor,
     PullRequest,
+    QuantizeRequest,
     UnloadRequest,
 )
 from sensorium.core.dispatch import LOCAL, Caller
@@ -36,6 +37,8 @@ from sensorium.models.hub.progress import PullProgress
 from sensorium.models.hub.puller import Puller
 from sensorium.models.loaded import Loaded
 from sensorium.models.pool import Pool
+from sensorium.models.quantising.progress import QuantizeProgress
+from sensorium.models.quantising.quantiser import Quantiser
 from sensorium.models.settings import ModelSettings
 
 READER = "sensorium.capabilities.models.open_inference"
@@ -102,6 +105,23 @@ async def pull(request: PullRequest, context: Context) -> AsyncIterator[PullProg
     local = context.get(Caller).principal is LOCAL or context.get(ModelSettings).pull_files
     puller = context.get(Puller)
     async with aclosing(puller.pull(request.model, request.sha256, local_files=local)) as steps:
+        async for step in steps:
+            yield step
+
+
+@operation(
+    "models.quantize",
+    execution=Execution.ASYNC,
+    changes=True,
+    deadline_s=120.0,
+    example=QuantizeRequest(model="none", to="q8_0"),
+)
+async def quantize(request: QuantizeRequest, context: Context) -> AsyncIterator[QuantizeProgress]:
+    """Make a GGUF file of a model in safetensors, with fewer bits, telling how far it is."""
+    name = context.get(Pool).aliases.get(request.model, request.model)
+    artifact = await asyncio.to_thread(context.get(Shelves).find, name, request.version)
+    steps = context.get(Quantiser).quantise(artifact, request.to, request.name)
+    async with aclosing(steps):
         async for step in steps:
             yield step
 

@@ -8,6 +8,7 @@ from sensorium.core.generation import Generation
 from sensorium.core.tensors import Datatype, Tensor, TensorSpec
 from sensorium.core.types import Count
 from sensorium.models.backends.base import LoadOptions
+from sensorium.models.quantising.progress import Precision
 
 ModelName = Annotated[
     str, Meta(min_length=1, max_length=256, description="The model: org/name, a name or an alias.")
@@ -221,6 +222,18 @@ class PullRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     sha256: Annotated[
         str,
         Meta(pattern="^([0-9a-fA-F]{64})?$", description="What its one file must hash to."),
+    ] = ""
+
+
+class QuantizeRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which model to make a GGUF of."""
+
+    model: ModelName
+    version: Version = ""
+    to: Precision
+    name: Annotated[
+        str,
+        Meta(max_length=190, description="What to call it; '' for NAME-q8_0 or NAME-q4_k."),
     ] = ""
 
 

@@ -54,7 +54,7 @@ def layout_of(told: Mapping[str, Any]) -> Layout:
     if type(bits) is not int or bits not in BITS[method]:
         known = ", ".join(map(str, BITS[method]))
         raise InvalidInputError(
-            f"its weights have {str(bits)[:20]} bits by {method}; those that are dequantised {known}"
+            f"its weights have {str(bits)[:20]} bits by {method}; dequantised are {known}"
         )
     if type(group_size) is not int or not (group_size == -1 or 0 < group_size < 1 << 24):
         raise InvalidInputError(f"its group_size is {str(group_size)[:20]}, which is no size")
