@@ -1,4 +1,4 @@
-"""Architectures and tokenizers, made here at random: llama.cpp reads the GGUF as the library does."""
+"""Architectures and tokenizers, made here: llama.cpp reads the GGUF as the library does."""
 
 import json
 
@@ -34,7 +34,7 @@ from tokenizers import (  # noqa: E402
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 TEXTS = [
     "It's 12345 o'clock, WE'RE late!\n\n  Don't  wait... \t\r\n",
-    "naïve café, 東京は2024年 🙂 <|call|> x=3.14e-10;",
+    "naïve café, 東京は2024年 🙂 <tool_call> x=3.14e-10;",
     "    def f(x):\n        return x**2  # done\n",
     "a" * 30 + "1" * 7,
 ]
@@ -67,7 +67,7 @@ def tokenizer(folder, way="", *, ignores_merges=False, begins=False):
         show_progress=False,
     )
     made.train_from_iterator(TEXTS * 3, trainer)
-    made.add_tokens(["<|call|>"])
+    made.add_tokens(["<tool_call>"])
     if begins:
         made.post_processor = processors.TemplateProcessing(
             single="<|begin|> $A", special_tokens=[("<|begin|>", 0)]
@@ -150,15 +150,18 @@ def test_likelihoods_are_the_models_own(tmp_path, kind, more, context):
     assert outcome.tensors["Q8_0"] >= 15
     assert read_header(path, "gguf").context_length == context
     found = load(artifact(path, "gguf"), LoadOptions(threads=1, parallel=1))
+    parts = [*range(2), *(each for each in range(512) if not words.decode(each).isascii())]
+    silent = {str(each): -100.0 for each in (*parts, *range(len(words), 512))}
     try:
         for text in TEXTS[1:3]:
             ids = words(text, return_tensors="pt").input_ids
             with torch.inference_mode():
                 logits = torch.log_softmax(expected(ids).logits[0, -1], dim=-1)
             task = {"prompt": text, "max_tokens": 1, "temperature": 0.0, "logprobs": 5}
-            (step,) = generated(found, **task)[0].steps
+            pieces = generated(found, **task, logit_bias=silent)
+            (step,) = [step for piece in pieces for step in piece.steps]
             for each in step.top:
-                assert abs(each.logprob - float(logits[each.token])) < 0.15
+                assert abs(each.logprob - float(logits[each.token])) < 0.25
     finally:
         found.close()
 
