@@ -12,7 +12,7 @@ from msgspec import Struct, to_builtins
 
 from sensorium.capabilities.language.schema import Chunk, Told
 from sensorium.core.direct import DirectDispatcher
-from sensorium.core.dispatch import Answer, Caller, Encoded, Payload
+from sensorium.core.dispatch import Answer, Caller, Payload
 from sensorium.core.execution import read_request
 from sensorium.core.registry import Registry
 from sensorium.core.telemetry import Telemetry
@@ -74,7 +74,6 @@ class Script(DirectDispatcher):
             raise
 
     def _note(self, name: str, payload: Payload) -> None:
-        assert isinstance(payload, Encoded)
         request = read_request(self.registry.get(name), payload, 64 << 20)
         self.asked.append((name, to_builtins(request, builtin_types=(bytes,))))
 

@@ -111,6 +111,7 @@ def test_the_events_come_in_their_order(server: Server) -> None:
     body = {"model": "tinylm", "max_tokens": 20, "messages": [QUESTION], "stream": True, **GREEDY}
     answer = posted(server.url, body, **{"anthropic-version": "2023-06-01"})
     assert answer.headers["content-type"] == "text/event-stream"
+    assert answer.headers["request-id"] == answer.headers["x-request-id"]
     kinds = [each["type"] for each in events(answer.text)]
     assert kinds[:3] == ["message_start", "content_block_start", "ping"]
     assert set(kinds[3:-3]) == {"content_block_delta"}
@@ -121,6 +122,22 @@ def test_tokens_are_counted(asked: anthropic.Anthropic) -> None:
     found = asked.messages.count_tokens(model="tinylm", messages=[QUESTION])
     more = asked.messages.count_tokens(model="tinylm", messages=[QUESTION], system="Be brief.")
     assert 0 < found.input_tokens < more.input_tokens
+
+
+def test_models_are_told_in_the_words_of_who_asks(
+    server: Server, asked: anthropic.Anthropic
+) -> None:
+    listed = {each.id: each for each in asked.models.list(limit=1)}
+    for name in ("tinylm", "default"):
+        assert asked.models.retrieve(name) == listed[name]
+        assert (listed[name].type, listed[name].display_name) == ("model", name)
+    others = httpx.get(f"{server.url}/v1/models").json()
+    assert others["object"] == "list"
+    assert {each["id"] for each in others["data"]} == listed.keys()
+    headers = {"anthropic-version": "2023-06-01"}
+    answer = httpx.delete(f"{server.url}/v1/models/tinylm", headers=headers)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert answer.json()["request_id"] == answer.headers["request-id"]
 
 
 def test_a_schema_holds_the_answer(asked: anthropic.Anthropic) -> None:
@@ -305,7 +322,7 @@ def test_a_compressed_body(server: Server) -> None:
     for coding in ("gzip", "x-gzip"):
         answer = posted(server.url, gzip.compress(body), **{"content-encoding": coding})
         assert answer.json()["content"]
-    bomb = gzip.compress(b" " * 40_000_000)
+    bomb = gzip.compress(b" " * (100 << 20))
     for data, coding, status in (
         (bomb, "gzip", 413),
         (body, "gzip", 400),
@@ -338,6 +355,8 @@ def test_addresses_that_are_not_there(server: Server, asked: anthropic.Anthropic
         create(asked, model="no-such")
     with pytest.raises(anthropic.NotFoundError, match="count_tokens"):
         asked.messages.batches.list()
+    with pytest.raises(anthropic.NotFoundError, match="no-such"):
+        asked.models.retrieve("no-such")
     answer = httpx.get(f"{server.url}/v1/messages")
     assert (answer.status_code, answer.json()["type"]) == (405, "error")
 

@@ -269,10 +269,11 @@ def looking_at(url: str) -> Any:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("data:image/png;base64,not base64!", "base64 is none"),
-        ("data:text/html;base64,AAAA", "data:image/png"),
-        ("ftp://example.org/a.png", "http or https"),
-        ("file:///etc/passwd", "http or https"),
+        ("data:image/png;base64,not base64!", "not base64"),
+        ("data:text/html;base64,AAAA", "PNG, JPEG"),
+        ("data:image/png,AAAA", "holds base64"),
+        ("ftp://example.org/a.png", "begins with https:"),
+        ("file:///etc/passwd", "begins with https:"),
     ],
 )
 def test_a_picture_that_is_none_is_refused(client: openai.OpenAI, url: str, says: str) -> None:

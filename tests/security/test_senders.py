@@ -163,6 +163,9 @@ def test_a_page_that_is_named_may_call_and_no_other(shared: Server) -> None:
         asked = http.options("/v1/testing/inline", headers={"origin": PAGE, **preflight})
         assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (200, PAGE)
         assert "POST" in asked.headers["access-control-allow-methods"]
+        deletes = {"origin": PAGE, "access-control-request-method": "DELETE"}
+        for path in ("/v1/responses/resp_1", "/api/delete"):
+            assert http.options(path, headers=deletes).status_code == 200
         called = http.post("/v1/testing/inline", json={"token": "a"}, headers={"origin": PAGE})
         assert (called.status_code, called.headers["access-control-allow-origin"]) == (200, PAGE)
         other = {"origin": "https://other.example"}

@@ -1,7 +1,6 @@
 """The ASGI application: every operation under /v1, and what a browser or a probe asks for."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -12,11 +11,10 @@ from sensorium.core.errors import NotFoundError, SensoriumError
 from sensorium.core.operation import Execution, Kind, Operation
 from sensorium.transports.http.exchange import JSON, Exchange, Receive, Scope, Send, stopping
 from sensorium.transports.http.origin import Senders
-from sensorium.transports.http.problems import MethodNotAllowedError
+from sensorium.transports.http.problems import MethodNotAllowedError, known
 from sensorium.transports.http.routes import Alias, Route
 from sensorium.transports.http.streams import answer_stream
 
-log = logging.getLogger("sensorium.http")
 PREFIX = "/v1/"
 CALLER = "sensorium.caller"
 """Where in the scope a mounted door finds who calls."""
@@ -65,13 +63,10 @@ class HttpDoor:
             exchange = Exchange(scope, receive, send, self._timeout_s)
             try:
                 await self._serve(exchange)
-            except SensoriumError as error:
-                await exchange.fail(error)
             except asyncio.CancelledError:  # only a stop that can wait no longer cancels a request
                 await exchange.fail(stopping())
-            except Exception:
-                log.exception("a request failed")
-                await exchange.fail(SensoriumError())
+            except Exception as error:
+                await exchange.fail(known(error))
         elif scope["type"] == "websocket":
             await self._serve_websocket(scope, receive, send)
 

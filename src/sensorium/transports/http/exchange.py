@@ -51,7 +51,7 @@ class Exchange:
 
     __slots__ = (
         *("_body_read", "_receive", "_send", "_timeout_s"),
-        *("headers", "request_id", "scope", "started"),
+        *("always", "headers", "request_id", "scope", "started"),
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, timeout_s: float) -> None:
@@ -60,6 +60,8 @@ class Exchange:
         given = self.headers.get(b"x-request-id", b"")
         known = _REQUEST_ID.fullmatch(given) is not None
         self.request_id = given.decode("ascii") if known else os.urandom(8).hex()
+        self.always: Headers = [(b"x-request-id", self.request_id.encode())]
+        """The headers of whatever answers it."""
         self.started = False
         self._receive = receive
         self._send = send
@@ -192,7 +194,7 @@ class Exchange:
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status line and headers."""
         self.started = True
-        headers.append((b"x-request-id", self.request_id.encode()))
+        headers += self.always
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, body: bytes, *, more: bool) -> None:

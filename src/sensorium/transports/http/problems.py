@@ -1,12 +1,20 @@
 """Errors as RFC 9457 problem documents: the HTTP door's one mapping table."""
 
+import logging
 from math import ceil
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from sensorium.core.errors import MalformedInputError, NotSupportedError, SensoriumError
+from sensorium.core.errors import (
+    InvalidInputError,
+    MalformedInputError,
+    NotSupportedError,
+    SensoriumError,
+)
+
+log = logging.getLogger("sensorium.http")
 
 STATUS = {
     "invalid_input": 422,
@@ -45,6 +53,16 @@ class MethodNotAllowedError(NotSupportedError):
     def __init__(self, allowed: str) -> None:
         super().__init__(f"this address answers {allowed}")
         self.allowed = allowed
+
+
+def known(error: Exception) -> SensoriumError:
+    """An error as one of ours; what nobody foresaw is told to the log alone."""
+    if isinstance(error, SensoriumError):
+        return error
+    if isinstance(error, RecursionError):
+        return InvalidInputError("the request nests too deeply")
+    log.error("a request failed", exc_info=error)
+    return SensoriumError()
 
 
 def status_of(error: SensoriumError) -> int:

@@ -12,6 +12,7 @@ from typing import Protocol
 from sensorium.core.dispatch import Answer
 from sensorium.core.errors import SensoriumError
 from sensorium.transports.http.exchange import ClientGoneError, Exchange
+from sensorium.transports.http.problems import known
 
 FIRST_WAIT_S = 0.5
 """How long the status line waits for the first item."""
@@ -55,10 +56,10 @@ async def speak(exchange: Exchange, items: AsyncGenerator[Answer, None], speaker
                 await _speak(exchange, items, speaker)
     except ClientGoneError:
         raise
-    except SensoriumError as error:
+    except Exception as error:
         if not exchange.started:
             raise
-        await exchange.write(b"".join(speaker.fail(error)), more=False)
+        await exchange.write(b"".join(speaker.fail(known(error))), more=False)
 
 
 def event(data: bytes, name: str = "") -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 from sensorium.core.dispatch import Dispatcher
 from sensorium.core.loading import load
 from sensorium.core.telemetry import Telemetry
+from sensorium.transports.http.compat.bodies import Bodies
 from sensorium.transports.http.compat.founding import FOUNDING
 from sensorium.transports.http.door import HttpDoor
 from sensorium.transports.http.exchange import JSON, Exchange
@@ -57,11 +58,20 @@ def build(
         "/metrics": Route(metrics, permission="system.metrics"),
         **page_routes(settings),
     }
-    openai = _late(f"{COMPAT}.openai.door:OpenAI", dispatcher, max_body_bytes)
-    open_inference = _late(f"{COMPAT}.open_inference:OpenInference", dispatcher)
-    families = {"/v2": open_inference, **dict.fromkeys(OPENAI, openai)}
-    families["/v1/messages"] = _late(f"{COMPAT}.anthropic.door:Anthropic", dispatcher)
-    families["/api"] = _late(f"{COMPAT}.ollama.door:Ollama", dispatcher)
+    bodies = Bodies(max_body_bytes)
+    openai = _late(f"{COMPAT}.openai.door:OpenAI", dispatcher, bodies)
+    anthropic = _late(f"{COMPAT}.anthropic.door:Anthropic", dispatcher, bodies)
+
+    async def models(exchange: Exchange) -> None:
+        await (anthropic if b"anthropic-version" in exchange.headers else openai)(exchange)
+
+    families = {
+        **dict.fromkeys(OPENAI, openai),
+        "/v1/models": models,
+        "/v1/messages": anthropic,
+        "/api": _late(f"{COMPAT}.ollama.door:Ollama", dispatcher, bodies),
+        "/v2": _late(f"{COMPAT}.open_inference:OpenInference", dispatcher),
+    }
     if model_file is not None:
         families["/hub"] = _late(f"{COMPAT}.hub:Hub", dispatcher, model_file)
     door: Any = HttpDoor(
@@ -78,9 +88,9 @@ def build(
         door = middleware(
             door,
             allow_origins=settings.cors_origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "retry-after"],
+            expose_headers=["x-request-id", "request-id", "retry-after"],
         )
     return door
 

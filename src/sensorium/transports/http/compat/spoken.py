@@ -13,6 +13,14 @@ class Usage(Struct, frozen=True):
     cached_tokens: int = 0
     generated_tokens: int = 0
 
+    def plus(self, other: "Usage") -> "Usage":
+        """Both together."""
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.generated_tokens + other.generated_tokens,
+        )
+
 
 class Timing(Struct, frozen=True):
     """What is read of how long it took."""
@@ -21,30 +29,33 @@ class Timing(Struct, frozen=True):
     total_s: float = 0.0
 
 
-class Told(Struct, frozen=True):
-    """What is read of what all texts took together."""
+class Told(Struct):
+    """What is read of who answered, and of what all texts took together."""
 
+    model: str = ""
+    digest: str = ""
     usage: Usage = Usage()
     timing: Timing = Timing()
 
 
-class Chosen(Struct, frozen=True):
+class Chosen(Struct):
     """What is read of one answer: a message of `chat`, or a text of `text`."""
 
     finish: str
-    message: Message | None = None
+    message: Message = Message(role="assistant")
     text: str = ""
     stopped_by: str = ""
     steps: list[Step] = []
+    index: int = 0
 
 
-class Whole(Told, frozen=True):
+class Whole(Told):
     """What is read of the answer of `chat.complete` and `text.complete`."""
 
     choices: list[Chosen] = []
 
 
-class Chunk(Struct, frozen=True):
+class Chunk(Struct):
     """What is read of the items of `chat.stream` and `text.stream`."""
 
     text: str = ""
@@ -54,3 +65,4 @@ class Chunk(Struct, frozen=True):
     finish: str = ""
     stopped_by: str = ""
     told: Told | None = None
+    index: int = 0

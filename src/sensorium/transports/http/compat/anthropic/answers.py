@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from sensorium.core.conversation import Message
-from sensorium.transports.http.compat.reading import written
 from sensorium.transports.http.compat.spoken import Chosen, Usage, Whole
+from sensorium.transports.http.compat.written import written
 
 STOP = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 
@@ -47,7 +46,7 @@ def tool_id(given: str, request_id: str, number: int) -> str:
 
 
 def _content(chosen: Chosen, *, thinks: bool) -> list[dict[str, Any]]:
-    said = chosen.message or Message(role="assistant")
+    said = chosen.message
     content: list[dict[str, Any]] = []
     if thinks and said.reasoning:
         content.append({"type": "thinking", "thinking": said.reasoning, "signature": ""})

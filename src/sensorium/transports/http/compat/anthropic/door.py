@@ -1,18 +1,21 @@
-"""What serves `/v1/messages`; loaded with the first request for it."""
+"""What serves Anthropic's addresses; loaded with the first request for one."""
 
-import msgspec
+from functools import partial
+
 from msgspec import Struct
 
-from sensorium.core.dispatch import Caller, Dispatcher
-from sensorium.core.errors import NotFoundError, SensoriumError
+from sensorium.core.dispatch import Dispatcher
+from sensorium.core.errors import NotFoundError
 from sensorium.transports.http.compat.anthropic.answers import message
 from sensorium.transports.http.compat.anthropic.errors import error_body, status
+from sensorium.transports.http.compat.anthropic.models import list_models, retrieve_model
 from sensorium.transports.http.compat.anthropic.requests import Counting, MessageRequest
 from sensorium.transports.http.compat.anthropic.stream import MessageSpeaker
-from sensorium.transports.http.compat.reading import encoded, read
-from sensorium.transports.http.compat.refusing import admit, refuse
+from sensorium.transports.http.compat.bodies import Bodies
+from sensorium.transports.http.compat.call import Call
+from sensorium.transports.http.compat.refusing import refusing
 from sensorium.transports.http.compat.spoken import Whole
-from sensorium.transports.http.exchange import JSON, Exchange, Headers
+from sensorium.transports.http.exchange import Exchange
 from sensorium.transports.http.speaking import speak
 
 
@@ -25,49 +28,47 @@ class Counted(Struct):
 class Anthropic:
     """Serves Anthropic's addresses."""
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, bodies: Bodies) -> None:
         self._dispatcher = dispatcher
+        self._bodies = bodies
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request; errors are in Anthropic's form."""
-        try:
-            await self._route(exchange)
-        except SensoriumError as error:
-            body = error_body(error, exchange.request_id)
-            await refuse(exchange, error, status(error), body, _named(exchange))
-
-    async def _route(self, exchange: Exchange) -> None:
-        caller = admit(exchange, self._dispatcher, "chat.complete")
-        match exchange.scope["path"]:
-            case "/v1/messages":
-                await self._message(exchange, caller)
-            case "/v1/messages/count_tokens":
-                await self._count(exchange, caller)
-            case _:
-                raise NotFoundError("of Anthropic's, there are messages and count_tokens here")
-
-    async def _message(self, exchange: Exchange, caller: Caller) -> None:
-        asked = await read(exchange, MessageRequest)
-        payload = encoded(asked.request())
-        if asked.stream:
-            items = self._dispatcher.stream("chat.stream", payload, caller)
-            speaker = MessageSpeaker(asked.model, exchange.request_id, thinks=asked.thinks)
-            await speak(exchange, items, speaker)
-            return
-        with exchange.while_connected():
-            answer = await self._dispatcher.call("chat.complete", payload, caller)
-        found = answer.read(Whole)
-        body = message(found, asked.model, exchange.request_id, thinks=asked.thinks)
-        await exchange.answer(200, JSON, msgspec.json.encode(body), _named(exchange))
-
-    async def _count(self, exchange: Exchange, caller: Caller) -> None:
-        asked = await read(exchange, Counting)
-        with exchange.while_connected():
-            answer = await self._dispatcher.call("text.count", encoded(asked.counted()), caller)
-        body = {"input_tokens": answer.read(Counted).tokens}
-        await exchange.answer(200, JSON, msgspec.json.encode(body), _named(exchange))
+        id_ = exchange.request_id
+        exchange.always.append((b"request-id", id_.encode()))  # where the clients look for it
+        async with refusing(exchange, partial(error_body, request_id=id_), status):
+            await _route(Call.admitted(exchange, self._dispatcher, self._bodies))
 
 
-def _named(exchange: Exchange) -> Headers:
-    """Where the clients look for the request's id."""
-    return [(b"request-id", exchange.request_id.encode())]
+async def _route(call: Call) -> None:
+    path: str = call.exchange.scope["path"]
+    match path.removeprefix("/v1/").rstrip("/").split("/"):
+        case ["messages"]:
+            await _message(call)
+        case ["messages", "count_tokens"]:
+            await _count(call)
+        case ["models"]:
+            await list_models(call)
+        case ["models", *name]:
+            await retrieve_model(call, "/".join(name))
+        case _:
+            raise NotFoundError("of Anthropic's, there are messages, count_tokens and models here")
+
+
+async def _message(call: Call) -> None:
+    asked, request = await call.read_for("chat.complete", MessageRequest, MessageRequest.request)
+    id_ = call.exchange.request_id
+    if asked.stream:
+        items = call.dispatcher.stream("chat.stream", request, call.caller)
+        await speak(call.exchange, items, MessageSpeaker(asked.model, id_, thinks=asked.thinks))
+        return
+    with call.exchange.while_connected():
+        found = await call.ask("chat.complete", request, Whole)
+    await call.answer(message(found, asked.model, id_, thinks=asked.thinks))
+
+
+async def _count(call: Call) -> None:
+    _, request = await call.read_for("text.count", Counting, Counting.counted)
+    with call.exchange.while_connected():
+        found = await call.ask("text.count", request, Counted)
+    await call.answer({"input_tokens": found.tokens})

@@ -3,11 +3,8 @@
 from typing import Any
 
 from sensorium.core.errors import SensoriumError
-from sensorium.transports.http.compat.reading import told
-from sensorium.transports.http.problems import MethodNotAllowedError, status_of
+from sensorium.transports.http.compat import refusing
 
-STATUS = {"invalid_input": 400, "not_supported": 400, "overloaded": 529}
-"""Where theirs is another; what is not supported is not to be tried again."""
 TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -22,9 +19,7 @@ TYPES = {
 
 def status(error: SensoriumError) -> int:
     """Anthropic's status."""
-    if isinstance(error, MethodNotAllowedError):
-        return 405
-    return STATUS.get(error.code) or status_of(error)
+    return 529 if error.code == "overloaded" else refusing.status(error)
 
 
 def error_body(error: SensoriumError, request_id: str) -> dict[str, Any]:
@@ -33,6 +28,6 @@ def error_body(error: SensoriumError, request_id: str) -> dict[str, Any]:
     usual = "invalid_request_error" if number < 500 else "api_error"
     return {
         "type": "error",
-        "error": {"type": TYPES.get(number, usual), "message": told(error)},
+        "error": {"type": TYPES.get(number, usual), "message": refusing.told(error)},
         "request_id": request_id,
     }

@@ -11,8 +11,8 @@ from sensorium.core.dispatch import Answer
 from sensorium.core.errors import SensoriumError
 from sensorium.core.generation import Likely, Step
 from sensorium.transports.http.compat.ollama.errors import error_body, named
-from sensorium.transports.http.compat.reading import written
 from sensorium.transports.http.compat.spoken import Chosen, Chunk, Told, Whole
+from sensorium.transports.http.compat.written import written
 
 NDJSON = b"application/x-ndjson"
 SPACE = b" "
@@ -54,11 +54,10 @@ def whole(found: Whole, model: str, wording: Wording, *, thinks: bool, top: int)
     """The body that answers without a stream."""
     chosen = found.choices[0]
     said = chosen.message
-    text = chosen.text if said is None else said.content
-    thinking = said.reasoning if said is not None and thinks else ""
+    thinking = said.reasoning if thinks else ""
     return {
         **_head(model),
-        **wording(text, thinking, [] if said is None else said.tool_calls),
+        **wording(said.content or chosen.text, thinking, said.tool_calls),
         **_logprobs(chosen.steps, top),
         **ended(_reason(chosen), found),
     }

@@ -5,18 +5,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from sensorium.core.errors import NotFoundError, SensoriumError
-from sensorium.transports.http.compat.reading import told
-from sensorium.transports.http.problems import MethodNotAllowedError, status_of
+from sensorium.transports.http.compat.refusing import told
 
-STATUS = {"invalid_input": 400, "not_supported": 400}
 SHOWN = 200
-
-
-def status(error: SensoriumError) -> int:
-    """Ollama's status."""
-    if isinstance(error, MethodNotAllowedError):
-        return 405
-    return STATUS.get(error.code) or status_of(error)
 
 
 def error_body(error: SensoriumError) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from msgspec import Struct
 
 from sensorium.core.dispatch import Answer
 from sensorium.core.errors import SensoriumError
+from sensorium.transports.http.compat.models import UNKNOWN_TIME, Entry, Listed, LoadedEntry
 from sensorium.transports.http.compat.ollama.answers import NDJSON, SPACE, line, now
 from sensorium.transports.http.compat.ollama.errors import error_body
-from sensorium.transports.http.compat.ollama.names import SEPARATOR, theirs
+from sensorium.transports.http.compat.ollama.names import theirs
 
-UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 NEVER_S = 10 * 365 * 86_400
 """How far ahead the end of a model lies that is not unloaded."""
 LANGUAGE = ("gguf", "transformers", "remote")
@@ -22,34 +22,6 @@ SEES = ("image-text-to-text", "image-to-text", "visual-question-answering")
 DEVICES = ("gpu", "cuda", "mps", "xpu")
 MANIFEST = {"status": "pulling manifest"}
 SUCCESS = {"status": "success"}
-
-
-class Entry(Struct):
-    """What is read of a model on disk."""
-
-    name: str
-    format: str = ""
-    size_bytes: int = 0
-    digest: str = ""
-    licence: str = ""
-    task: str = ""
-
-
-class LoadedEntry(Struct):
-    """What is read of a model that is loaded."""
-
-    name: str
-    providers: list[str] = []
-    memory_bytes: int = 0
-    expires_in_s: float | None = None
-
-
-class Listed(Struct):
-    """What is read of the answer of `models.list`."""
-
-    models: list[Entry] = []
-    loaded: list[LoadedEntry] = []
-    aliases: dict[str, str] = {}
 
 
 class Shown(Struct):
@@ -69,13 +41,8 @@ class Progress(Struct):
 
 def tags(listed: Listed) -> dict[str, Any]:
     """The body that answers `/api/tags`: language models, by all the names that they have."""
-    entries = {each.name: each for each in listed.models if each.format in LANGUAGE}
-    aliases = {
-        alias: entries[name.replace("/", SEPARATOR)]
-        for alias, name in listed.aliases.items()
-        if name.replace("/", SEPARATOR) in entries
-    }
-    return {"models": [_tag(name, each) for name, each in {**entries, **aliases}.items()]}
+    named = listed.named.items()
+    return {"models": [_tag(name, each) for name, each in named if each.format in LANGUAGE]}
 
 
 def running(listed: Listed) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 import re
 
 from sensorium.core.errors import InvalidInputError
+from sensorium.transports.http.compat.models import SEPARATOR
 
 LATEST = ":latest"
 """The tag of a model that has no other."""
 HUBS = ("hf.co/", "huggingface.co/")
-SEPARATOR = "--"
-"""Stands in our names for the slash of `org/name`."""
 FOR_EVER = -1.0
 MAX_S = 1e9
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}

@@ -58,6 +58,11 @@ class Chat(Generating, kw_only=True):
     tools: list[ToolEntry] | None = None
 
     @property
+    def noun(self) -> str:
+        """Whose operations answer it."""
+        return "chat"
+
+    @property
     def says_nothing(self) -> bool:
         """Whether it only has the model loaded, or unloaded."""
         return not self.messages
@@ -86,6 +91,11 @@ class Generate(Generating, kw_only=True):
     raw: bool | None = None
     images: list[str] | None = None
     context: list[int] | None = None
+
+    @property
+    def noun(self) -> str:
+        """Whose operations answer it."""
+        return "text" if self.raw else "chat"
 
     @property
     def says_nothing(self) -> bool:

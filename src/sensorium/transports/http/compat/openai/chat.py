@@ -5,11 +5,10 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError
+from sensorium.transports.http.compat.call import Call
 from sensorium.transports.http.compat.openai import messages
-from sensorium.transports.http.compat.openai.call import Call
 from sensorium.transports.http.compat.openai.chat_answers import ChatSpeaker, completion
 from sensorium.transports.http.compat.openai.messages import ChatMessage, FunctionTool, Tool
-from sensorium.transports.http.compat.openai.reading import Conversation
 from sensorium.transports.http.compat.openai.sampling import (
     MAX_TOKENS,
     Common,
@@ -17,6 +16,7 @@ from sensorium.transports.http.compat.openai.sampling import (
     SchemaFormat,
     refuse,
 )
+from sensorium.transports.http.compat.spoken import Whole
 from sensorium.transports.http.speaking import speak
 
 REFUSED = (
@@ -71,9 +71,9 @@ class ChatCompletion(Common, kw_only=True):
         """
         refuse(self, REFUSED)
         if self.modalities not in (None, [], ["text"]):
-            raise NotSupportedError("answers are text here", details={"field": "modalities"})
+            raise NotSupportedError("answers are text here", details={"at": "modalities"})
         if self.top_logprobs and not self.logprobs:
-            raise InvalidInputError("it wants logprobs: true", details={"field": "top_logprobs"})
+            raise InvalidInputError("it wants logprobs: true", details={"at": "top_logprobs"})
         asked = {
             **self.sampling(MAX_TOKENS),
             "model": self.model,
@@ -114,7 +114,7 @@ async def chat_completions(call: Call) -> None:
         await speak(exchange, items, speaker)
         return
     with exchange.while_connected():
-        found = await call.ask("chat.complete", request, Conversation)
+        found = await call.ask("chat.complete", request, Whole)
     await call.answer(completion(found, exchange.request_id, top=top))
 
 
@@ -122,7 +122,7 @@ def _choice(given: str | Named | None) -> str:
     if not isinstance(given, Named):
         return given or "auto"
     if given.function is None:
-        raise InvalidInputError("it names no function", details={"field": "tool_choice"})
+        raise InvalidInputError("it names no function", details={"at": "tool_choice"})
     return given.function.name
 
 
@@ -136,5 +136,5 @@ def _schema(given: ResponseFormat | None) -> dict[str, Any]:
             return given.json_schema.schema or {"type": "object"}
         case other:
             raise InvalidInputError(
-                f"{other!r} is none that is known", details={"field": "response_format"}
+                f"{other!r} is none that is known", details={"at": "response_format"}
             )

@@ -11,14 +11,14 @@ from sensorium.core.dispatch import Answer
 from sensorium.core.errors import SensoriumError
 from sensorium.transports.http.compat.openai.errors import error_body
 from sensorium.transports.http.compat.openai.likelihoods import of_chat
-from sensorium.transports.http.compat.openai.reading import Chunk, Conversation, Usage
+from sensorium.transports.http.compat.spoken import Chunk, Usage, Whole
 from sensorium.transports.http.speaking import SSE, event
 
 FINISH = {"": None, "stop": "stop", "length": "length", "tool_calls": "tool_calls"}
 encode = msgspec.json.encode
 
 
-def completion(found: Conversation, request_id: str, *, top: int) -> dict[str, Any]:
+def completion(found: Whole, request_id: str, *, top: int) -> dict[str, Any]:
     """The body that answers a `chat.completion`."""
     return {
         "id": f"chatcmpl-{request_id}",

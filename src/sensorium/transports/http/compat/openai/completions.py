@@ -9,21 +9,21 @@ from msgspec import Meta, Struct
 
 from sensorium.core.dispatch import Answer
 from sensorium.core.errors import InvalidInputError, NotSupportedError
-from sensorium.transports.http.compat.openai.call import Call
+from sensorium.transports.http.compat.call import Call
 from sensorium.transports.http.compat.openai.completions_answers import (
     TextSpeaker,
     completion,
 )
 from sensorium.transports.http.compat.openai.likelihoods import mean
 from sensorium.transports.http.compat.openai.prompts import Texts, side_by_side, texts_of
-from sensorium.transports.http.compat.openai.reading import (
+from sensorium.transports.http.compat.openai.sampling import Common, Likeliest, refuse
+from sensorium.transports.http.compat.spoken import (
+    Chosen,
     Chunk,
-    Continuation,
-    Continued,
     Told,
     Usage,
+    Whole,
 )
-from sensorium.transports.http.compat.openai.sampling import Common, Likeliest, refuse
 from sensorium.transports.http.speaking import speak
 
 MAX_TOKENS = 16
@@ -47,12 +47,12 @@ class Completion(Common, kw_only=True):
         if self.echo and self.logprobs is not None:
             raise NotSupportedError(
                 "logprobs of the prompt are not told here: ask without echo",
-                details={"field": "logprobs"},
+                details={"at": "logprobs"},
             )
         if self.best_of is not None and self.best_of < self.wanted:
-            raise InvalidInputError("it is at least n", details={"field": "best_of"})
+            raise InvalidInputError("it is at least n", details={"at": "best_of"})
         if self.stream and self.made > self.wanted:
-            raise InvalidInputError("a stream cannot choose", details={"field": "best_of"})
+            raise InvalidInputError("a stream cannot choose", details={"at": "best_of"})
 
     @property
     def wanted(self) -> int:
@@ -92,10 +92,8 @@ async def completions(call: Call) -> None:
         await speak(exchange, _chunks(call, requests, prompts, asked), speaker)
         return
     with exchange.while_connected():
-        made = await side_by_side(
-            lambda each: call.ask("text.complete", each, Continuation), requests
-        )
-    found = Continuation(
+        made = await side_by_side(lambda each: call.ask("text.complete", each, Whole), requests)
+    found = Whole(
         model=made[0].model,
         digest=made[0].digest,
         usage=reduce(Usage.plus, (each.usage for each in made)),
@@ -108,7 +106,7 @@ async def completions(call: Call) -> None:
     await call.answer(completion(found, exchange.request_id, asked.logprobs))
 
 
-def _best(made: Continuation, prompt: str, asked: Completion) -> list[Continued]:
+def _best(made: Whole, prompt: str, asked: Completion) -> list[Chosen]:
     """The likeliest of a prompt's texts, as many as are wanted."""
     choices = made.choices
     if asked.made > asked.wanted:

@@ -10,12 +10,12 @@ from sensorium.transports.http.compat.openai.chat_answers import (
     usage,
 )
 from sensorium.transports.http.compat.openai.likelihoods import of_text
-from sensorium.transports.http.compat.openai.reading import Chunk, Continuation
+from sensorium.transports.http.compat.spoken import Chunk, Whole
 
 KIND = "text_completion"
 
 
-def completion(found: Continuation, request_id: str, top: int | None) -> dict[str, Any]:
+def completion(found: Whole, request_id: str, top: int | None) -> dict[str, Any]:
     """The body; `top` likeliest tokens are told, and none of them where it is None."""
     return {
         "id": f"cmpl-{request_id}",

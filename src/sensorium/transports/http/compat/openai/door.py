@@ -1,50 +1,33 @@
 """Which address of OpenAI's API is served by what."""
 
 from sensorium.core.dispatch import Dispatcher
-from sensorium.core.errors import InvalidInputError, SensoriumError
-from sensorium.transports.http.compat.openai.body import MAX_BODY_BYTES, Bodies
-from sensorium.transports.http.compat.openai.call import Call
+from sensorium.transports.http.compat.bodies import Bodies
+from sensorium.transports.http.compat.call import Call
 from sensorium.transports.http.compat.openai.chat import chat_completions
 from sensorium.transports.http.compat.openai.completions import completions
 from sensorium.transports.http.compat.openai.embeddings import embeddings
-from sensorium.transports.http.compat.openai.errors import (
-    WAITS,
-    UnknownAddressError,
-    error_body,
-    status,
-)
+from sensorium.transports.http.compat.openai.errors import UnknownAddressError, error_body
 from sensorium.transports.http.compat.openai.models import list_models, retrieve_model
 from sensorium.transports.http.compat.openai.responses.door import Responses
-from sensorium.transports.http.compat.refusing import admit, refuse
+from sensorium.transports.http.compat.refusing import refusing
 from sensorium.transports.http.exchange import Exchange
-
-RETRY_AFTER_S = 1.0
 
 
 class OpenAI:
-    """Serves OpenAI's addresses; a body has at most `max_body_bytes`."""
+    """Serves OpenAI's addresses."""
 
-    def __init__(self, dispatcher: Dispatcher, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, dispatcher: Dispatcher, bodies: Bodies) -> None:
         self._dispatcher = dispatcher
-        self._bodies = Bodies(max_body_bytes)
+        self._bodies = bodies
         self._responses = Responses()
 
     async def serve(self, exchange: Exchange) -> None:
         """Answer one request; errors are in OpenAI's form."""
-        try:
-            await self._route(exchange)
-        except SensoriumError as error:
-            if error.code in WAITS and error.retry_after_s is None:
-                error.retry_after_s = RETRY_AFTER_S
-            await refuse(exchange, error, status(error), error_body(error))
-        except RecursionError:
-            deep = InvalidInputError("the request nests too deeply")
-            await refuse(exchange, deep, status(deep), error_body(deep))
+        async with refusing(exchange, error_body):
+            await self._route(Call.admitted(exchange, self._dispatcher, self._bodies))
 
-    async def _route(self, exchange: Exchange) -> None:
-        path: str = exchange.scope["path"]
-        caller = admit(exchange, self._dispatcher, "chat.complete")
-        call = Call(exchange, self._dispatcher, caller, self._bodies)
+    async def _route(self, call: Call) -> None:
+        path: str = call.exchange.scope["path"]
         match path.removeprefix("/v1/").rstrip("/").split("/"):
             case ["chat", "completions"]:
                 await chat_completions(call)

@@ -1,15 +1,11 @@
-"""Messages, pictures and tools of conversations, as our operations take them."""
+"""Messages and tools of conversations, as our operations take them."""
 
-import binascii
-import re
 from typing import Any
 
 from msgspec import Struct
 
-from sensorium.core.errors import InvalidInputError, NotSupportedError, PayloadTooLargeError
-
-MAX_IMAGE_BYTES = 20 << 20
-_DATA_URL = re.compile(r"data:image/(?:png|jpe?g|gif|webp)(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
+from sensorium.core.errors import NotSupportedError
+from sensorium.transports.http.compat.pictures import from_url
 
 
 class Url(Struct):
@@ -98,36 +94,6 @@ def role(given: str) -> str:
     return "system" if given == "developer" else given
 
 
-def image(url: str, place: int, field: str) -> dict[str, Any]:
-    """A picture, from its address or from a `data:` URL.
-
-    Raises:
-        InvalidInputError: it is neither, or its base64 is none.
-        PayloadTooLargeError: it is too large.
-    """
-    if not url.startswith("data:"):
-        if not url.startswith(("http://", "https://")):
-            raise InvalidInputError(
-                "a picture is a URL of http or https, or a data URL", details={"field": field}
-            )
-        return {"url": url, "at": place}
-    head = _DATA_URL.match(url)
-    if head is None:
-        raise InvalidInputError(
-            "a picture's data URL is data:image/png;base64,… (or jpeg, gif, webp)",
-            details={"field": field},
-        )
-    if (len(url) - head.end()) // 4 * 3 > MAX_IMAGE_BYTES:
-        raise PayloadTooLargeError(
-            f"a picture may have at most {MAX_IMAGE_BYTES} bytes", details={"field": field}
-        )
-    try:
-        data = binascii.a2b_base64(url[head.end() :], strict_mode=True)
-    except ValueError:
-        raise InvalidInputError("the picture's base64 is none", details={"field": field}) from None
-    return {"data": data, "at": place}
-
-
 def tool(given: FunctionTool | None, field: str) -> dict[str, Any]:
     """A tool's fields.
 
@@ -135,7 +101,7 @@ def tool(given: FunctionTool | None, field: str) -> dict[str, Any]:
         NotSupportedError: it is no function.
     """
     if given is None:
-        raise NotSupportedError("the tools here are functions", details={"field": field})
+        raise NotSupportedError("the tools here are functions", details={"at": field})
     return {
         "name": given.name,
         "description": given.description or "",
@@ -151,12 +117,12 @@ def _content(given: str | list[ContentPart] | None, at: str) -> tuple[str, list[
     for index, part in enumerate(given):
         field = f"{at}.content[{index}]"
         if part.image_url is not None:
-            images.append(image(part.image_url.url, len(text), field))
+            images.append(from_url(part.image_url.url, len(text), field))
         elif part.type in ("text", "refusal"):
             text += part.text or part.refusal
         else:
             raise NotSupportedError(
                 f"messages have text and images here, and no {part.type!r}",
-                details={"field": field},
+                details={"at": field},
             )
     return text, images

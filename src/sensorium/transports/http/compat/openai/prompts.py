@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 from msgspec import Meta, Struct
 
 from sensorium.core.errors import InvalidInputError
-from sensorium.transports.http.compat.openai.call import Call
+from sensorium.transports.http.compat.call import Call
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,10 +30,10 @@ async def texts_of(call: Call, given: Texts, model: str, field: str, most: int) 
     parts = _parts(given)
     if not parts:
         raise InvalidInputError(
-            "give one text or more, or the tokens of one or more", details={"field": field}
+            "give one text or more, or the tokens of one or more", details={"at": field}
         )
     if len(parts) > most:
-        raise InvalidInputError(f"there are at most {most}", details={"field": field})
+        raise InvalidInputError(f"there are at most {most}", details={"at": field})
 
     async def text(part: str | list[int]) -> str:
         if isinstance(part, str):

@@ -82,4 +82,4 @@ def refuse(asked: Struct, names: tuple[str, ...]) -> None:
     """
     for name in names:
         if getattr(asked, name):
-            raise NotSupportedError("this server does not do that", details={"field": name})
+            raise NotSupportedError("this server does not do that", details={"at": name})

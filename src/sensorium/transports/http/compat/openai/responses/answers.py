@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from sensorium.core.conversation import Message
-from sensorium.transports.http.compat.openai.reading import Usage
 from sensorium.transports.http.compat.openai.responses.requests import CreateResponse
+from sensorium.transports.http.compat.spoken import Usage
 
 Output = dict[str, Any]
 TEXT: Output = {"format": {"type": "text"}}

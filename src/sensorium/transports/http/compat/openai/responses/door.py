@@ -8,15 +8,15 @@ import msgspec
 from msgspec import Struct
 
 from sensorium.core.errors import InvalidInputError
-from sensorium.transports.http.compat.openai.call import Call, decoded
+from sensorium.transports.http.compat.call import Call, decoded
 from sensorium.transports.http.compat.openai.errors import NotKeptError, UnknownAddressError
 from sensorium.transports.http.compat.openai.likelihoods import listed
-from sensorium.transports.http.compat.openai.reading import Conversation
 from sensorium.transports.http.compat.openai.responses import answers
 from sensorium.transports.http.compat.openai.responses.events import ResponseSpeaker
 from sensorium.transports.http.compat.openai.responses.items import Item, messages
 from sensorium.transports.http.compat.openai.responses.kept import Keeper, Kept
 from sensorium.transports.http.compat.openai.responses.requests import NAMES, CreateResponse
+from sensorium.transports.http.compat.spoken import Whole
 from sensorium.transports.http.speaking import speak
 
 Output = dict[str, Any]
@@ -66,7 +66,7 @@ class Responses:
             await speak(call.exchange, items, ResponseSpeaker(body, top=top, over=over))
             return
         with call.exchange.while_connected():
-            found = await call.ask("chat.complete", request, Conversation)
+            found = await call.ask("chat.complete", request, Whole)
         (chosen,) = found.choices
         output = answers.output_of(chosen.message, listed(chosen.steps, top), chosen.finish)
         body = answers.ended(body, output, found.model, found.usage, chosen.finish)
@@ -86,6 +86,7 @@ class Responses:
             taken = {name: value for name, value in fields.items() if name in known}
             return asked, call.request(operation, taken, NAMES)
 
+        call.only("POST")
         return await call.bodies.read(call.exchange, read)
 
     def _previous(self, call: Call, given: CreateResponse) -> Kept | None:
@@ -99,7 +100,7 @@ class Responses:
         try:
             return self._keeper.find(call.caller.principal.id, given.previous_response_id)
         except NotKeptError as error:
-            field = {"field": "previous_response_id"}
+            field = {"at": "previous_response_id"}
             raise InvalidInputError(error.message, details=field) from None
 
     def _keep(self, principal: str, asked: _Asked, body: Output) -> None:

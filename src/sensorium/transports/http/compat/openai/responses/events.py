@@ -12,9 +12,9 @@ from sensorium.core.errors import SensoriumError
 from sensorium.core.generation import Step
 from sensorium.transports.http.compat.openai.errors import error_body
 from sensorium.transports.http.compat.openai.likelihoods import listed
-from sensorium.transports.http.compat.openai.reading import Chunk, Told
 from sensorium.transports.http.compat.openai.responses import answers
 from sensorium.transports.http.compat.openai.responses.answers import Output
+from sensorium.transports.http.compat.spoken import Chunk, Told
 from sensorium.transports.http.speaking import SSE, event
 
 IDS = {"message": "msg", "reasoning": "rs", "function_call": "fc"}

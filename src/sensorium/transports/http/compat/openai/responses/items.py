@@ -5,7 +5,8 @@ from typing import Any
 from msgspec import Struct
 
 from sensorium.core.errors import NotSupportedError
-from sensorium.transports.http.compat.openai.messages import image, role
+from sensorium.transports.http.compat.openai.messages import role
+from sensorium.transports.http.compat.pictures import from_url
 
 Message = dict[str, Any]
 
@@ -63,7 +64,7 @@ def messages(items: list[Item]) -> list[Message]:
                 said.append({**result, "tool_call_id": item.call_id or ""})
             case other:
                 raise NotSupportedError(
-                    f"items of type {other!r} are not known here", details={"field": field}
+                    f"items of type {other!r} are not known here", details={"at": field}
                 )
     return [each for each in said if each.keys() != {"role", "reasoning"}]
 
@@ -95,11 +96,11 @@ def _content(given: str | list[Part] | None, at: str) -> tuple[str, list[dict[st
     for index, part in enumerate(given):
         field = f"{at}.content[{index}]"
         if part.image_url is not None:
-            images.append(image(part.image_url, len(text), field))
+            images.append(from_url(part.image_url, len(text), field))
         elif part.type in ("input_text", "output_text", "text", "refusal"):
             text += part.text or part.refusal or ""
         else:
             raise NotSupportedError(
-                f"there are texts and images here, and no {part.type!r}", details={"field": field}
+                f"there are texts and images here, and no {part.type!r}", details={"at": field}
             )
     return text, images

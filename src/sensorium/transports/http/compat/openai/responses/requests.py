@@ -132,7 +132,7 @@ def _choice(given: str | Chosen | None) -> str:
     if not isinstance(given, Chosen):
         return given or "auto"
     if given.type != "function":
-        raise NotSupportedError("the tools here are functions", details={"field": "tool_choice"})
+        raise NotSupportedError("the tools here are functions", details={"at": "tool_choice"})
     return given.name
 
 
@@ -147,5 +147,5 @@ def _schema(given: Text | None) -> dict[str, Any]:
             return kind.schema or {"type": "object"}
         case other:
             raise InvalidInputError(
-                f"{other!r} is none that is known", details={"field": "text.format"}
+                f"{other!r} is none that is known", details={"at": "text.format"}
             )

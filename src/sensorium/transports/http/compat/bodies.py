@@ -11,7 +11,6 @@ from sensorium.core.codec import explained
 from sensorium.core.errors import OverloadedError, PayloadTooLargeError
 from sensorium.core.loading import load
 from sensorium.transports.http.exchange import Exchange
-from sensorium.transports.http.problems import MethodNotAllowedError
 
 T = TypeVar("T")
 MAX_BODY_BYTES = 64 << 20
@@ -30,26 +29,31 @@ class Bodies:
         self._pending = 0
 
     async def read(self, exchange: Exchange, read: Callable[[bytes], T]) -> T:
-        """What `read` makes of the body of a POST.
+        """What `read` makes of a body.
 
         Raises:
             PayloadTooLargeError: it is too large.
             OverloadedError: with the bodies held already it would be too much.
-            InvalidInputError: it is not JSON, or not of the protocol.
+            InvalidInputError: it is not JSON, or not of the protocol; `details.at` says where.
         """
-        if exchange.method != "POST":
-            raise MethodNotAllowedError("POST")
         payload = await exchange.payload()
         encoding = payload.content_encoding
+        if encoding == "identity":
+            encoding = ""
         async with self._gathered(payload.body, payload.size or 0) as pieces:
 
             def whole() -> T:
                 body = b"".join(pieces)
-                if encoding not in ("", "identity"):
+                if encoding:
                     body = load("sensorium.core.compression:decompress")(body, encoding, self._max)
                 try:
                     return read(body)
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+                except (
+                    msgspec.MsgspecError,
+                    UnicodeDecodeError,
+                    RecursionError,
+                    OverflowError,
+                ) as error:
                     raise explained(error) from None
 
             size = sum(len(piece) for piece in pieces)
