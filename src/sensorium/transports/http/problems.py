@@ -7,12 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from sensorium.core.errors import (
-    InvalidInputError,
-    MalformedInputError,
-    NotSupportedError,
-    SensoriumError,
-)
+from sensorium.core.errors import MalformedInputError, NotSupportedError, SensoriumError
 
 log = logging.getLogger("sensorium.http")
 
@@ -59,8 +54,6 @@ def known(error: Exception) -> SensoriumError:
     """An error as one of ours; what nobody foresaw is told to the log alone."""
     if isinstance(error, SensoriumError):
         return error
-    if isinstance(error, RecursionError):
-        return InvalidInputError("the request nests too deeply")
     log.error("a request failed", exc_info=error)
     return SensoriumError()
 

@@ -42,14 +42,9 @@ class Listed(Struct):
     def named(self) -> dict[str, Entry]:
         """The models by all the names that they have; of several versions, one."""
         entries = {each.name: each for each in self.models}
-        aliases = {alias: ours(name) for alias, name in self.aliases.items()}
+        aliases = {alias: name.replace("/", SEPARATOR) for alias, name in self.aliases.items()}
         known = {alias: entries[name] for alias, name in aliases.items() if name in entries}
         return {**known, **entries}
-
-
-def ours(name: str) -> str:
-    """A model's name here, where a hub's may be said."""
-    return name.replace("/", SEPARATOR)
 
 
 async def listed(call: Call, *, loaded: bool = False) -> Listed:
@@ -66,7 +61,7 @@ async def found(call: Call, name: str) -> Entry:
         NotFoundError: there is none.
     """
     named = (await listed(call)).named
-    entry = named.get(name) or named.get(ours(name))
+    entry = named.get(name) or named.get(name.replace("/", SEPARATOR))
     if entry is None:
         raise NotFoundError(
             f"there is no model {name[:200]!r}; GET /v1/models lists those there are"

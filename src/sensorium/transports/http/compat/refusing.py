@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from sensorium.core.codec import explained
 from sensorium.core.errors import SensoriumError
 from sensorium.transports.http.exchange import JSON, ClientGoneError, Exchange
 from sensorium.transports.http.problems import known, problem, status_of
@@ -40,7 +41,7 @@ async def refusing(
     try:
         yield
     except Exception as caught:
-        error = known(caught)
+        error = explained(caught) if isinstance(caught, RecursionError) else known(caught)
         if exchange.started or isinstance(error, ClientGoneError):
             raise error from None
         if error.code in WAITS and error.retry_after_s is None:

@@ -1,9 +1,14 @@
 """What other servers' dialects read of the answers of `chat` and `text`."""
 
+from typing import Any
+
+import msgspec
 from msgspec import Struct
 
 from sensorium.core.conversation import Message, ToolCallPart
 from sensorium.core.generation import Step
+
+UNREADABLE = "unreadable"
 
 
 class Usage(Struct, frozen=True):
@@ -66,3 +71,11 @@ class Chunk(Struct):
     stopped_by: str = ""
     told: Told | None = None
     index: int = 0
+
+
+def written(text: str) -> dict[str, Any]:
+    """The JSON object that a model wrote; what is none stands in one under `unreadable`."""
+    try:
+        return msgspec.json.decode(text or "{}", type=dict[str, Any])
+    except (msgspec.MsgspecError, RecursionError):
+        return {UNREADABLE: text}

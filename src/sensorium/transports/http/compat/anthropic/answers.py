@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from sensorium.transports.http.compat.spoken import Chosen, Usage, Whole
-from sensorium.transports.http.compat.written import written
+from sensorium.transports.http.compat.spoken import Chosen, Usage, Whole, written
 
 STOP = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
 

@@ -11,8 +11,7 @@ from sensorium.core.dispatch import Answer
 from sensorium.core.errors import SensoriumError
 from sensorium.core.generation import Likely, Step
 from sensorium.transports.http.compat.ollama.errors import error_body, named
-from sensorium.transports.http.compat.spoken import Chosen, Chunk, Told, Whole
-from sensorium.transports.http.compat.written import written
+from sensorium.transports.http.compat.spoken import Chosen, Chunk, Told, Whole, written
 
 NDJSON = b"application/x-ndjson"
 SPACE = b" "
