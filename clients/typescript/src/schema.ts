@@ -335,6 +335,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/models/quantize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a GGUF file of a model in safetensors, with fewer bits, telling how far it is
+         * @description Make a GGUF file of a model in safetensors, with fewer bits, telling how far it is.
+         */
+        post: operations["models_quantize"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models/unload": {
         parameters: {
             query?: never;
@@ -3283,6 +3303,90 @@ export interface components {
             task?: string;
         };
         /**
+         * QuantizeRequest
+         * @description Which model to make a GGUF of.
+         */
+        QuantizeRequest: {
+            /** @description The model: org/name, a name or an alias. */
+            model: string;
+            /**
+             * @description A whole number; '' for the highest.
+             * @default
+             */
+            version?: string;
+            /**
+             * @description `q8_0`: 8.5 bits for each weight; `q4_K`: 4.5 for most of them.
+             * @enum {unknown}
+             */
+            to: "q4_K" | "q8_0";
+            /**
+             * @description What to call it; '' for NAME-q8_0 or NAME-q4_k.
+             * @default
+             */
+            name?: string;
+        };
+        /**
+         * QuantizeProgress
+         * @description How far it is; the last one carries the outcome.
+         */
+        QuantizeProgress: {
+            /**
+             * @description `waiting` until a pull of that name has ended, `quantising`, `checking` what was written, `done`.
+             * @enum {unknown}
+             */
+            phase: "checking" | "done" | "quantising" | "waiting";
+            /**
+             * @description The tensor that is being quantised.
+             * @default
+             */
+            tensor?: string;
+            /**
+             * @description Bytes of tensors read so far.
+             * @default 0
+             */
+            done_bytes?: number;
+            /**
+             * @description Of all its tensors; 0 while unknown.
+             * @default 0
+             */
+            total_bytes?: number;
+            /**
+             * @description With the last item.
+             * @default null
+             */
+            outcome?: components["schemas"]["QuantizeOutcome"] | null;
+        };
+        /**
+         * QuantizeOutcome
+         * @description What was made.
+         */
+        QuantizeOutcome: {
+            /** @description What the model is called here. */
+            name: string;
+            /** @description Its file, relative to its folder. */
+            file: string;
+            /** @description SHA-256 of its file. */
+            digest: string;
+            /** @description Bytes of its file. */
+            size_bytes: number;
+            /** @description Bytes of the tensors that it was made of. */
+            source_bytes: number;
+            /** @description How many tensors have which type. */
+            tensors: {
+                [key: string]: number;
+            };
+            /**
+             * @description Which tensors have more bits than was asked for, and why.
+             * @default
+             */
+            kept?: string;
+            /**
+             * @description That of the model that it was made of.
+             * @default
+             */
+            licence?: string;
+        };
+        /**
          * UnloadRequest
          * @description Which model to unload.
          */
@@ -5559,6 +5663,44 @@ export interface operations {
                         error?: Record<string, never>;
                     };
                     "text/event-stream": components["schemas"]["PullProgress"];
+                };
+            };
+            /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["HttpProblem"];
+                };
+            };
+        };
+    };
+    models_quantize: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuantizeRequest"];
+            };
+        };
+        responses: {
+            /** @description A line or an event for each item, and one for the end. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-ndjson": {
+                        chunk?: components["schemas"]["QuantizeProgress"];
+                        end?: Record<string, never>;
+                        error?: Record<string, never>;
+                    };
+                    "text/event-stream": components["schemas"]["QuantizeProgress"];
                 };
             };
             /** @description A problem document; codes: invalid_input, unauthenticated, forbidden, not_found, conflict, payload_too_large, rate_limited, overloaded, cancelled, deadline_exceeded, unavailable, not_supported, internal. */

@@ -71,6 +71,7 @@ from sensorium.capabilities.models.schema import (
     ModelFiles,
     Models,
     PullRequest,
+    QuantizeRequest,
     UnloadRequest,
 )
 from sensorium.capabilities.pipelines.schema import (
@@ -134,6 +135,9 @@ from sensorium.models.hardware.schema import (
 )
 from sensorium.models.hub.progress import (
     PullProgress,
+)
+from sensorium.models.quantising.progress import (
+    QuantizeProgress,
 )
 from sensorium.transports.webrtc.schema import (
     CandidateRequest,
@@ -673,6 +677,31 @@ class ModelsMethods:
         /,
     ) -> Generator[PullProgress]:
         """Fetch a model, telling how far it is; one that was broken off goes on where it was."""
+
+    @overload
+    def quantize(
+        self,
+        *,
+        model: str,
+        version: str = "",
+        to: Literal["q8_0", "q4_K"],
+        name: str = "",
+    ) -> Generator[QuantizeProgress]:
+        """Make a GGUF file of a model in safetensors, with fewer bits, telling how far it is.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            to: `q8_0`: 8.5 bits for each weight; `q4_K`: 4.5 for most of them.
+            name: What to call it; '' for NAME-q8_0 or NAME-q4_k.
+        """
+    @overload
+    def quantize(
+        self,
+        request: QuantizeRequest,
+        /,
+    ) -> Generator[QuantizeProgress]:
+        """Make a GGUF file of a model in safetensors, with fewer bits, telling how far it is."""
 
     @overload
     def unload(
@@ -1884,6 +1913,31 @@ class AsyncModelsMethods:
         /,
     ) -> AsyncGenerator[PullProgress]:
         """Fetch a model, telling how far it is; one that was broken off goes on where it was."""
+
+    @overload
+    def quantize(
+        self,
+        *,
+        model: str,
+        version: str = "",
+        to: Literal["q8_0", "q4_K"],
+        name: str = "",
+    ) -> AsyncGenerator[QuantizeProgress]:
+        """Make a GGUF file of a model in safetensors, with fewer bits, telling how far it is.
+
+        Args:
+            model: The model: org/name, a name or an alias.
+            version: A whole number; '' for the highest.
+            to: `q8_0`: 8.5 bits for each weight; `q4_K`: 4.5 for most of them.
+            name: What to call it; '' for NAME-q8_0 or NAME-q4_k.
+        """
+    @overload
+    def quantize(
+        self,
+        request: QuantizeRequest,
+        /,
+    ) -> AsyncGenerator[QuantizeProgress]:
+        """Make a GGUF file of a model in safetensors, with fewer bits, telling how far it is."""
 
     @overload
     async def unload(
