@@ -110,13 +110,19 @@ class GgufModel:
         ways. It has no bounds: what is rendered here first has been within them.
         """
         prompt = self._prompt(task)
-        if not task.tools:
-            return partial(self._make, chat_request(task), task.stop, chat=True)
-        if self._takes_tools and not is_forced(task) and not task.json_schema:
+        if self._is_read_there(task):
             return partial(self._make, chat_request(task), task.stop, chat=True)
         held = forced(task) if is_forced(task) else task
         request = text_request(replace(held, prompt=prompt))
+        if not task.tools:
+            return partial(self._make, request, task.stop, chat=False)
         return lambda emit: self._make(request, task.stop, CallReader(task.tools, emit), chat=False)
+
+    def _is_read_there(self, task: Generation) -> bool:
+        """Whether the library renders the conversation, and reads what the model answers."""
+        if not (self._engine.has_template and task.tools):
+            return self._engine.has_template
+        return self._takes_tools and not is_forced(task) and not task.json_schema
 
     @property
     def _takes_tools(self) -> bool:

@@ -27,10 +27,13 @@ from sensorium.models.backends.base import LoadOptions
 from sensorium.models.backends.gguf_options import ENCODERS, batch_tokens
 from sensorium.models.backends.too_long import too_long
 from sensorium.models.headers.header import Header
+from sensorium.models.templates.vetting import is_harmless
 
 ERRORS = 1
 _TOO_WIDE = re.compile(r"input \((\d+) tokens\) is too large to process.*batch size: (\d+)\)")
 """What it says of a text to embed that is no single batch; of this error it gives no numbers."""
+NO_TEMPLATE = "chatml"
+"""What the library is given where it may not have the model's own; nothing uses it then."""
 
 
 class Engine:
@@ -45,7 +48,10 @@ class Engine:
     ) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="sensorium-"))
         socket, key = self._folder / "llama.sock", secrets.token_hex(16)
-        made = _parameters(artifact, options, header, embeds=embeds)
+        made = parameters(artifact, options, header, embeds=embeds)
+        self.has_template = is_harmless(header.chat_template)
+        """Whether the library has the model's own: it tries it at once, and has no bounds."""
+        made.chat_template = header.chat_template if self.has_template else NO_TEMPLATE
         made.hostnames, made.api_keys = [str(socket)], [key]
         try:
             self._server: Any = xllamacpp.Server(made)
@@ -114,7 +120,8 @@ def check_answer(answer: dict[str, Any]) -> None:
     raise SensoriumError(message)
 
 
-def _parameters(artifact: Artifact, options: LoadOptions, header: Header, *, embeds: bool) -> Any:
+def parameters(artifact: Artifact, options: LoadOptions, header: Header, *, embeds: bool) -> Any:
+    """What the library is told of an engine; it is yet to be given its listener."""
     made = xllamacpp.CommonParams()
     made.model.path = str(artifact.path)
     context, parallel = options.tokens(header.context_length), 1 if embeds else options.parallel
