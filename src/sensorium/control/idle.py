@@ -1,6 +1,5 @@
 """A stream's deadline: between two items, in either direction."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -8,6 +7,7 @@ from typing import TypeVar
 
 from sensorium.core.dispatch import Payload
 from sensorium.core.errors import DeadlineExceededError
+from sensorium.core.within import Within
 
 T = TypeVar("T")
 
@@ -42,20 +42,30 @@ async def watched(items: AsyncGenerator[T, None], idle: Idle) -> AsyncGenerator[
         DeadlineExceededError: nothing moved for too long.
     """
     async with aclosing(items):
-        while (item := await _next_in_time(items, idle)) is not None:
+        while True:
+            try:
+                with _InTime(idle):
+                    item = await anext(items, None)
+            except TimeoutError:
+                raise DeadlineExceededError(f"nothing moved for {idle.limit_s:g} s") from None
+            if item is None:
+                return
             idle.touch()
             yield item
 
 
-async def _next_in_time(items: AsyncGenerator[T, None], idle: Idle) -> T | None:
-    upcoming = asyncio.ensure_future(anext(items, None))
-    try:
-        while not upcoming.done():
-            await asyncio.wait({upcoming}, timeout=max(0.0, idle.left_s()))
-            if not upcoming.done() and idle.left_s() <= 0:
-                raise DeadlineExceededError(f"nothing moved for {idle.limit_s:g} s")
-    finally:
-        if not upcoming.done():
-            upcoming.cancel()
-            await asyncio.gather(upcoming, return_exceptions=True)
-    return upcoming.result()
+class _InTime(Within):
+    """Wait for one item, as long as a movement in the other direction has it wait."""
+
+    __slots__ = ("_idle",)
+
+    def __init__(self, idle: Idle) -> None:
+        super().__init__(max(0.0, idle.left_s()))
+        self._idle = idle
+
+    def _end(self) -> None:
+        left_s = self._idle.left_s()
+        if left_s > 0:
+            self._timer = self._task.get_loop().call_later(left_s, self._end)
+        else:
+            super()._end()

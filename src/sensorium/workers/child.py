@@ -175,7 +175,7 @@ class Child:
             case Frame.END:
                 call.items.put(None)
             case Frame.TAKEN:
-                call.credit.release()
+                call.credit.release(body[0])
             case Frame.CANCEL:
                 call.cancel()
                 if not call.started:

@@ -27,7 +27,7 @@ class Frame(IntEnum):
     CANCEL = 6
     PING = 7
     TAKEN = 8
-    """An answer was taken: one more may be sent."""
+    """So many answers were taken, which is the one byte: as many more may be sent."""
     FORGET = 9
     """What the call's answers left in shared memory was read."""
     # Worker to server
@@ -45,6 +45,8 @@ class Frame(IntEnum):
 CREDIT = 64
 """How many answers, or items, of one call may be under way at once. The reader of either end so
 never waits for one slow call while others speak."""
+TAKEN_AT_ONCE = 16
+"""So many answers are taken before the worker hears of it: each time wakes it."""
 
 
 def pack(kind: Frame, call: int = 0, body: bytes | bytearray | memoryview = b"") -> bytes:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
-from sensorium.workers.frames import CREDIT, PIECE, Frame, Parser, pack
+from sensorium.workers.frames import CREDIT, PIECE, TAKEN_AT_ONCE, Frame, Parser, pack
 from sensorium.workers.shared import Arena, Region
 from sensorium.workers.starting import start_process
 
@@ -34,6 +34,8 @@ class RunningCall:
         self._credit = asyncio.Semaphore(CREDIT)
         self._answers: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
         self._shared: list[Region] = []
+        self._taken = 0
+        """Answers that the worker has not heard of yet."""
 
     async def write(self, piece: bytes | bytearray) -> None:
         """Send the next bytes of the body; waits while the worker is slow to read."""
@@ -82,7 +84,10 @@ class RunningCall:
         if isinstance(found, Exception):
             raise found
         if found is not None and not self.done.done():
-            await self._worker.write(Frame.TAKEN, self._number)
+            self._taken += 1
+            if self._taken == TAKEN_AT_ONCE:
+                self._taken = 0
+                await self._worker.write(Frame.TAKEN, self._number, bytes([TAKEN_AT_ONCE]))
         return found
 
     def abort(self, problem: Exception) -> None:

@@ -14,6 +14,8 @@ class Stops:
 
     def let_out(self, text: str) -> str:
         """What can be shown now that this has come; perhaps nothing yet."""
+        if not self._stops:
+            return text
         text = self._held + text
         found = [(at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:

@@ -43,6 +43,10 @@ CONVERSATIONS = (
 )
 
 
+GIVEN: dict[str, Any] = {"enable_thinking": True, "date_string": "1 January 2026"}
+"""What engines also give to a template: one could behave by it."""
+
+
 def is_harmless(source: str) -> bool:
     """Whether it stays within bounds in conversations of all kinds, and takes one of them at least.
 
@@ -53,7 +57,7 @@ def is_harmless(source: str) -> bool:
     for messages in CONVERSATIONS:
         for tools in ([], [TOOL]):
             try:
-                template.render(messages, tools)
+                template.render(messages, tools, **GIVEN)
                 taken = True
             except TemplateLimitError:
                 return False

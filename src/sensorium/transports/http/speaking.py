@@ -5,6 +5,7 @@ its own status. A later one ends the stream in the protocol's own words: it neve
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Protocol
@@ -53,7 +54,7 @@ async def speak(exchange: Exchange, items: AsyncGenerator[Answer, None], speaker
     try:
         with exchange.while_connected():
             async with aclosing(items):
-                await _speak(exchange, items, speaker)
+                await _Speech(exchange, speaker).say(items)
     except ClientGoneError:
         raise
     except Exception as error:
@@ -68,47 +69,53 @@ def event(data: bytes, name: str = "") -> bytes:
     return head + b"data: " + data + b"\n\n"
 
 
-async def _speak(exchange: Exchange, items: AsyncGenerator[Answer, None], speaker: Speaker) -> None:
-    upcoming: asyncio.Task[Answer | None] | None = None
-    try:
-        while True:
-            upcoming = asyncio.create_task(_following(items))
-            await _wait(exchange, upcoming, speaker)
-            answer = upcoming.result()
-            if not exchange.started:
-                await _begin(exchange, speaker)
-            if answer is None:
-                break
-            for part in speaker.item(answer):
-                await exchange.write(part, more=True)
-    finally:
-        if upcoming is not None and not upcoming.done():
-            upcoming.cancel()
-            await asyncio.gather(upcoming, return_exceptions=True)
-    await exchange.write(b"".join(speaker.end()), more=False)
+class _Speech:
+    """The answer as it is sent, by whoever has something to say: an item, or that there is none."""
 
+    def __init__(self, exchange: Exchange, speaker: Speaker) -> None:
+        self._exchange = exchange
+        self._speaker = speaker
+        self._turn = asyncio.Lock()
+        self._spoke_at = 0.0
 
-async def _wait(
-    exchange: Exchange, upcoming: "asyncio.Task[Answer | None]", speaker: Speaker
-) -> None:
-    """Wait for an item; meanwhile, begin the response and keep the connection alive."""
-    if not exchange.started:
-        await asyncio.wait({upcoming}, timeout=FIRST_WAIT_S)
-        if upcoming.done():
+    async def say(self, items: AsyncGenerator[Answer, None]) -> None:
+        """Send the items; one task waits for all of them, and another for the time to pass."""
+        keeping = asyncio.create_task(self._keep_alive())
+        try:
+            async for answer in items:
+                async with self._turn:
+                    await self._begin()
+                    for part in self._speaker.item(answer):
+                        await self._exchange.write(part, more=True)
+        finally:
+            try:
+                await self._turn.acquire()  # what is being sent is sent to its end
+                self._turn.release()
+            finally:
+                keeping.cancel()
+        await self._begin()
+        await self._exchange.write(b"".join(self._speaker.end()), more=False)
+
+    async def _keep_alive(self) -> None:
+        """Begin the response, and say now and then that it still goes on."""
+        await asyncio.sleep(FIRST_WAIT_S)
+        async with self._turn:
+            await self._begin()
+        while self._speaker.keep_alive:
+            silent_s = time.monotonic() - self._spoke_at
+            if silent_s < KEEP_ALIVE_S:
+                await asyncio.sleep(KEEP_ALIVE_S - silent_s)
+                continue
+            async with self._turn:
+                await self._exchange.write(self._speaker.keep_alive, more=True)
+                self._spoke_at = time.monotonic()
+
+    async def _begin(self) -> None:
+        """Whatever is said, the head comes before it."""
+        self._spoke_at = time.monotonic()
+        if self._exchange.started:
             return
-        await _begin(exchange, speaker)
-    while not upcoming.done():
-        await asyncio.wait({upcoming}, timeout=KEEP_ALIVE_S)
-        if not upcoming.done() and speaker.keep_alive:
-            await exchange.write(speaker.keep_alive, more=True)
-
-
-async def _begin(exchange: Exchange, speaker: Speaker) -> None:
-    headers = [(b"content-type", speaker.media_type), (b"cache-control", b"no-store")]
-    await exchange.start(200, headers)
-    for part in speaker.begin():
-        await exchange.write(part, more=True)
-
-
-async def _following(items: AsyncGenerator[Answer, None]) -> Answer | None:
-    return await anext(items, None)
+        headers = [(b"content-type", self._speaker.media_type), (b"cache-control", b"no-store")]
+        await self._exchange.start(200, headers)
+        for part in self._speaker.begin():
+            await self._exchange.write(part, more=True)
