@@ -18,11 +18,11 @@ ASKING = Piece()
 """Only asks whether the text is still wanted."""
 ASK_S = 0.05
 """How often that is asked while nothing comes."""
-LONGEST_WAIT_S = 0.005
-PATIENCE = 20
-"""A piece waits for the next ones for at most 1/20 of the text's age, and no longer than the
+LONGEST_WAIT_S = 0.02
+PATIENCE = 10
+"""A piece waits for the next ones for at most 1/10 of the text's age, and no longer than the
 above. A small model makes thousands of tokens in a second, and each piece on its own would cost
-as much as the token; where tokens are slow, none waits."""
+as much as the token; where tokens are slow, none waits. The last one never does."""
 
 
 class Texts:
@@ -96,7 +96,7 @@ class _Text:
         self.unwanted = False
         self._changed = threading.Condition()
         self._made: list[Piece] = []
-        self._over = False
+        self._ended = threading.Event()
         self._problem: Exception | None = None
 
     def put(self, piece: Piece) -> bool:
@@ -110,7 +110,8 @@ class _Text:
     def end(self, problem: Exception | None) -> None:
         """No more pieces come."""
         with self._changed:
-            self._over, self._problem = True, problem
+            self._problem = problem
+            self._ended.set()
             self._changed.notify()
 
     def hand_out(self, emit: Emit) -> None:
@@ -135,17 +136,17 @@ class _Text:
             now = time.perf_counter()
             if pieces and not over:
                 began = began or now
-                time.sleep(min(LONGEST_WAIT_S, (now - began) / PATIENCE))
+                self._ended.wait(min(LONGEST_WAIT_S, (now - began) / PATIENCE))
         if self._problem is not None:
             raise self._problem
 
     def _take(self) -> tuple[list[Piece], bool]:
         """What was made since the last time, perhaps nothing; and whether that was all."""
         with self._changed:
-            if not (self._made or self._over):
+            if not (self._made or self._ended.is_set()):
                 self._changed.wait(ASK_S)
             made, self._made = self._made, []
-            return made, self._over
+            return made, self._ended.is_set()
 
 
 def _joined(pieces: list[Piece]) -> Iterator[Piece]:
