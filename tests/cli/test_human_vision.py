@@ -36,11 +36,12 @@ def test_a_pictures_file_becomes_a_table_of_boxes(folder: Path) -> None:
         (("nowhere.png",), "nowhere.png"),
         (("http://127.0.0.1/a.png", "--model", "fox"), "public addresses only"),
         ((__file__, "--model", "fox"), "PNG, JPEG, GIF or WebP"),
-        ((__file__,), "takes no pictures"),
+        (("fox.jpg",), "takes no pictures"),
     ],
 )
 def test_what_goes_wrong_is_said(folder: Path, more: tuple[str, ...], said: str) -> None:
-    ran = sensorium("vision", "describe", *more, SENSORIUM_DATA_DIR=str(folder))
+    here = [str(folder / each) if each == "fox.jpg" else each for each in more]
+    ran = sensorium("vision", "describe", *here, SENSORIUM_DATA_DIR=str(folder))
     assert ran.status != 0
     assert said in ran.err
     assert "Traceback" not in ran.err

@@ -34,7 +34,13 @@ TELLS_OF_THE_SERVER = {
     "system.hardware",
     "system.ready",
 }
-NAMES_NOTHING = {"models.delete", "models.unload", "resources.release", "resources.renew"}
+NAMES_NOTHING = {
+    "vision.describe",
+    "models.delete",
+    "models.unload",
+    "resources.release",
+    "resources.renew",
+}
 """Operations whose example names something that is not there."""
 ABOUT_A_SESSION = {"webrtc.offer", "webrtc.candidate", "webrtc.close"}
 LINES = [f"2024-05-01 12:00:{i:02d} ERROR auth: Failed login of user{i}" for i in range(50)]
