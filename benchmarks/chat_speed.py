@@ -154,7 +154,7 @@ def _left(leaving: list[Texts]) -> Row:
         "<= 100 ms",
         longest <= 100,
         note=f"at most {longest:.1f} ms, the next text's prompt and first token among it; "
-        f"{len(took)} of {len(leaving)} times, the others' places were free before",
+        f"{len(took)} of {len(leaving)} times no other place had become free before",
     )
 
 

@@ -8,6 +8,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -16,6 +17,8 @@ import numpy as np
 import psutil
 
 from tests.faults.observing import until
+from tests.language.doors import DOORS, Door
+from tests.language.openai_words import FRANCE, PARIS
 from tests.models.flat import Watched
 from tests.servers import Server
 
@@ -33,7 +36,7 @@ class Mixed:
     """Clients that call for so many seconds, and a killer among them.
 
     `here` echoes in the server's process, `there` and `slow` run in processes of their own,
-    `moving` comes and goes, `damaged` cannot be loaded.
+    `moving` comes and goes, `damaged` cannot be loaded. `tinylm` talks, and gives vectors.
     """
 
     def __init__(self, server: Server, seconds: float, seed: int) -> None:
@@ -70,6 +73,9 @@ class Mixed:
             clients += [self._repeat(lambda: self._move(http)), self._repeat(self._kill)]
             clients += [self._repeat(lambda: self._lease(http)), self._repeat(self._look)]
             clients += [self._repeat(lambda: self._damaged(http))]
+            clients += [self._repeat(partial(self._talk, http, door)) for door in DOORS]
+            clients += [self._repeat(lambda: self._hang_up(http)) for _ in range(2)]
+            clients += [self._repeat(lambda: self._embed(http))]
             await asyncio.gather(*clients)
 
     def wait_until_settled(self) -> None:
@@ -125,6 +131,36 @@ class Mixed:
             self.wrong.append(f"slow: {type(error).__name__}")
         else:
             self.ends["ok" if answer.status_code == 200 else answer.json()["code"]] += 1
+
+    async def _talk(self, http: httpx.AsyncClient, door: Door) -> None:
+        """A conversation that is answered whole and right, or ends with an error."""
+        try:
+            heard = await door.follow(http, door.body(FRANCE), lambda: None)
+        except httpx.HTTPError as error:
+            self.wrong.append(f"{door.name}: {type(error).__name__}")
+            return
+        self.ends["ok" if not heard.error else "talk ended"] += 1
+        if not heard.whole or not PARIS.startswith(heard.text):
+            self.wrong.append(f"{door.name}: {heard}")
+        if not heard.error and heard.text != PARIS:
+            self.wrong.append(f"{door.name}: {heard.text}")
+
+    async def _hang_up(self, http: httpx.AsyncClient) -> None:
+        """Leave in the middle of a text, or before it has begun."""
+        door = self._random.choice(DOORS)
+        try:
+            async with asyncio.timeout(self._random.uniform(0.01, 0.5)):
+                await door.follow(http, door.endless(), lambda: None)
+        except TimeoutError:
+            self.ends["left"] += 1
+        except httpx.HTTPError as error:
+            self.wrong.append(f"{door.name}: {type(error).__name__}")
+
+    async def _embed(self, http: httpx.AsyncClient) -> None:
+        found = await self._post(http, "/v1/text/embed", {"model": "tinylm", "texts": [FRANCE]})
+        if found is not None and len(found["vectors"]) != 1:
+            self.wrong.append(f"embed: {found}")
+        await asyncio.sleep(0.05)
 
     async def _move(self, http: httpx.AsyncClient) -> None:
         """Load a model anew under its callers, or unload it."""
