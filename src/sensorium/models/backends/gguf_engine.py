@@ -49,7 +49,7 @@ class Engine:
         self._folder = Path(tempfile.mkdtemp(prefix="sensorium-"))
         socket, key = self._folder / "llama.sock", secrets.token_hex(16)
         made = parameters(artifact, options, header, embeds=embeds)
-        self.has_template = is_harmless(header.chat_template)
+        self.has_template = header.chat_template != "" and is_harmless(header.chat_template)
         """Whether the library has the model's own: it tries it at once, and has no bounds."""
         made.chat_template = header.chat_template if self.has_template else NO_TEMPLATE
         made.hostnames, made.api_keys = [str(socket)], [key]
