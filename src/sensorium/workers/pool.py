@@ -59,6 +59,8 @@ class Pool:
         self._handler = handler
         self._on_up = on_up
         self._cancel_grace_s = cancel_grace_s
+        self.busy_beats = 0
+        """More than the usual for a while: native code that keeps Python's lock answers none."""
         self._shared = shared
         self._environment = dict(environment or {})
         self._workers: list[Worker] = []
@@ -188,6 +190,6 @@ class Pool:
             if worker.exited.done():
                 return
             worker.silent = 0 if worker.last_heard >= asked else worker.silent + 1
-            if worker.silent >= (BUSY_BEATS if worker.calls else IDLE_BEATS):
+            if worker.silent >= (self.busy_beats or BUSY_BEATS if worker.calls else IDLE_BEATS):
                 log.warning("worker %d is silent and is killed", worker.pid)
                 worker.kill()

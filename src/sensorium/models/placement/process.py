@@ -36,6 +36,9 @@ UNKNOWN = dict.fromkeys(
     ("SENSORIUM_API_KEYS", "SENSORIUM_HF_TOKEN", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"), ""
 )
 """What a process that parses strangers' files has no need to know."""
+LOADING_BEATS = 600
+"""Heartbeats, one a second, that may go unanswered while a model is loaded: llama.cpp keeps
+Python's lock for all that time, and a large file on a slow disk takes minutes."""
 TOKEN_GRACE_S = 5.0
 """How long a cancelled text may go on: as long as a long prompt's reading, which nothing ends."""
 log = logging.getLogger("sensorium.models")
@@ -139,7 +142,11 @@ class InProcess:
         await self._pool.stop()
 
     async def _load(self) -> Facts:
-        return msgspec.msgpack.decode(await self._answer("load", b""), type=Facts)
+        self._pool.busy_beats = LOADING_BEATS
+        try:
+            return msgspec.msgpack.decode(await self._answer("load", b""), type=Facts)
+        finally:
+            self._pool.busy_beats = 0
 
     async def _run(self, requests: Sequence[Request]) -> list[Result]:
         async with self._call("run") as call:
