@@ -64,7 +64,10 @@ def test_both_ways_give_the_same_struct(name: str, server: Server) -> None:
             known = {each.name for each in computed.operations}
             asked = type(asked)(operations=[e for e in asked.operations if e.name in known])
         if hasattr(computed, "timing"):
-            computed, asked = (replace(each, timing=Timing()) for each in (computed, asked))
+            computed, asked = (
+                replace(each, timing=Timing(), usage=replace(each.usage, cached_tokens=0))
+                for each in (computed, asked)
+            )
         assert type(computed) is type(asked) is operation.response
         assert msgspec.json.encode(computed) == msgspec.json.encode(asked)
 

@@ -87,6 +87,7 @@ def test_tools_are_few_and_say_what_they_take(attempt: Callable[[Trial], None]) 
             "text_embed",
             "text_rerank",
             "text_tokenize",
+            "vision_describe",
         }
         assert "testing_change" not in tools
         cluster = tools["logs_cluster"]
