@@ -1,6 +1,7 @@
 """Answers in conversations, as OpenAI's clients read them."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -54,7 +55,7 @@ def fingerprint(digest: str) -> str | None:
     return f"fp_{digest[:16]}" if digest else None
 
 
-class Speaker:
+class Speaker(ABC):
     """What the streams of all completions have in common; see `speaking.Speaker`."""
 
     media_type = SSE
@@ -85,8 +86,9 @@ class Speaker:
         """An error in place of a chunk, which the clients raise."""
         return (event(encode(error_body(error))),)
 
+    @abstractmethod
     def _choice(self, chunk: Chunk) -> dict[str, Any]:
-        raise NotImplementedError
+        """What a chunk adds to one choice."""
 
     def _chunk(self, choices: list[dict[str, Any]], took: dict[str, Any] | None) -> bytes:
         body = {**self._head, "choices": choices}
