@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 
 import torch
 from tokenizers import Encoding
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import GenerationConfig, StoppingCriteriaList
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
-from sensorium.core.generation import Finish, Generation, Likely, Piece, Step
+from sensorium.core.generation import Generation
 from sensorium.models.backends.base import ModelSpec
 from sensorium.models.backends.fast_tokens import Slow, begun, encoded, length, whole
 from sensorium.models.backends.looking import LOOK_S, Emit, Looking
-from sensorium.models.backends.spelling import Spelling
 from sensorium.models.backends.templated import templated
 from sensorium.models.backends.too_long import too_long
-from sensorium.models.backends.transformers_sampling import Chosen, Sampler
+from sensorium.models.backends.transformers_sampling import Sampler
+from sensorium.models.backends.transformers_telling import Teller, UnwantedError
 from sensorium.models.templates.rendering import ChatTemplate
 from sensorium.models.tools import CallReader, is_forced
 
@@ -123,7 +123,7 @@ class GeneratingModel:
         vocabulary = model.get_output_embeddings().weight.shape[0]
         begun = 1 if self._encodes else len(read.ids)
         sampler = Sampler(task, begun, vocabulary)
-        teller = _Teller(self, task, sampler, looking, len(read.ids))
+        teller = Teller(self.decode, self.ends, task, sampler, looking, len(read.ids))
         config = GenerationConfig(
             max_new_tokens=limit,
             do_sample=False,
@@ -144,7 +144,7 @@ class GeneratingModel:
                     stopping_criteria=StoppingCriteriaList([teller]),
                     **more,
                 )
-        except _UnwantedError:
+        except UnwantedError:
             return
         except torch.OutOfMemoryError:
             raise UnavailableError("the device has too little memory for this") from None
@@ -200,80 +200,7 @@ class GeneratingModel:
     def _look(self, *_: Any) -> None:
         """Before each layer: a long prompt is read no further than somebody waits for it."""
         if self._looking is not None and not self._looking.wanted():
-            raise _UnwantedError
-
-
-class _UnwantedError(Exception):
-    """Nobody wants the text any more."""
-
-
-class _Teller(StoppingCriteria):  # type: ignore[misc]
-    """Hands out the text after each token, and says when it is at its end."""
-
-    def __init__(
-        self,
-        model: GeneratingModel,
-        task: Generation,
-        sampler: Sampler,
-        looking: Looking,
-        prompt_tokens: int,
-    ) -> None:
-        self._task = task
-        self._ends = model.ends
-        self._decode = model.decode
-        self._sampler = sampler
-        self._looking = looking
-        self._prompt_tokens = prompt_tokens
-        self._spelling = Spelling(model.decode, task.stop)
-        self._tokens: list[int] = []
-        self._steps: list[Step] = []
-        self._made = 0
-        self._answers: torch.Tensor | None = None
-        self._finish: Finish = "length"
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-        """Whether the one text is done, shape (1,)."""
-        if self._answers is None:
-            self._answers = torch.tensor([[False], [True]], device=input_ids.device)
-        return self._answers[int(self._told(self._sampler.read()))]
-
-    def _told(self, chosen: Chosen) -> bool:
-        token = chosen.token
-        if token in self._ends:
-            self._finish = "stop"
-            return True
-        self._made += 1
-        self._tokens.append(token)
-        if self._task.logprobs:
-            top = [self._likely(*each) for each in chosen.top]
-            self._steps.append(Step(chosen=self._likely(token, chosen.logprob), top=top))
-        text = self._spelling.add(token)
-        if self._spelling.stopped:
-            self._finish = "stop"
-        if text and not self._emit(text):
-            raise _UnwantedError
-        return self._spelling.stopped
-
-    def end(self) -> None:
-        """Hand out the last piece."""
-        text = self._spelling.rest()
-        if self._spelling.stopped:
-            self._finish = "stop"
-        self._emit(
-            text,
-            finish=self._finish,
-            stopped_by=self._spelling.stops.by,
-            prompt_tokens=self._prompt_tokens,
-            generated_tokens=self._made,
-        )
-
-    def _emit(self, text: str, **more: Any) -> bool:
-        tokens, self._tokens = self._tokens, []
-        steps, self._steps = self._steps, []
-        return self._looking.emit(Piece(text=text, tokens=tokens, steps=steps, **more))
-
-    def _likely(self, token: int, logprob: float) -> Likely:
-        return Likely(token=token, text=self._decode([token]), logprob=max(logprob, -1e9))
+            raise UnwantedError
 
 
 def _template(tokenizer: Any, source: Any) -> ChatTemplate | None:
