@@ -50,6 +50,27 @@ def test_slots_go_to_interactive_calls_first_and_then_in_turn() -> None:
     run(drill)
 
 
+def test_batch_calls_get_every_ninth_slot_however_many_interactive_calls_come() -> None:
+    async def drill() -> None:
+        lane = Lane("l", 1, 50)
+        await lane.enter("a", 50, NOW)
+        order: list[str] = []
+
+        async def call(name: str, priority: Priority) -> None:
+            await lane.enter(name, 50, priority)
+            order.append(name)
+            lane.leave()
+
+        asked = [(f"b{n}", LATER) for n in range(2)] + [(f"i{n}", NOW) for n in range(20)]
+        tasks = [asyncio.create_task(call(*each)) for each in asked]
+        await turns()
+        lane.leave()
+        await asyncio.gather(*tasks)
+        assert (order.index("b0"), order.index("b1")) == (8, 17)
+
+    run(drill)
+
+
 def test_a_full_queue_refuses_at_once_also_for_one_operation() -> None:
     async def drill() -> None:
         lane = Lane("l", 1, 3)

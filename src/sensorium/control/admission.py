@@ -1,8 +1,9 @@
 """Bounded waiting: a call gets its slot in turn, or is refused at once."""
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 
+from sensorium.control.priorities import Waiting
 from sensorium.core.dispatch import Priority
 from sensorium.core.errors import OverloadedError
 
@@ -12,7 +13,7 @@ RETRY_AFTER_S = 1.0
 class Lane:
     """`capacity` slots of one kind, and a bounded queue before them.
 
-    Interactive calls go before batch calls; within a priority, first come, first served.
+    Interactive calls go before most batch calls; within a priority, first come, first served.
     """
 
     def __init__(self, name: str, capacity: int, queue_limit: int) -> None:
@@ -20,7 +21,7 @@ class Lane:
         self.capacity = capacity
         self.queue_limit = queue_limit
         self.in_use = 0
-        self._waiting: dict[Priority, deque[asyncio.Future[None]]] = {p: deque() for p in Priority}
+        self._waiting = Waiting[asyncio.Future[None]]()
         self._by_operation: Counter[str] = Counter()
 
     @property
@@ -42,7 +43,7 @@ class Lane:
         if self.waiting >= self.queue_limit or self._by_operation[operation] >= limit:
             raise OverloadedError(retry_after_s=RETRY_AFTER_S, details={"lane": self.name})
         turn = asyncio.get_running_loop().create_future()
-        queue = self._waiting[priority]
+        queue = self._waiting.of(priority)
         queue.append(turn)
         self._by_operation[operation] += 1
         try:
@@ -61,12 +62,10 @@ class Lane:
         if self.in_use > self.capacity:
             self.in_use -= 1
             return
-        for queue in self._waiting.values():
-            while queue:
-                turn = queue.popleft()
-                if not turn.done():
-                    turn.set_result(None)
-                    return
+        while (turn := self._waiting.next()) is not None:
+            if not turn.done():
+                turn.set_result(None)
+                return
         self.in_use -= 1
 
     def _left_queue(self, operation: str) -> None:

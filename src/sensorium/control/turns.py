@@ -11,15 +11,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from sensorium.control.admission import RETRY_AFTER_S
+from sensorium.control.priorities import Waiting
 from sensorium.core.dispatch import Priority
 from sensorium.core.errors import OverloadedError, SensoriumError
 from sensorium.core.tensors import Tensor
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.exchange import Request, Result
 from sensorium.models.placement.base import Placed
-
-FAVOURED = 8
-"""So many interactive requests in a row go before a batch request that waits."""
 
 
 class Compute:
@@ -89,15 +87,14 @@ class Turns:
         self._max_bytes = options.max_batch_bytes
         self._compute = compute
         self._queue_limit = queue_limit
-        self._waiting: dict[Priority, deque[Entry]] = {each: deque() for each in Priority}
+        self._waiting = Waiting[Entry]()
         self._running: list[Entry] = []
         self._asked = False
-        self._favoured = 0
 
     @property
     def waiting(self) -> int:
         """How many requests wait."""
-        return sum(len(queue) for queue in self._waiting.values())
+        return len(self._waiting)
 
     async def infer(self, request: Request, priority: Priority) -> list[Tensor]:
         """The outputs of a request that fits the model.
@@ -113,7 +110,7 @@ class Turns:
         entry = Entry(request, priority)
         if self._max_rows == 1:  # nor with one that has no rows at all
             entry.kind = entry
-        self._waiting[priority].append(entry)
+        self._waiting.of(priority).append(entry)
         self._ask()
         try:
             return await entry.answer
@@ -168,12 +165,12 @@ class Turns:
 
     def _take(self) -> list[Entry]:
         """The next requests to run together: the next in turn, and what fits it."""
-        queue = self._next_queue()
-        if queue is None:
+        first = self._waiting.next()
+        if first is None:
             return []
-        batch = [queue.popleft()]
+        batch = [first]
         rows, size = batch[0].rows, batch[0].size
-        for queue in self._waiting.values():
+        for queue in map(self._waiting.of, Priority):
             left: deque[Entry] = deque()
             while queue and rows < self._max_rows:
                 entry = queue.popleft()
@@ -190,19 +187,8 @@ class Turns:
             queue.extendleft(reversed(left))
         return batch
 
-    def _next_queue(self) -> deque[Entry] | None:
-        """Interactive requests go first, but for one in a while that has waited."""
-        interactive, batch = (
-            self._waiting[each] for each in (Priority.INTERACTIVE, Priority.BATCH)
-        )
-        if interactive and (not batch or self._favoured < FAVOURED):
-            self._favoured += bool(batch)
-            return interactive
-        self._favoured = 0
-        return batch or None
-
     def _give_up(self, entry: Entry) -> None:
-        queue = self._waiting[entry.priority]
+        queue = self._waiting.of(entry.priority)
         if entry in queue:
             queue.remove(entry)
         elif entry in self._running and all(each.answer.done() for each in self._running):
