@@ -63,6 +63,7 @@ class Mixed:
                 body = {"model": name, "options": {"placement": place}}
                 (await http.post("/v1/models/load", json=body)).raise_for_status()
             await self._echo(http, "moving")
+            await self._embed(http)  # which loads tinylm
             self._descriptors = self.server.descriptors()
             self._processes = len(self._children())
             self._until = time.monotonic() + self._seconds
