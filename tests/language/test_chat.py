@@ -122,6 +122,59 @@ def test_a_call_is_held_to_the_tool_that_is_named(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+PLACED = Tool(
+    name="get_weather",
+    parameters={
+        "type": "object",
+        "properties": {"city": {"$ref": "#/$defs/City"}},
+        "required": ["city"],
+        "$defs": {"City": {"enum": ["Paris", "Rome"]}},
+    },
+)
+ANSWER = {
+    "type": "object",
+    "properties": {"answer": {"$ref": "#/$defs/Text"}},
+    "required": ["answer"],
+    "$defs": {"Text": {"type": "string", "maxLength": 40}},
+}
+
+
+@pytest.mark.parametrize("tools", [[PLACED], [PLACED, ALARM]])
+def test_a_tools_schema_may_refer_to_its_parts(tools: list[Tool], tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(tmp_path) as app:
+            request = ask("Weather in Paris?", tools=tools, tool_choice="required")
+            (call,) = (await complete(app, request)).choices[0].message.tool_calls
+            assert call.name != "get_weather" or json.loads(call.arguments)["city"] in (
+                "Paris",
+                "Rome",
+            )
+
+    asyncio.run(main())
+
+
+def test_beside_a_schema_a_tool_is_called_as_it_would_be_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(tmp_path) as app:
+            question = "What is the weather in Paris?"
+            request = ask(question, tools=[PLACED, ALARM], json_schema=ANSWER)
+            (call,) = (await complete(app, request)).choices[0].message.tool_calls
+            assert (call.name, json.loads(call.arguments)) == ("get_weather", {"city": "Paris"})
+
+    asyncio.run(main())
+
+
+def test_a_prompt_counts_once_however_many_answers_there_are(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(tmp_path) as app:
+            one = await complete(app, ask("Hello!"))
+            three = await complete(app, ask("Hello!", n=3))
+            assert three.usage.prompt_tokens == one.usage.prompt_tokens
+            assert three.usage.generated_tokens == 3 * one.usage.generated_tokens
+
+    asyncio.run(main())
+
+
 def test_which_text_has_stopped_it_is_told(tmp_path: Path) -> None:
     async def main() -> None:
         async with running(tmp_path) as app:

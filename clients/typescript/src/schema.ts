@@ -1288,6 +1288,11 @@ export interface components {
              */
             tool_choice?: string;
             /**
+             * @description Whether one answer may call several tools, and not one at most.
+             * @default true
+             */
+            parallel_tools?: boolean;
+            /**
              * @description Make so many texts, each for itself.
              * @default 1
              */
@@ -2747,6 +2752,11 @@ export interface components {
              * @default auto
              */
             tool_choice?: string;
+            /**
+             * @description Whether one answer may call several tools, and not one at most.
+             * @default true
+             */
+            parallel_tools?: boolean;
         };
         /**
          * Piece

@@ -180,6 +180,7 @@ class ChatMethods:
         messages: list[Message],
         tools: list[Tool] = ...,
         tool_choice: str = "auto",
+        parallel_tools: bool = True,
         n: int = 1,
     ) -> ConversationResponse:
         """What a language model answers in a conversation.
@@ -205,6 +206,7 @@ class ChatMethods:
             tools: The tools that the model may call.
             tool_choice: 'auto': as the model likes; 'none'; 'required': some tool; or a tool's
                 name.
+            parallel_tools: Whether one answer may call several tools, and not one at most.
             n: Make so many texts, each for itself.
         """
     @overload
@@ -238,6 +240,7 @@ class ChatMethods:
         messages: list[Message],
         tools: list[Tool] = ...,
         tool_choice: str = "auto",
+        parallel_tools: bool = True,
         n: int = 1,
     ) -> Generator[Chunk]:
         """What a language model answers in a conversation, as it comes.
@@ -263,6 +266,7 @@ class ChatMethods:
             tools: The tools that the model may call.
             tool_choice: 'auto': as the model likes; 'none'; 'required': some tool; or a tool's
                 name.
+            parallel_tools: Whether one answer may call several tools, and not one at most.
             n: Make so many texts, each for itself.
         """
     @overload
@@ -1416,6 +1420,7 @@ class AsyncChatMethods:
         messages: list[Message],
         tools: list[Tool] = ...,
         tool_choice: str = "auto",
+        parallel_tools: bool = True,
         n: int = 1,
     ) -> ConversationResponse:
         """What a language model answers in a conversation.
@@ -1441,6 +1446,7 @@ class AsyncChatMethods:
             tools: The tools that the model may call.
             tool_choice: 'auto': as the model likes; 'none'; 'required': some tool; or a tool's
                 name.
+            parallel_tools: Whether one answer may call several tools, and not one at most.
             n: Make so many texts, each for itself.
         """
     @overload
@@ -1474,6 +1480,7 @@ class AsyncChatMethods:
         messages: list[Message],
         tools: list[Tool] = ...,
         tool_choice: str = "auto",
+        parallel_tools: bool = True,
         n: int = 1,
     ) -> AsyncGenerator[Chunk]:
         """What a language model answers in a conversation, as it comes.
@@ -1499,6 +1506,7 @@ class AsyncChatMethods:
             tools: The tools that the model may call.
             tool_choice: 'auto': as the model likes; 'none'; 'required': some tool; or a tool's
                 name.
+            parallel_tools: Whether one answer may call several tools, and not one at most.
             n: Make so many texts, each for itself.
         """
     @overload

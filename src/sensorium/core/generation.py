@@ -15,6 +15,9 @@ ToolChoice = Annotated[
         description="'auto': as the model likes; 'none'; 'required': some tool; or a tool's name.",
     ),
 ]
+ParallelTools = Annotated[
+    bool, Meta(description="Whether one answer may call several tools, and not one at most.")
+]
 
 
 class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,6 +84,7 @@ class Generation(Sampling, frozen=True, kw_only=True, forbid_unknown_fields=True
         list[Tool], Meta(max_length=256, description="The tools that the model may call.")
     ] = []
     tool_choice: ToolChoice = "auto"
+    parallel_tools: ParallelTools = True
 
 
 class Likely(Struct, frozen=True, kw_only=True):

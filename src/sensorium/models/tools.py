@@ -4,7 +4,6 @@ The tools are told of in words, and a call is an answer that is JSON and nothing
 `{"name": …, "arguments": {…}}`. A call that is required is made sure of by a JSON schema.
 """
 
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -30,11 +29,20 @@ def is_forced(task: Generation) -> bool:
     return bool(task.tools) and task.tool_choice != "auto"
 
 
-def forced(task: Generation) -> Generation:
-    """The task, held to JSON that is a call of a tool that it may choose."""
-    chosen = [each for each in task.tools if task.tool_choice in ("required", each.name)]
-    calls = [_call_schema(tool) for tool in chosen]
-    return replace(task, json_schema=calls[0] if len(calls) == 1 else {"anyOf": calls})
+def held(task: Generation) -> Generation:
+    """The task, held to JSON that is a call of a tool that it may choose, or of its own schema.
+
+    A call has to be where one is required; beside a schema, it may be. Else it is held to nothing.
+    """
+    own = [] if is_forced(task) else [task.json_schema]
+    if own == [{}] or not task.tools:
+        return task
+    chosen = [each for each in task.tools if task.tool_choice in ("auto", "required", each.name)]
+    forms = [*own, *map(_call_schema, chosen)]
+    if len(forms) == 1:
+        return replace(task, json_schema=forms[0])
+    either = [_moved(form, f"/anyOf/{at}") for at, form in enumerate(forms)]
+    return replace(task, json_schema={"anyOf": either})
 
 
 def told(task: Generation) -> Generation:
@@ -125,19 +133,32 @@ def _calls(text: str, names: set[str]) -> Iterator[ToolCallPart]:
         arguments = each.get("arguments", each.get("parameters", {}))
         yield ToolCallPart(
             index=index,
-            id=f"call_{secrets.token_hex(12)}",
             name=each["name"],
             arguments=msgspec.json.encode(arguments).decode(),
         )
 
 
 def _call_schema(tool: Tool) -> dict[str, Any]:
+    parameters = _moved(tool.parameters, "/properties/arguments")
     return {
         "type": "object",
         "properties": {
             "name": {"const": tool.name},
-            "arguments": {"type": "object", "additionalProperties": False, **tool.parameters},
+            "arguments": {"type": "object", "additionalProperties": False, **parameters},
         },
         "required": ["name", "arguments"],
         "additionalProperties": False,
     }
+
+
+def _moved(schema: Any, to: str) -> Any:
+    """A schema that stands within another, at a JSON pointer: what it refers to is there now."""
+    if isinstance(schema, list):
+        return [_moved(each, to) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _moved(each, to) for name, each in schema.items()}
+    refers = found.get("$ref")
+    if isinstance(refers, str) and refers.startswith("#"):
+        found["$ref"] = f"#{to}{refers[1:]}"
+    return found

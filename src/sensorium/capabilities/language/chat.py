@@ -11,7 +11,6 @@ from sensorium.capabilities.language.images import with_images
 from sensorium.capabilities.language.schema import Chunk, ConversationRequest, ConversationResponse
 from sensorium.capabilities.language.tasks import chat_task
 from sensorium.core.conversation import Message
-from sensorium.core.generation import Generation
 from sensorium.core.operation import Context, Execution, operation
 
 EXAMPLE = ConversationRequest(
@@ -26,32 +25,20 @@ EXAMPLE = ConversationRequest(
 )
 async def complete(request: ConversationRequest, context: Context) -> ConversationResponse:
     """What a language model answers in a conversation."""
-    async with aclosing(_chunks(request, context)) as answers:
+    async with aclosing(await _chunks(request, context)) as answers:
         return await collect_chat(answers)
 
 
 @operation("chat.stream", execution=Execution.ASYNC, large=True, example=EXAMPLE)
 async def stream(request: ConversationRequest, context: Context) -> AsyncIterator[Chunk]:
     """What a language model answers in a conversation, as it comes."""
-    async with aclosing(_chunks(request, context)) as answers:
+    async with aclosing(await _chunks(request, context)) as answers:
         async for chunk in answers:
             yield chunk
 
 
-def _chunks(request: ConversationRequest, context: Context) -> AsyncGenerator[Chunk, None]:
+async def _chunks(request: ConversationRequest, context: Context) -> AsyncGenerator[Chunk, None]:
     task = chat_task(request)
-    if any(said.images for said in task.messages):
-        return _seeing(request, task, context)
-    return chunks(context, request.model, request.version, task, request.n)
-
-
-async def _seeing(
-    request: ConversationRequest, task: Generation, context: Context
-) -> AsyncGenerator[Chunk, None]:
-    messages = await with_images(context, request.model, request.version, task.messages)
-    task = replace(task, messages=messages)
-    async with aclosing(
-        chunks(context, request.model, request.version, task, request.n)
-    ) as answers:
-        async for chunk in answers:
-            yield chunk
+    model, version = request.model, request.version
+    messages = await with_images(context, model, version, task.messages)
+    return chunks(context, model, version, replace(task, messages=messages), request.n)

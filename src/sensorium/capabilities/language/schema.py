@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from sensorium.core.conversation import MAX_TEXT, Message, Tool, ToolCallPart
-from sensorium.core.generation import Finish, Sampling, Step, ToolChoice
+from sensorium.core.generation import Finish, ParallelTools, Sampling, Step, ToolChoice
 from sensorium.core.types import Count
 
 DEFAULT = "default"
@@ -40,6 +40,7 @@ class ConversationRequest(Sampling, frozen=True, kw_only=True, forbid_unknown_fi
         list[Tool], Meta(max_length=256, description="The tools that the model may call.")
     ] = []  # noqa: RUF012 - a Struct gives each its own
     tool_choice: ToolChoice = "auto"
+    parallel_tools: ParallelTools = True
     n: Choices = 1
 
 

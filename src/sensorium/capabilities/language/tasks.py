@@ -21,13 +21,14 @@ def chat_task(request: ConversationRequest) -> Generation:
     names = {tool.name for tool in request.tools}
     choice = request.tool_choice
     if choice not in CHOICES and choice not in names:
-        raise InvalidInputError(f"tool_choice: there is no tool {choice!r} among the tools")
+        raise _choice_error(f"there is no tool {choice!r} among the tools")
     if choice == "required" and not names:
-        raise InvalidInputError("tool_choice: a tool is required, and there is none")
+        raise _choice_error("a tool is required, and there is none")
     return Generation(
         messages=request.messages,
         tools=[] if choice == "none" else request.tools,
         tool_choice="auto" if choice == "none" else choice,
+        parallel_tools=request.parallel_tools,
         **_sampling(request),
     )
 
@@ -35,6 +36,10 @@ def chat_task(request: ConversationRequest) -> Generation:
 def text_task(request: ContinuationRequest) -> Generation:
     """The task of a text."""
     return Generation(prompt=request.prompt, **_sampling(request))
+
+
+def _choice_error(message: str) -> InvalidInputError:
+    return InvalidInputError(message, details={"at": "tool_choice"})
 
 
 def _sampling(request: Sampling) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from sensorium.models.backends.templated import begun, templated
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
 from sensorium.models.templates.rendering import ChatTemplate
-from sensorium.models.tools import CallReader, forced, is_forced
+from sensorium.models.tools import CallReader, held, is_forced
 
 NO_GPU = "llama.cpp has no GPU here: none is there, or its library was built without it"
 NO_TOKEN = "one of the numbers is no token's"
@@ -112,8 +112,7 @@ class GgufModel:
         prompt = self._prompt(task)
         if self._is_read_there(task):
             return partial(self._make, chat_request(task), task.stop, chat=True)
-        held = forced(task) if is_forced(task) else task
-        request = text_request(replace(held, prompt=prompt))
+        request = text_request(replace(held(task), prompt=prompt))
         if not task.tools:
             return partial(self._make, request, task.stop, chat=False)
         return lambda emit: self._make(request, task.stop, CallReader(task.tools, emit), chat=False)

@@ -25,7 +25,7 @@ from sensorium.models.backends.spelling import Spelling
 from sensorium.models.backends.too_long import too_long
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
-from sensorium.models.tools import CallReader, forced, is_forced
+from sensorium.models.tools import CallReader, held
 
 NO_GPU = "llama.cpp has no GPU here: llama-cpp-python was compiled without one"
 
@@ -55,8 +55,7 @@ class LlamaCppModel:
         """See `TextModel.generate`."""
         if self._encoder:
             raise NotSupportedError("this model gives vectors, and no text")
-        if is_forced(task):
-            task = forced(task)
+        task = held(task)
         looking = Looking(CallReader(task.tools, emit) if task.tools else emit)
         with self._turn(looking) as llama:
             if llama is not None:

@@ -20,7 +20,7 @@ def chat_request(task: Generation) -> dict[str, Any]:
     """A request to answer in the task's conversation; errors as for `text_request`."""
     request = {**_sampling(task), "messages": openai_messages(task.messages)}
     if task.tools:
-        request |= {"tools": openai_tools(task.tools), "parallel_tool_calls": True}
+        request |= {"tools": openai_tools(task.tools), "parallel_tool_calls": task.parallel_tools}
     return request
 
 

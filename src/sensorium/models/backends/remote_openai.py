@@ -117,6 +117,8 @@ class OpenAI:
         if task.tools:
             body["tools"] = openai_tools(task.tools)
             body["tool_choice"] = openai_tool_choice(task.tool_choice)
+            if not task.parallel_tools:
+                body["parallel_tool_calls"] = False
         return "/chat/completions", body
 
     def part(self, line: bytes) -> Part | None:

@@ -89,8 +89,8 @@ class _Speech:
                         await self._exchange.write(part, more=True)
         finally:
             try:
-                await self._turn.acquire()  # what is being sent is sent to its end
-                self._turn.release()
+                async with self._turn:  # what is being sent is sent to its end
+                    pass
             finally:
                 keeping.cancel()
         await self._begin()
