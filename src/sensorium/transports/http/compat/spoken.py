@@ -1,4 +1,4 @@
-"""What other servers' dialects read of the answers of `chat` and `text`."""
+"""What other servers' dialects read of the answers of `chat` and `text`, and ask of them."""
 
 from typing import Any
 
@@ -8,6 +8,8 @@ from msgspec import Struct
 from sensorium.core.conversation import Message, ToolCallPart
 from sensorium.core.generation import Step
 
+MAX_TOKENS = 4096
+"""Of an answer whose length is not said; the model's context ends it earlier."""
 UNREADABLE = "unreadable"
 
 
@@ -71,6 +73,12 @@ class Chunk(Struct):
     stopped_by: str = ""
     told: Told | None = None
     index: int = 0
+
+
+class Counted(Struct):
+    """What is read of the answer of `text.count`."""
+
+    tokens: int
 
 
 def written(text: str) -> dict[str, Any]:

@@ -8,15 +8,15 @@ from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.transports.http.compat.call import Call
 from sensorium.transports.http.compat.openai import messages
 from sensorium.transports.http.compat.openai.chat_answers import ChatSpeaker, completion
-from sensorium.transports.http.compat.openai.messages import ChatMessage, FunctionTool, Tool
+from sensorium.transports.http.compat.openai.messages import ChatMessage, Tool
 from sensorium.transports.http.compat.openai.sampling import (
-    MAX_TOKENS,
     Common,
     Likeliest,
     SchemaFormat,
     refuse,
 )
-from sensorium.transports.http.compat.spoken import Whole
+from sensorium.transports.http.compat.spoken import MAX_TOKENS, Whole
+from sensorium.transports.http.compat.tools import FunctionTool, tool
 from sensorium.transports.http.speaking import speak
 
 REFUSED = (
@@ -82,7 +82,7 @@ class ChatCompletion(Common, kw_only=True):
                 for index, each in enumerate(self.messages)
             ],
             "tools": [
-                messages.tool(each.function, f"tools[{index}]")
+                tool(_function(each, f"tools[{index}]"))
                 for index, each in enumerate(self.tools or [])
             ],
             "tool_choice": _choice(self.tool_choice),
@@ -116,6 +116,12 @@ async def chat_completions(call: Call) -> None:
     with exchange.while_connected():
         found = await call.ask("chat.complete", request, Whole)
     await call.answer(completion(found, exchange.request_id, top=top))
+
+
+def _function(given: Tool, field: str) -> FunctionTool:
+    if given.function is None:
+        raise NotSupportedError("the tools here are functions", details={"at": field})
+    return given.function
 
 
 def _choice(given: str | Named | None) -> str:

@@ -10,8 +10,8 @@ import msgspec
 from sensorium.core.conversation import Message, ToolCallPart
 from sensorium.core.dispatch import Answer
 from sensorium.core.errors import SensoriumError
+from sensorium.transports.http.compat.likelihoods import of_chat
 from sensorium.transports.http.compat.openai.errors import error_body
-from sensorium.transports.http.compat.openai.likelihoods import of_chat
 from sensorium.transports.http.compat.spoken import Chunk, Usage, Whole
 from sensorium.transports.http.speaking import SSE, event
 

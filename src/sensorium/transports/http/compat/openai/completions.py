@@ -10,11 +10,11 @@ from msgspec import Meta, Struct
 from sensorium.core.dispatch import Answer
 from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.transports.http.compat.call import Call
+from sensorium.transports.http.compat.likelihoods import mean
 from sensorium.transports.http.compat.openai.completions_answers import (
     TextSpeaker,
     completion,
 )
-from sensorium.transports.http.compat.openai.likelihoods import mean
 from sensorium.transports.http.compat.openai.prompts import Texts, side_by_side, texts_of
 from sensorium.transports.http.compat.openai.sampling import Common, Likeliest, refuse
 from sensorium.transports.http.compat.spoken import (
@@ -26,7 +26,7 @@ from sensorium.transports.http.compat.spoken import (
 )
 from sensorium.transports.http.speaking import speak
 
-MAX_TOKENS = 16
+USUAL_TOKENS = 16
 """What OpenAI takes where nothing is said."""
 MAX_PROMPTS = 128
 NAMES = {"repeat_penalty": "repetition_penalty"}
@@ -67,7 +67,7 @@ class Completion(Common, kw_only=True):
     def fields(self, prompt: str) -> dict[str, Any]:
         """The fields of the request of `text.complete` and `text.stream`."""
         asked = {
-            **self.sampling(MAX_TOKENS),
+            **self.sampling(USUAL_TOKENS),
             "model": self.model,
             "prompt": prompt,
             "n": self.made,

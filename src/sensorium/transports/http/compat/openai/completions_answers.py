@@ -3,13 +3,13 @@
 import time
 from typing import Any
 
+from sensorium.transports.http.compat.likelihoods import of_text
 from sensorium.transports.http.compat.openai.chat_answers import (
     FINISH,
     Speaker,
     fingerprint,
     usage,
 )
-from sensorium.transports.http.compat.openai.likelihoods import of_text
 from sensorium.transports.http.compat.spoken import Chunk, Whole
 
 KIND = "text_completion"

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from sensorium.core.errors import NotSupportedError
 from sensorium.transports.http.compat.pictures import from_url
+from sensorium.transports.http.compat.tools import FunctionTool
 
 
 class Url(Struct):
@@ -48,14 +49,6 @@ class ChatMessage(Struct):
     reasoning_content: str | None = None
 
 
-class FunctionTool(Struct):
-    """A function that may be called."""
-
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-
-
 class Tool(Struct):
     """A tool that may be called."""
 
@@ -92,21 +85,6 @@ def message(given: ChatMessage, at: str) -> dict[str, Any]:
 def role(given: str) -> str:
     """A role; that of a developer is what models know as the system's."""
     return "system" if given == "developer" else given
-
-
-def tool(given: FunctionTool | None, field: str) -> dict[str, Any]:
-    """A tool's fields.
-
-    Raises:
-        NotSupportedError: it is no function.
-    """
-    if given is None:
-        raise NotSupportedError("the tools here are functions", details={"at": field})
-    return {
-        "name": given.name,
-        "description": given.description or "",
-        "parameters": given.parameters or {},
-    }
 
 
 def _content(given: str | list[ContentPart] | None, at: str) -> tuple[str, list[dict[str, Any]]]:

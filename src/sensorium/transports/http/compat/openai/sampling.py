@@ -9,8 +9,6 @@ from msgspec import Meta, Struct
 
 from sensorium.core.errors import NotSupportedError
 
-MAX_TOKENS = 4096
-"""Of an answer whose length is not said; the model's context ends it earlier."""
 ModelName = Annotated[str, Meta(min_length=1)]
 Likeliest = Annotated[int, Meta(ge=0, le=20)]
 

@@ -9,21 +9,17 @@ from msgspec import Struct
 
 from sensorium.core.errors import InvalidInputError
 from sensorium.transports.http.compat.call import Call, decoded
+from sensorium.transports.http.compat.likelihoods import listed
 from sensorium.transports.http.compat.openai.errors import NotKeptError, UnknownAddressError
-from sensorium.transports.http.compat.openai.likelihoods import listed
 from sensorium.transports.http.compat.openai.responses import answers
 from sensorium.transports.http.compat.openai.responses.events import ResponseSpeaker
 from sensorium.transports.http.compat.openai.responses.items import Item, messages
 from sensorium.transports.http.compat.openai.responses.kept import Keeper, Kept
 from sensorium.transports.http.compat.openai.responses.requests import NAMES, CreateResponse
-from sensorium.transports.http.compat.spoken import Whole
+from sensorium.transports.http.compat.spoken import Counted, Whole
 from sensorium.transports.http.speaking import speak
 
 Output = dict[str, Any]
-
-
-class _Count(Struct):
-    tokens: int
 
 
 @dataclass(frozen=True)
@@ -126,7 +122,7 @@ class Responses:
         """How many tokens would be read."""
         _, request = await self._read(call, "text.count")
         with call.exchange.while_connected():
-            found = await call.ask("text.count", request, _Count)
+            found = await call.ask("text.count", request, Counted)
         await call.answer({"object": "response.input_tokens", "input_tokens": found.tokens})
 
 

@@ -10,8 +10,8 @@ from sensorium.core.conversation import ToolCallPart
 from sensorium.core.dispatch import Answer
 from sensorium.core.errors import SensoriumError
 from sensorium.core.generation import Step
+from sensorium.transports.http.compat.likelihoods import listed
 from sensorium.transports.http.compat.openai.errors import error_body
-from sensorium.transports.http.compat.openai.likelihoods import listed
 from sensorium.transports.http.compat.openai.responses import answers
 from sensorium.transports.http.compat.openai.responses.answers import Output
 from sensorium.transports.http.compat.spoken import Chunk, Told

@@ -9,14 +9,14 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError
-from sensorium.transports.http.compat.openai.messages import tool
 from sensorium.transports.http.compat.openai.responses.items import Item
 from sensorium.transports.http.compat.openai.sampling import (
-    MAX_TOKENS,
     Likeliest,
     ModelName,
     refuse,
 )
+from sensorium.transports.http.compat.spoken import MAX_TOKENS
+from sensorium.transports.http.compat.tools import FunctionTool, tool
 
 REFUSED = ("background", "conversation", "prompt")
 LOGPROBS = "message.output_text.logprobs"
@@ -28,14 +28,11 @@ NAMES = {
 """What the fields of ours are called here."""
 
 
-class FunctionTool(Struct, omit_defaults=True):
-    """A function that may be called."""
+class Function(FunctionTool, kw_only=True):
+    """A tool; one that is no function may have no name."""
 
     type: str
     name: str = ""
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
 
 
 class Chosen(Struct, omit_defaults=True):
@@ -75,7 +72,7 @@ class CreateResponse(Struct, kw_only=True):
     top_p: float | None = None
     top_logprobs: Likeliest | None = None
     include: list[str] | None = None
-    tools: list[FunctionTool] | None = None
+    tools: list[Function] | None = None
     tool_choice: Literal["none", "auto", "required"] | Chosen | None = None
     parallel_tool_calls: bool | None = None
     text: Text | None = None
@@ -123,9 +120,10 @@ class CreateResponse(Struct, kw_only=True):
         return asked
 
 
-def _tool(given: FunctionTool, index: int) -> dict[str, Any]:
-    function = given if given.type == "function" else None
-    return tool(function, f"tools[{index}]")  # type: ignore[arg-type]
+def _tool(given: Function, index: int) -> dict[str, Any]:
+    if given.type != "function":
+        raise NotSupportedError("the tools here are functions", details={"at": f"tools[{index}]"})
+    return tool(given)
 
 
 def _choice(given: str | Chosen | None) -> str:

@@ -1,4 +1,4 @@
-"""How likely tokens were, in the forms in which OpenAI's interfaces tell it."""
+"""How likely tokens were, in the forms in which clients read it."""
 
 from typing import Any
 
