@@ -12,6 +12,8 @@ class Embed(Struct, frozen=True, kw_only=True, tag=True):
     texts: list[str]
     dimensions: int = 0
     """Only so many of the first, brought to length 1 again; 0: all."""
+    truncate: bool = False
+    """Read no more of a text than the model takes, rather than refuse it."""
 
 
 class Tokenize(Struct, frozen=True, kw_only=True, tag=True):

@@ -1,5 +1,6 @@
 """What a model in its process answers to what is asked beside texts."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -61,7 +62,7 @@ def answer(model: LoadedModel | TextModel, question: Question) -> Reply:
         raise NotSupportedError("this model takes tensors, and no texts")
     match question:
         case Embed():
-            vectors, tokens = model.embed(question.texts)
+            vectors, tokens = _embedded(model, question)
             vectors = shortened(vectors, question.dimensions)
             return Vectors(dimensions=vectors.shape[1], data=vectors.tobytes(), tokens=tokens)
         case Tokenize():
@@ -85,6 +86,27 @@ def shortened(vectors: Any, dimensions: int) -> Any:
     cut = vectors[:, :dimensions]
     norms = np.linalg.norm(cut, axis=1, keepdims=True)
     return np.ascontiguousarray(cut / np.where(norms == 0, 1, norms), np.float32)
+
+
+def _embedded(model: TextModel, question: Embed) -> tuple[Any, int]:
+    try:
+        return model.embed(question.texts)
+    except InvalidInputError as error:
+        context = error.details.get("context")
+        if not (question.truncate and context):
+            raise
+    return model.embed([_beginning(model, text, context) for text in question.texts])
+
+
+def _beginning(model: TextModel, text: str, most: int) -> str:
+    """As much of a text as has no more tokens, with those that begin and end each text."""
+
+    def tokens(end: int) -> int:
+        return len(model.tokenize(text[:end], special=True))
+
+    if tokens(len(text)) <= most:
+        return text
+    return text[: bisect_right(range(1, len(text)), most, key=tokens)]
 
 
 def _sight(model: LoadedModel | TextModel) -> Sight:

@@ -9,8 +9,10 @@ import time
 import numpy as np
 import pytest
 
+from sensorium.core.asking import Embed
 from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
 from sensorium.core.generation import Generation, Piece
+from sensorium.models.answering import answer
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.placement.process import InProcess
 from tests.models.backends.contract import OPTIONS, Case, TensorContract, artifact, load
@@ -295,6 +297,10 @@ def test_embeddings_are_pooled_as_the_folder_says(tmp_path, pooling):
         np.testing.assert_allclose(vector, expected, atol=1e-5)
     with pytest.raises(InvalidInputError, match="a text has 10 tokens, and the model takes 8"):
         model.embed(["one", "one " * 8])
+    cut = answer(model, Embed(texts=["one", "one " * 8], truncate=True))
+    np.testing.assert_array_equal(
+        np.frombuffer(cut.data, np.float32), model.embed(["one", "one " * 6])[0].ravel()
+    )
     settings["pooling_mode_weightedmean_tokens"] = True
     (folder / "1_Pooling/config.json").write_text(json.dumps(settings))
     with pytest.raises(InvalidInputError, match="pools in a way"):

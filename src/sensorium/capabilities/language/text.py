@@ -69,7 +69,7 @@ async def stream(request: ContinuationRequest, context: Context) -> AsyncIterato
 )
 async def embed(request: EmbedRequest, context: Context) -> EmbedResponse:
     """Vectors of texts: near ones mean much the same."""
-    question = Embed(texts=request.texts, dimensions=request.dimensions)
+    question = Embed(texts=request.texts, dimensions=request.dimensions, truncate=request.truncate)
     found = await context.ask(request.model, question, Vectors, version=request.version)
     raw = request.raw or len(found.data) > 4 * FEW
     return EmbedResponse(

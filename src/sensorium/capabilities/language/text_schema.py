@@ -29,6 +29,9 @@ class EmbedRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         int, Meta(ge=0, le=1_000_000, description="Only so many of the first; 0: all.")
     ] = 0
     raw: Annotated[bool, Meta(description="As raw bytes rather than as numbers.")] = False
+    truncate: Annotated[
+        bool, Meta(description="Of a text that is too long, take the beginning; else refuse it.")
+    ] = False
 
 
 class EmbedResponse(Struct, frozen=True, kw_only=True):
