@@ -1,7 +1,7 @@
 """What the dialects of OpenAI, Anthropic and Ollama have in common."""
 
 import json
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,14 +73,15 @@ def test_bodies_have_one_bound() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("in_lines", [False, True])
 def test_a_picture_of_many_bytes_arrives_as_it_was(
-    path: str, played: tuple[Script, httpx.Client]
+    path: str, in_lines: bool, played: tuple[Script, httpx.Client]
 ) -> None:
     """It is read on a thread, and checked by no more than its first bytes."""
     script, http = played
     script.whole = RuntimeError()
     file = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8000
-    text = b64encode(file).decode()
+    text = encodebytes(file).decode() if in_lines else b64encode(file).decode()
     part: dict[str, Any] = {"role": "user", "content": "Hi", "images": [text]}
     if path == PATHS[0]:
         url = f"data:image/png;base64,{text}"

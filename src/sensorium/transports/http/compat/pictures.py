@@ -36,7 +36,8 @@ def from_url(url: str, at: int, where: str) -> dict[str, Any]:
 
 
 def from_base64(data: str, at: int, where: str) -> dict[str, Any]:
-    """A picture's file as base64; arguments and errors as for `from_url`."""
+    """A picture's file as base64, in lines or not; arguments and errors as for `from_url`."""
+    data = "".join(data.split())
     if len(data) // 4 * 3 > MAX_BYTES:
         raise PayloadTooLargeError(
             f"a picture may have at most {MAX_BYTES} bytes", details={"at": where}
