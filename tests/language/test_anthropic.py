@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -140,10 +141,13 @@ def test_models_are_told_in_the_words_of_who_asks(
     assert answer.json()["request_id"] == answer.headers["request-id"]
 
 
-def test_a_schema_holds_the_answer(asked: anthropic.Anthropic) -> None:
+@pytest.mark.parametrize("older", [False, True])
+def test_a_schema_holds_the_answer(older: bool, asked: anthropic.Anthropic) -> None:
     schema = {"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"]}
     schema["additionalProperties"] = False
-    found = create(asked, output_config={"format": {"type": "json_schema", "schema": schema}})
+    held = {"type": "json_schema", "schema": schema}
+    more = {"output_format": held} if older else {"output_config": {"format": held}}
+    found = create(asked, extra_body={**GREEDY, **more})
     assert json.loads(found.content[0].text)["n"] in (1, 2)
 
 
@@ -207,7 +211,45 @@ def test_tool_choice(theirs: str, ours: str, played: tuple[Script, anthropic.Ant
     script, found = played
     script.whole = ConversationResponse(choices=[Answer(message=Message(role="a"), finish="stop")])
     create(found, tools=[WEATHER], tool_choice={"type": theirs})
-    assert script.last("chat.complete")["tool_choice"] == ours
+    got = script.last("chat.complete")
+    assert (got["tool_choice"], got["parallel_tools"]) == (ours, True)
+
+
+def test_one_call_at_most(played: tuple[Script, anthropic.Anthropic]) -> None:
+    script, found = played
+    script.whole = ConversationResponse(choices=[Answer(message=Message(role="a"), finish="stop")])
+    create(found, tools=[WEATHER], tool_choice={"type": "auto", "disable_parallel_tool_use": True})
+    assert script.last("chat.complete")["parallel_tools"] is False
+
+
+def test_a_call_of_nothing(played: tuple[Script, anthropic.Anthropic]) -> None:
+    script, found = played
+    script.whole = ConversationResponse(choices=[Answer(message=Message(role="a"), finish="stop")])
+    use = {"type": "tool_use", "id": "c1", "name": "look", "input": None}
+    create(found, messages=[QUESTION, {"role": "assistant", "content": [use]}])
+    call = {"id": "c1", "name": "look", "arguments": "{}"}
+    assert script.last("chat.complete")["messages"][1]["tool_calls"] == [call]
+
+
+def test_calls_whose_parts_come_by_turns(played: tuple[Script, anthropic.Anthropic]) -> None:
+    script, found = played
+    parts = [
+        ToolCallPart(index=0, id="c1", name="look", arguments='{"a":'),
+        ToolCallPart(index=1, id="c2", name="look", arguments='{"b":'),
+        ToolCallPart(index=0, arguments="1}"),
+        ToolCallPart(index=1, arguments="2}"),
+    ]
+    script.chunks = [*(Chunk(tool_calls=[each]) for each in parts), TOLD]
+    asking = {"model": "m", "max_tokens": 9, "messages": [QUESTION]}
+    told = events(posted(str(found.base_url).rstrip("/"), {**asking, "stream": True}).text)
+    blocks = [(each["type"], each["index"]) for each in told if "index" in each]
+    assert [each for each, _ in groupby(blocks)] == [
+        (f"content_block_{part}", index) for index in (0, 1) for part in ("start", "delta", "stop")
+    ]
+    assert blocks.count(("content_block_delta", 0)) == 2  # as it is written
+    with found.messages.stream(**asking) as stream:
+        calls = stream.get_final_message().content
+    assert [(each.id, each.input) for each in calls] == [("c1", {"a": 1}), ("c2", {"b": 2})]
 
 
 def test_thoughts_and_calls_of_tools(played: tuple[Script, anthropic.Anthropic]) -> None:
@@ -236,7 +278,7 @@ def test_thoughts_and_calls_of_tools(played: tuple[Script, anthropic.Anthropic])
         Chunk(text="Look."),
         Chunk(tool_calls=[ToolCallPart(index=0, id="c1", name="get_weather", arguments='{"ci')]),
         Chunk(tool_calls=[ToolCallPart(index=0, arguments='ty":"Paris"}')]),
-        Chunk(tool_calls=[ToolCallPart(index=1, name="get_weather", arguments="{}")]),
+        Chunk(tool_calls=[ToolCallPart(index=1, id="c2", name="get_weather", arguments="{}")]),
         Chunk(finish="tool_calls"),
         Chunk(told=Told(usage=told)),
     ]
@@ -247,8 +289,7 @@ def test_thoughts_and_calls_of_tools(played: tuple[Script, anthropic.Anthropic])
     assert streamed.content[0] == answer.content[0]
     assert streamed.content[1].text == "Look."
     assert streamed.content[2] == answer.content[2]
-    assert streamed.content[3].input == {}
-    assert streamed.content[3].id
+    assert (streamed.content[3].id, streamed.content[3].input) == ("c2", {})
     assert (streamed.stop_reason, streamed.usage.input_tokens) == ("tool_use", 5)
     assert streamed.usage.cache_read_input_tokens == 4
 

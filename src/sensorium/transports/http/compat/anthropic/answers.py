@@ -39,11 +39,6 @@ def usage(took: Usage) -> dict[str, int]:
     }
 
 
-def tool_id(given: str, request_id: str, number: int) -> str:
-    """A call's id; one is made where the model's own runtime gave none."""
-    return given or f"toolu_{request_id}_{number}"
-
-
 def _content(chosen: Chosen, *, thinks: bool) -> list[dict[str, Any]]:
     said = chosen.message
     content: list[dict[str, Any]] = []

@@ -42,7 +42,7 @@ class ToolUse(Struct, tag_field="type", tag="tool_use"):
 
     id: str
     name: str
-    input: dict[str, Any] = {}
+    input: dict[str, Any] | None = None
 
 
 class ToolResult(Struct, tag_field="type", tag="tool_result"):
@@ -111,7 +111,7 @@ def _answered(blocks: Iterable[Block], tools: dict[str, str], where: str) -> dic
                 thoughts.append(block.thinking)
             case ToolUse():
                 tools[block.id] = block.name
-                arguments = msgspec.json.encode(block.input).decode()
+                arguments = msgspec.json.encode(block.input or {}).decode()
                 calls.append({"id": block.id, "name": block.name, "arguments": arguments})
             case Image() | ToolResult():
                 raise _misplaced(f"{where}.content[{number}]", "an assistant")

@@ -2,8 +2,6 @@
 
 from functools import partial
 
-from msgspec import Struct
-
 from sensorium.core.dispatch import Dispatcher
 from sensorium.core.errors import NotFoundError
 from sensorium.transports.http.compat.anthropic.answers import message
@@ -14,15 +12,9 @@ from sensorium.transports.http.compat.anthropic.stream import MessageSpeaker
 from sensorium.transports.http.compat.bodies import Bodies
 from sensorium.transports.http.compat.call import Call
 from sensorium.transports.http.compat.refusing import refusing
-from sensorium.transports.http.compat.spoken import Whole
+from sensorium.transports.http.compat.spoken import Counted, Whole
 from sensorium.transports.http.exchange import Exchange
 from sensorium.transports.http.speaking import speak
-
-
-class Counted(Struct):
-    """What is read of the answer of `text.count`."""
-
-    tokens: int
 
 
 class Anthropic:

@@ -5,19 +5,18 @@ Fields that change nothing here (`metadata`, `service_tier`, `cache_control`) ar
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.transports.http.compat.anthropic.content import Said, Text, messages, system_text
+from sensorium.transports.http.compat.tools import FunctionTool, tool
 
 
-class ToolEntry(Struct):
+class ToolEntry(FunctionTool, kw_only=True):
     """A tool that may be called."""
 
-    name: str
     type: str | None = None
-    description: str | None = None
-    input_schema: dict[str, Any] | None = None
+    parameters: dict[str, Any] | None = field(name="input_schema", default=None)
 
 
 class ToolChoice(Struct):
@@ -25,6 +24,7 @@ class ToolChoice(Struct):
 
     type: Literal["auto", "any", "tool", "none"]
     name: str = ""
+    disable_parallel_tool_use: bool | None = None
 
 
 class ThinkingConfig(Struct):
@@ -78,6 +78,8 @@ class MessageRequest(Counting, kw_only=True):
     stream: bool | None = None
     thinking: ThinkingConfig | None = None
     output_config: OutputConfig | None = None
+    output_format: JsonFormat | None = None
+    """The same as `output_config.format`, of older clients."""
 
     @property
     def thinks(self) -> bool:
@@ -92,18 +94,19 @@ class MessageRequest(Counting, kw_only=True):
             InvalidInputError: it does not fit together.
             NotSupportedError: it asks for what there is not.
         """
-        asked = {
+        config, choice = self.output_config or OutputConfig(), self.tool_choice
+        held = config.format or self.output_format
+        return {
             **self.counted(),
             "max_tokens": self.max_tokens,
             "temperature": 1.0 if self.temperature is None else self.temperature,
             "top_p": 1.0 if self.top_p is None else self.top_p,
             "top_k": self.top_k or 0,
             "stop": self.stop_sequences or [],
-            "tool_choice": _choice(self.tool_choice),
+            "tool_choice": _choice(choice),
+            "parallel_tools": not (choice and choice.disable_parallel_tool_use),
+            "json_schema": held.schema if held else {},
         }
-        if self.output_config is not None and self.output_config.format is not None:
-            asked["json_schema"] = self.output_config.format.schema
-        return asked
 
 
 def _tool(given: ToolEntry) -> dict[str, Any]:
@@ -112,11 +115,7 @@ def _tool(given: ToolEntry) -> dict[str, Any]:
             f"there is no {given.type[:80]} here: a tool has an input_schema, and you run it",
             details={"at": "tools"},
         )
-    return {
-        "name": given.name,
-        "description": given.description or "",
-        "parameters": given.input_schema or {},
-    }
+    return tool(given)
 
 
 def _choice(given: ToolChoice | None) -> str:

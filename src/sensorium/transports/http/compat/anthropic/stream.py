@@ -5,23 +5,23 @@ from typing import Any
 
 import msgspec
 
-from sensorium.core.conversation import ToolCallPart
+from sensorium.core.conversation import ToolCallPart, tool_calls
 from sensorium.core.dispatch import Answer
 from sensorium.core.errors import SensoriumError
-from sensorium.transports.http.compat.anthropic.answers import head, stopped, tool_id, usage
+from sensorium.transports.http.compat.anthropic.answers import head, stopped, usage
 from sensorium.transports.http.compat.anthropic.errors import error_body
 from sensorium.transports.http.compat.spoken import Chunk, Usage
 from sensorium.transports.http.speaking import SSE, event
 
-NONE = -1
-THINKING, TEXT = "thinking", "text"
+THINKING, TEXT, CALL = "thinking", "text", "tool_use"
 
 
 class MessageSpeaker:
     """Events of a message; see `speaking.Speaker`.
 
-    A message is a row of blocks: thoughts, text, a tool's call. One is open at a time. What it
-    took is known at its end, so that `message_start` tells of none.
+    A message is a row of blocks: thoughts, text, a tool's call. One is open at a time, so that of
+    several calls, whose parts may come by turns, only the first is told as it is written. What it
+    all took is known at its end: `message_start` tells of none.
     """
 
     media_type = SSE
@@ -30,12 +30,14 @@ class MessageSpeaker:
         self._model = model
         self._request_id = request_id
         self._thinks = thinks
-        self._block = NONE
+        self._block = -1
         """The index of the latest block."""
         self._open = ""
-        """Its kind; of a call, its number; empty once it is closed."""
-        self._calls: dict[int, int] = {}
-        """The blocks of the calls, by the calls' numbers."""
+        """Its kind; empty once it is closed."""
+        self._first: dict[int, int] = {}
+        """The block of the first call, by the call's number."""
+        self._later: list[ToolCallPart] = []
+        """The parts of the other calls."""
         self._finish = self._stopped_by = ""
         self._took = Usage()
 
@@ -74,6 +76,10 @@ class MessageSpeaker:
 
     def end(self) -> Iterable[bytes]:
         """Why it ended, and what it took."""
+        for each in tool_calls(self._later):
+            yield from self._closed()
+            yield from self._called(each.id, each.name)
+            yield self._arguments(self._block, each.arguments)
         yield from self._closed()
         told = stopped(self._finish, self._stopped_by)
         yield _event("message_delta", delta=told, usage=usage(self._took))
@@ -84,20 +90,19 @@ class MessageSpeaker:
         return (event(msgspec.json.encode(error_body(error, self._request_id)), "error"),)
 
     def _call(self, part: ToolCallPart) -> Iterable[bytes]:
-        if part.index not in self._calls:
-            yield from self._begun(
-                str(part.index),
-                {
-                    "type": "tool_use",
-                    "id": tool_id(part.id, self._request_id, part.index),
-                    "name": part.name,
-                    "input": {},
-                },
-            )
-            self._calls[part.index] = self._block
-        if part.arguments:
-            block = self._calls[part.index]
-            yield self._delta(block, type="input_json_delta", partial_json=part.arguments)
+        if not self._first:
+            yield from self._called(part.id, part.name)
+            self._first[part.index] = self._block
+        if part.index not in self._first:
+            self._later.append(part)
+        elif part.arguments:
+            yield self._arguments(self._first[part.index], part.arguments)
+
+    def _called(self, id_: str, name: str) -> Iterable[bytes]:
+        return self._begun(CALL, {"type": CALL, "id": id_, "name": name, "input": {}})
+
+    def _arguments(self, block: int, text: str) -> bytes:
+        return self._delta(block, type="input_json_delta", partial_json=text)
 
     def _begun(self, kind: str, block: dict[str, Any]) -> Iterable[bytes]:
         """Open a block of a kind, if none is open."""
