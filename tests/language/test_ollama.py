@@ -168,6 +168,21 @@ def test_embed(asked: ollama.Client) -> None:
     assert len(one.embeddings[0]) == 8
     old = asked.embeddings("default-embedding", "a red fox").embedding
     assert old == pytest.approx(found.embeddings[0], abs=1e-3)
+    for nothing in ([], ""):
+        assert asked.embed("default-embedding", nothing).embeddings == []
+
+
+def test_of_what_is_too_long_to_embed_the_beginning_counts(asked: ollama.Client) -> None:
+    model, long = "default-embedding", "word " * 2000
+    found = asked.embed(model, [long, "a red fox"])
+    assert found.prompt_eval_count == 256 + asked.embed(model, "a red fox").prompt_eval_count
+    for kept, read in ((255, 256), (256, 256)):  # a token begins each text
+        beginning = asked.embed(model, long[: 5 * kept - 1])
+        assert beginning.prompt_eval_count == read
+        assert beginning.embeddings[0] == pytest.approx(found.embeddings[0], abs=1e-3)
+    assert asked.embeddings(model, long).embedding == pytest.approx(found.embeddings[0], abs=1e-3)
+    error = refused(lambda: asked.embed(model, long, truncate=False))
+    assert (error.status_code, "takes 256" in error.error) == (400, True)
 
 
 def test_what_there_is(asked: ollama.Client) -> None:
@@ -181,6 +196,7 @@ def test_what_there_is(asked: ollama.Client) -> None:
         shown = asked.show(name)
         assert shown.details.format == "gguf"
         assert "completion" in shown.capabilities
+    assert asked.show("machine-life").capabilities == []
 
 
 def test_whoever_asks_for_versions_hears_one(server: Server) -> None:
@@ -307,6 +323,28 @@ def test_what_was_said_arrives(played: tuple[Script, ollama.Client]) -> None:
     assert script.last("chat.complete")["messages"] == [got["messages"][0], seen]
 
 
+@pytest.mark.parametrize("arguments", [None, {}, ""])
+def test_a_call_of_nothing(arguments: Any, played: tuple[Script, ollama.Client]) -> None:
+    script, found = played
+    script.whole = ConversationResponse(choices=[Answer(message=Message(role="a"), finish="stop")])
+    call = {"function": {"name": "look", "arguments": arguments}}
+    said = {"role": "assistant", "tool_calls": [call]}
+    body = {"model": "m", "messages": [*QUESTION, said], "stream": False}
+    assert found._client.post("/api/chat", json=body).status_code == 200
+    assert script.last("chat.complete")["messages"][1]["tool_calls"][0]["arguments"] == "{}"
+
+
+def test_options_as_some_write_them(played: tuple[Script, ollama.Client]) -> None:
+    script, found = played
+    script.whole = ConversationResponse(choices=[Answer(message=Message(role="a"), finish="stop")])
+    options = {"num_predict": 5.0, "top_k": -1, "seed": 7.0}
+    found.chat("m", QUESTION, options=options)
+    body = {"model": "m", "messages": QUESTION, "stream": False, "options": options}
+    assert found._client.post("/api/chat", json=body).status_code == 200
+    for _, got in script.asked:
+        assert (got["max_tokens"], got["top_k"], got["seed"]) == (5, 0, 7)
+
+
 def test_thoughts_and_calls_of_tools(played: tuple[Script, ollama.Client]) -> None:
     script, found = played
     call = ToolCall(id="c1", name="get_weather", arguments='{"city":"Paris"}')
@@ -391,7 +429,9 @@ def test_a_model_that_is_not_there(path: str, stream: bool, server: Server) -> N
         ("generate", {"prompt": "a", "raw": True, "system": "b"}, "raw:"),
         ("generate", {"prompt": "a", "images": [PNG[4:]]}, "images[0]:"),
         ("embed", {"input": 3}, "input: Expected"),
-        ("embed", {"input": []}, "input: Expected"),
+        ("embed", {"input": [3]}, "input[0]: Expected"),
+        ("embed", {"input": ["x"] * 5000}, "input: Expected"),
+        ("chat", {"options": {"num_predict": 1e300}}, "max_tokens: "),
         ("show", {"model": ""}, "a name is required"),
     ],
 )

@@ -9,14 +9,14 @@ import msgspec
 from sensorium.core.conversation import ToolCall, ToolCallPart, tool_calls
 from sensorium.core.dispatch import Answer
 from sensorium.core.errors import SensoriumError
-from sensorium.core.generation import Likely, Step
+from sensorium.core.generation import Step
+from sensorium.transports.http.compat.likelihoods import listed
 from sensorium.transports.http.compat.ollama.errors import error_body, named
-from sensorium.transports.http.compat.spoken import Chosen, Chunk, Told, Whole, written
+from sensorium.transports.http.compat.spoken import Chunk, Told, Whole, written
 
 NDJSON = b"application/x-ndjson"
 SPACE = b" "
 """A sign of life that stands before a line, where every reader of JSON passes it over."""
-REASONS = {"length": "length"}
 NS = 1_000_000_000
 
 Wording = Callable[[str, str, list[ToolCall]], dict[str, Any]]
@@ -58,7 +58,7 @@ def whole(found: Whole, model: str, wording: Wording, *, thinks: bool, top: int)
         **_head(model),
         **wording(said.content or chosen.text, thinking, said.tool_calls),
         **_logprobs(chosen.steps, top),
-        **ended(_reason(chosen), found),
+        **ended(_reason(chosen.finish), found),
     }
 
 
@@ -94,7 +94,7 @@ class TextSpeaker:
         self._thinks = thinks
         self._top = top
         self._calls: list[ToolCallPart] = []
-        self._reason = "stop"
+        self._finish = ""
         self._told = Told()
 
     def begin(self) -> Iterable[bytes]:
@@ -105,7 +105,7 @@ class TextSpeaker:
         """What comes next."""
         chunk = answer.read(Chunk)
         self._told = chunk.told or self._told
-        self._reason = REASONS.get(chunk.finish, self._reason)
+        self._finish = chunk.finish or self._finish
         self._calls += chunk.tool_calls
         thinking = chunk.reasoning if self._thinks else ""
         if chunk.text or thinking or chunk.steps:
@@ -116,7 +116,7 @@ class TextSpeaker:
         if self._calls:
             yield self._line("", "", tool_calls(self._calls), [])
         last = {**_head(self._model), **self._wording("", "", [])}
-        yield line({**last, **ended(self._reason, self._told)})
+        yield line({**last, **ended(_reason(self._finish), self._told)})
 
     def fail(self, error: SensoriumError) -> Iterable[bytes]:
         """A line that the clients raise."""
@@ -131,8 +131,8 @@ def _head(model: str) -> dict[str, Any]:
     return {"model": model, "created_at": now()}
 
 
-def _reason(chosen: Chosen) -> str:
-    return REASONS.get(chosen.finish, "stop")
+def _reason(finish: str) -> str:
+    return "length" if finish == "length" else "stop"
 
 
 def _call(number: int, call: ToolCall) -> dict[str, Any]:
@@ -141,15 +141,4 @@ def _call(number: int, call: ToolCall) -> dict[str, Any]:
 
 
 def _logprobs(steps: list[Step], top: int) -> dict[str, Any]:
-    if not steps:
-        return {}
-    return {
-        "logprobs": [
-            {**_likely(each.chosen), "top_logprobs": [_likely(other) for other in each.top[:top]]}
-            for each in steps
-        ]
-    }
-
-
-def _likely(each: Likely) -> dict[str, Any]:
-    return {"token": each.text, "logprob": each.logprob, "bytes": list(each.text.encode())}
+    return {"logprobs": listed(steps, top)} if steps else {}

@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -48,6 +48,7 @@ VERSION = "0.13.0"
 """The version of Ollama whose protocol this is; clients ask for one that is new enough."""
 PUBLIC = "/api/version"
 """It tells which protocol this is, and nothing that the server holds."""
+E = TypeVar("E", Embedding, OldEmbedding)
 
 
 class Ollama:
@@ -160,7 +161,7 @@ async def _embed(call: Call) -> None:
     asked, found = await _vectors(call, Embedding)
     body = {
         "model": asked.named,
-        "embeddings": await found.rows(),
+        "embeddings": (await found.rows())[: len(asked.texts)],
         "total_duration": int((time.perf_counter() - began) * NS),
         "load_duration": 0,
         "prompt_eval_count": found.tokens,
@@ -173,9 +174,7 @@ async def _embed_one(call: Call) -> None:
     await call.answer({"embedding": (await found.rows())[0]})
 
 
-async def _vectors(
-    call: Call, kind: type[Embedding] | type[OldEmbedding]
-) -> tuple[Embedding | OldEmbedding, Vectors]:
+async def _vectors(call: Call, kind: type[E]) -> tuple[E, Vectors]:
     asked, request = await call.read_for(
         "text.embed", kind, lambda asked: asked.request(), lambda _: {"texts": "input"}
     )

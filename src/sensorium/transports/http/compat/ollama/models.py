@@ -55,8 +55,6 @@ def running(listed: Listed) -> dict[str, Any]:
 
 def show(found: Entry) -> dict[str, Any]:
     """The body that answers `/api/show`; what is not known of a model is empty."""
-    embeds = found.task in EMBEDS
-    capabilities = ["embedding"] if embeds else ["completion", "tools"]
     return {
         "modelfile": "",
         "parameters": "",
@@ -65,7 +63,7 @@ def show(found: Entry) -> dict[str, Any]:
         "modified_at": UNKNOWN_TIME,
         "details": _details(found),
         "model_info": {"general.basename": found.name, "general.license": found.licence},
-        "capabilities": capabilities + (["vision"] if found.task in SEES else []),
+        "capabilities": _capabilities(found),
     }
 
 
@@ -99,6 +97,14 @@ class PullSpeaker:
     def fail(self, error: SensoriumError) -> Iterable[bytes]:
         """A line that the clients raise."""
         return (line(error_body(error)),)
+
+
+def _capabilities(found: Entry) -> list[str]:
+    if found.format not in LANGUAGE:
+        return []
+    if found.task in EMBEDS:
+        return ["embedding"]
+    return ["completion", "tools", *(["vision"] if found.task in SEES else [])]
 
 
 def _fetching(found: Progress) -> dict[str, Any]:

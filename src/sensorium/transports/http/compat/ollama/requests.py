@@ -7,45 +7,40 @@ How a model is loaded (`num_ctx`, `num_gpu`, `num_thread` …) is said when it i
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.transports.http.compat.ollama.names import ours, seconds
+from sensorium.transports.http.compat.spoken import MAX_TOKENS
 
-MAX_TOKENS = 4096
-"""Of an answer whose length is not said; the model's context ends it earlier."""
 SEEDS = 2**32
+USUAL = {"temperature": 0.8, "top_k": 40, "top_p": 0.9, "min_p": 0.0, "repeat_penalty": 1.1}
+"""Ollama's defaults; of the other options they are ours."""
 
 
 class Options(Struct, kw_only=True):
-    """How a text is made, with Ollama's defaults."""
+    """How a text is made. Whole numbers may come as `5.0`."""
 
-    num_predict: int | None = None
+    num_predict: float | None = None
     temperature: float | None = None
-    top_k: int | None = None
+    top_k: float | None = None
     top_p: float | None = None
     min_p: float | None = None
     repeat_penalty: float | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
-    seed: int | None = None
+    seed: float | None = None
     stop: str | list[str] | None = None
 
     def sampling(self) -> dict[str, Any]:
         """The same in our words."""
-        length = self.num_predict or 0
-        given = {
-            "max_tokens": length if length > 0 else MAX_TOKENS,
-            "temperature": _or(self.temperature, 0.8),
-            "top_k": _or(self.top_k, 40),
-            "top_p": _or(self.top_p, 0.9),
-            "min_p": _or(self.min_p, 0.0),
-            "repeat_penalty": _or(self.repeat_penalty, 1.1),
-            "presence_penalty": _or(self.presence_penalty, 0.0),
-            "frequency_penalty": _or(self.frequency_penalty, 0.0),
-            "stop": [self.stop] if isinstance(self.stop, str) else self.stop or [],
-        }
-        if self.seed is not None and self.seed >= 0:
-            given["seed"] = self.seed % SEEDS
+        said = {name: each for name, each in asdict(self).items() if each is not None}
+        given: dict[str, Any] = {**USUAL, **said}
+        given["max_tokens"] = max(0, int(given.pop("num_predict", 0))) or MAX_TOKENS
+        given["top_k"] = max(0, int(given["top_k"]))
+        given["seed"] = int(given["seed"]) % SEEDS if given.get("seed", -1) >= 0 else None
+        if isinstance(self.stop, str):
+            given["stop"] = [self.stop]
         return given
 
 
@@ -119,16 +114,23 @@ class Generating(Kept, kw_only=True):
 class Embedding(Kept, kw_only=True):
     """The body of `/api/embed`."""
 
-    input: str | list[str]
+    input: str | list[str] | None = None
     dimensions: Annotated[int, Meta(ge=0)] | None = None
+    truncate: bool | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts; the empty one alone is none."""
+        given = self.input or []
+        return [given] if isinstance(given, str) else given
 
     def request(self) -> dict[str, Any]:
-        """The request of `text.embed`."""
-        texts = [self.input] if isinstance(self.input, str) else self.input
+        """The request of `text.embed`; without a text it has the model loaded by any."""
         return {
             "model": ours(self.named),
-            "texts": texts,
+            "texts": self.texts or ["a"],
             "dimensions": self.dimensions or 0,
+            "truncate": self.truncate is not False,
             "raw": True,
         }
 
@@ -140,11 +142,8 @@ class OldEmbedding(Kept, kw_only=True):
 
     def request(self) -> dict[str, Any]:
         """The request of `text.embed`."""
-        return {"model": ours(self.named), "texts": [self.prompt], "raw": True}
-
-
-def _or(given: float | None, usual: float) -> float:
-    return usual if given is None else given
+        texts = [self.prompt]
+        return {"model": ours(self.named), "texts": texts, "truncate": True, "raw": True}
 
 
 def _schema(given: str | dict[str, Any] | None) -> dict[str, Any]:

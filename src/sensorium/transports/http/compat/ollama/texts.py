@@ -8,13 +8,14 @@ from msgspec import Struct
 from sensorium.core.errors import NotSupportedError
 from sensorium.transports.http.compat.ollama.requests import Generating
 from sensorium.transports.http.compat.pictures import from_base64
+from sensorium.transports.http.compat.tools import FunctionTool, tool
 
 
 class Function(Struct):
     """A function's call."""
 
     name: str
-    arguments: dict[str, Any] | str = {}
+    arguments: dict[str, Any] | str | None = None
 
 
 class Call(Struct):
@@ -35,14 +36,6 @@ class Said(Struct):
     tool_name: str | None = None
     tool_call_id: str | None = None
     name: str | None = None
-
-
-class FunctionTool(Struct):
-    """A function that may be called."""
-
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
 
 
 class ToolEntry(Struct):
@@ -77,7 +70,7 @@ class Chat(Generating, kw_only=True):
         return {
             **self.common(),
             "messages": [_message(each, f"messages[{number}]") for number, each in said],
-            "tools": [_tool(each.function) for each in self.tools or []],
+            "tools": [tool(each.function) for each in self.tools or []],
         }
 
 
@@ -149,16 +142,8 @@ def _pictures(given: list[str] | None, where: str) -> list[dict[str, Any]]:
 
 
 def _text(given: Function) -> str:
-    arguments = given.arguments
-    return arguments if isinstance(arguments, str) else msgspec.json.encode(arguments).decode()
-
-
-def _tool(given: FunctionTool) -> dict[str, Any]:
-    return {
-        "name": given.name,
-        "description": given.description or "",
-        "parameters": given.parameters or {},
-    }
+    found = given.arguments or {}
+    return found if isinstance(found, str) else msgspec.json.encode(found).decode()
 
 
 def _no(field: str, message: str) -> NotSupportedError:
