@@ -4748,6 +4748,11 @@ export interface components {
              * @default false
              */
             raw?: boolean;
+            /**
+             * @description Of a text that is too long, take the beginning; else refuse it.
+             * @default false
+             */
+            truncate?: boolean;
         };
         /**
          * EmbedResponse

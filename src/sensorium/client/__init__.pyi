@@ -1109,6 +1109,7 @@ class TextMethods:
         texts: list[str],
         dimensions: int = 0,
         raw: bool = False,
+        truncate: bool = False,
     ) -> EmbedResponse:
         """Vectors of texts: near ones mean much the same.
 
@@ -1118,6 +1119,7 @@ class TextMethods:
             texts: The texts.
             dimensions: Only so many of the first; 0: all.
             raw: As raw bytes rather than as numbers.
+            truncate: Of a text that is too long, take the beginning; else refuse it.
         """
     @overload
     def embed(
@@ -2349,6 +2351,7 @@ class AsyncTextMethods:
         texts: list[str],
         dimensions: int = 0,
         raw: bool = False,
+        truncate: bool = False,
     ) -> EmbedResponse:
         """Vectors of texts: near ones mean much the same.
 
@@ -2358,6 +2361,7 @@ class AsyncTextMethods:
             texts: The texts.
             dimensions: Only so many of the first; 0: all.
             raw: As raw bytes rather than as numbers.
+            truncate: Of a text that is too long, take the beginning; else refuse it.
         """
     @overload
     async def embed(
