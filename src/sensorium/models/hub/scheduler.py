@@ -156,13 +156,12 @@ class Scheduler:
             if part is not None and self._is_stale(download, part):
                 return
             download.restarts += 1
+            download.begin_anew()
             if download.restarts > MAX_RESTARTS:
-                download.journal.discard()
                 raise UnavailableError(
                     f"{download.item.path} changes at {download.host} while it is fetched",
                     details={"reason": "changing"},
                 )
-            download.begin_anew()
             self._ask_first(download)
             self._parts_changed.notify()
 
