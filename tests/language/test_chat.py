@@ -70,6 +70,9 @@ def test_a_stream_tells_the_same_as_the_whole(tmp_path: Path) -> None:
         (ask("x" * 5000), InvalidInputError, "context"),
         (ask("x", model="no-such"), NotFoundError, "no-such"),
         (ask("x", json_schema={"type": "nonsense"}), InvalidInputError, "json_schema"),
+        (ask("x", logit_bias={"abc": 1.0}), InvalidInputError, "0-9"),
+        (ask("x", logit_bias={"-1": 1.0}), InvalidInputError, "0-9"),
+        (ask("x", logit_bias={"4294967301": 1.0}), InvalidInputError, "0-9"),
     ],
 )
 def test_what_cannot_be_answered_is_said(

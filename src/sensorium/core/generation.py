@@ -19,6 +19,8 @@ ParallelTools = Annotated[
     bool, Meta(description="Whether one answer may call several tools, and not one at most.")
 ]
 
+TokenNumber = Annotated[str, Meta(pattern="^[0-9]{1,9}$")]
+
 
 class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a text is made: how long, how freely, and to what it is held."""
@@ -58,7 +60,7 @@ class Sampling(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int, Meta(ge=0, le=20, description="Tell so many likeliest tokens at each step.")
     ] = 0
     logit_bias: Annotated[
-        dict[str, Annotated[float, Meta(ge=-1000, le=1000)]],
+        dict[TokenNumber, Annotated[float, Meta(ge=-1000, le=1000)]],
         Meta(description="Added to a token's logit, by its number as text."),
     ] = {}
     json_schema: Annotated[

@@ -4,10 +4,13 @@ The tools are told of in words, and a call is an answer that is JSON and nothing
 `{"name": …, "arguments": {…}}`. A call that is required is made sure of by a JSON schema.
 """
 
+import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from sensorium.core.conversation import Message, Tool, ToolCall, ToolCallPart
@@ -22,6 +25,9 @@ MARK, END = "<tool_call>", "</tool_call>"
 """What many models were trained to put around a call (Hermes, Qwen)."""
 OPENINGS = ("{", "[", "`", MARK)
 """What a call may begin with; anything else is no call, and is not held back."""
+_JSON = json.JSONDecoder(parse_constant=int)  # which refuses NaN: it is no JSON
+_BEFORE = re.compile(rf"\s*(?:{MARK})?\s*(?:```(?:json)?)?\s*")
+_AFTER = re.compile(rf"\s*(?:```)?\s*(?:{END})?\s*")
 
 
 def is_forced(task: Generation) -> bool:
@@ -65,18 +71,21 @@ class CallReader:
         self._emit = emit
         self._held: list[Piece] = []
         self._holding = True
+        self._begun = ""
+        """How the text begins, until that tells whether it may be a call."""
 
     def __call__(self, piece: Piece) -> bool:
         """Take the next piece; whether more is wanted."""
         if not self._holding:
             return self._emit(piece)
         self._held.append(piece)
-        text = "".join(each.text for each in self._held).lstrip()
+        if not self._begun.startswith(OPENINGS):
+            self._begun = (self._begun + piece.text).lstrip()
         if not piece.finish:
-            if text.startswith(OPENINGS) or MARK.startswith(text):
+            if self._begun.startswith(OPENINGS) or MARK.startswith(self._begun):
                 return self._emit(Piece())  # asks whether it is still wanted
             return self._let_go()
-        calls = list(_calls(text, self._names))
+        calls = _calls("".join(each.text for each in self._held), self._names)
         if not calls:
             return self._let_go()
         steps = [step for each in self._held for step in each.steps]
@@ -89,14 +98,24 @@ class CallReader:
 
 
 def _offer(tools: Sequence[Tool]) -> str:
-    """What the model is told of its tools."""
-    calls = [f"{tool.name}({', '.join(tool.parameters.get('properties', {}))})" for tool in tools]
+    """What the model is told of its tools.
+
+    Of tools that all need no description, their names say it all: small models are trained on
+    that form, in which nothing tells them how to call one.
+    """
+    calls = [f"{tool.name}({', '.join(_arguments(tool))})" for tool in tools]
     lines = [f"You can call these tools: {', '.join(calls)}."]
     described = [tool for tool in tools if tool.description]
     for tool in described:
         schema = msgspec.json.encode(tool.parameters).decode()
         lines.append(f"{tool.name}: {tool.description} Its arguments: {schema}")
     return "\n".join([*lines, HOW] if described else lines)
+
+
+def _arguments(tool: Tool) -> list[str]:
+    """The names of a tool's arguments; its schema may be wrong, as its author wrote it."""
+    properties = tool.parameters.get("properties")
+    return [*properties] if isinstance(properties, dict) else []
 
 
 def _said(message: Message, names: dict[str, str]) -> Message:
@@ -116,35 +135,68 @@ def _spelled(call: ToolCall) -> str:
     return f'{{"name": {name}, "arguments": {call.arguments}}}'
 
 
-def _calls(text: str, names: set[str]) -> Iterator[ToolCallPart]:
+class _Call(Struct):
+    """A call as a model writes it, under either name that models have for the arguments."""
+
+    name: str
+    arguments: dict[str, Any] | str | None = None
+    parameters: dict[str, Any] | str | None = None
+
+
+def _calls(text: str, names: set[str]) -> list[ToolCallPart]:
     """The calls that a text is; none where it is anything else."""
-    listed: list[Any] = []
-    for part in text.split(MARK) if MARK in text else [text]:
-        bare = part.strip().removesuffix(END).strip()
-        bare = bare.removeprefix("```json").removeprefix("```").removesuffix("```")
-        try:
-            found: Any = msgspec.json.decode(bare.encode()) if bare else []
-        except (msgspec.MsgspecError, RecursionError):
-            return
-        listed += found if isinstance(found, list) else [found]
-    if not all(isinstance(each, dict) and each.get("name") in names for each in listed):
-        return
-    for index, each in enumerate(listed):
-        arguments = each.get("arguments", each.get("parameters", {}))
-        yield ToolCallPart(
-            index=index,
-            name=each["name"],
-            arguments=msgspec.json.encode(arguments).decode(),
-        )
+    try:
+        found = [msgspec.convert(each, _Call) for each in _listed(text)]
+        arguments = [msgspec.json.encode(_object(each)).decode() for each in found]
+    except (ValueError, RecursionError):
+        return []
+    if not all(each.name in names for each in found):
+        return []
+    return [
+        ToolCallPart(index=index, name=each.name, arguments=told)
+        for index, (each, told) in enumerate(zip(found, arguments, strict=True))
+    ]
+
+
+def _listed(text: str) -> Iterator[Any]:
+    """The JSON that a text is, of a list its items; what follows the first has a mark before it.
+
+    Raises:
+        ValueError: there is something else in it.
+    """
+    at = 0
+    while at < len(text):
+        if at and not text.startswith(MARK, at):
+            raise ValueError("more than one")
+        found, at = _JSON.raw_decode(text, _end(_BEFORE, text, at))
+        yield from found if isinstance(found, list) else [found]
+        at = _end(_AFTER, text, at)
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
+
+
+def _object(call: _Call) -> dict[str, Any]:
+    """The arguments of a call; some models write them as a text of JSON.
+
+    Raises:
+        ValueError: they are no object.
+    """
+    told = call.arguments or call.parameters or {}
+    return msgspec.json.decode(told, type=dict[str, Any]) if isinstance(told, str) else told
 
 
 def _call_schema(tool: Tool) -> dict[str, Any]:
     parameters = _moved(tool.parameters, "/properties/arguments")
+    if not parameters or "properties" in parameters:
+        parameters = {"additionalProperties": False, **parameters}
     return {
         "type": "object",
         "properties": {
             "name": {"const": tool.name},
-            "arguments": {"type": "object", "additionalProperties": False, **parameters},
+            "arguments": {"type": "object", **parameters},
         },
         "required": ["name", "arguments"],
         "additionalProperties": False,

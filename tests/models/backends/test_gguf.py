@@ -408,3 +408,27 @@ def test_a_file_that_is_cut_short_is_a_typed_error(size, tmp_path):
         assert not re.search(r"/|tmp", caught.value.message)
 
     asyncio.run(run())
+
+
+def test_a_closed_model_makes_no_engine_for_vectors(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    model = contract.load(contract.artifact(FILE, "gguf"), LoadOptions(threads=1))
+    assert [*tmp_path.iterdir()]
+    model.close()
+    with pytest.raises(UnavailableError, match="closed"):
+        model.embed(["a"])
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_special_token_that_is_none_leaves_no_engine(tmp_path, monkeypatch):
+    data = bytearray(FILE.read_bytes())
+    key = b"tokenizer.ggml.eos_token_id"
+    struct.pack_into("<I", data, data.index(key) + len(key) + 4, 1 << 30)
+    path = tmp_path / "wrong.gguf"
+    path.write_bytes(data)
+    folder = tmp_path / "engines"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with pytest.raises(InvalidInputError):
+        contract.load(contract.artifact(path, "gguf"), LoadOptions(threads=1))
+    assert not [*folder.iterdir()]

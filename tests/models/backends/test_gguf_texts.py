@@ -141,3 +141,96 @@ def test_closing_ends_the_texts_and_those_that_wait():
     assert any(isinstance(each, UnavailableError) for each in found)
     with pytest.raises(UnavailableError):
         collected(texts, endless)
+
+
+def held(texts):
+    """A text that takes its place until the event is set, on a thread."""
+    begun, let_go = threading.Event(), threading.Event()
+
+    def hold(put):
+        begun.set()
+        assert let_go.wait(LONG_S)
+
+    thread = threading.Thread(target=collected, args=(texts, hold))
+    thread.start()
+    assert begun.wait(LONG_S)
+    return thread, let_go
+
+
+def test_whoever_waits_and_is_slow_to_say_whether_holds_up_nobody():
+    texts = Texts(1)
+    holding, let_go = held(texts)
+    asked, answer = threading.Event(), threading.Event()
+    ends = []
+
+    def slow(piece):
+        asked.set()
+        assert answer.wait(LONG_S)
+        return True
+
+    def ask():
+        with pytest.raises(UnavailableError):
+            texts.make(lambda put: pytest.fail("there is no place for it"), slow)
+        ends.append("slow")
+
+    waiting = threading.Thread(target=ask)
+    waiting.start()
+    assert asked.wait(LONG_S)  # and it does not answer
+    let_go.set()
+    holding.join(LONG_S)
+    closing = threading.Thread(target=texts.close)
+    closing.start()
+    closing.join(LONG_S)
+    assert not closing.is_alive()
+    answer.set()
+    waiting.join(LONG_S)
+    assert ends == ["slow"]
+
+
+def test_a_place_that_is_free_beside_that_of_one_who_is_slow_is_taken():
+    texts = Texts(2)
+    threads, events = zip(held(texts), held(texts), strict=True)
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(piece):
+        asked.set()
+        assert answer.wait(LONG_S)
+        return True
+
+    waiting = threading.Thread(target=texts.make, args=(lambda put: put(END), slow))
+    waiting.start()
+    assert asked.wait(LONG_S)
+    for each in (*events,):
+        each.set()
+    assert collected(texts, lambda put: put(END)) == [END]
+    assert waiting.is_alive()
+    answer.set()
+    for thread in (*threads, waiting):
+        thread.join(LONG_S)
+        assert not thread.is_alive()
+
+
+def test_closing_does_not_wait_for_ever_for_a_text_that_hears_nothing(monkeypatch):
+    monkeypatch.setattr("sensorium.models.backends.gguf_texts.CLOSE_S", 0.1)
+    texts = Texts(1)
+    thread, let_go = held(texts)
+    texts.close()
+    assert thread.is_alive()
+    let_go.set()
+    thread.join(LONG_S)
+    with pytest.raises(UnavailableError):
+        collected(texts, lambda put: put(END))
+
+
+def test_without_a_thread_its_place_is_free_again(monkeypatch):
+    texts = Texts(1)
+
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        for _ in range(2):
+            with pytest.raises(UnavailableError, match="no thread"):
+                collected(texts, lambda put: put(END))
+    assert collected(texts, lambda put: put(END)) == [END]

@@ -47,8 +47,12 @@ class GgufModel:
         )
         self._encoder = header.architecture in ENCODERS
         self._engine = Engine(artifact, options, header, embeds=self._encoder)
-        self._bos = self._special(header.details.get("bos", ""))
-        self._template = self._read_template(header)
+        try:
+            self._bos = self._special(header.details.get("bos", ""))
+            self._template = self._read_template(header)
+        except BaseException:
+            self._engine.close()
+            raise
         self._made_for_vectors: Engine | None = self._engine if self._encoder else None
         self._make_for_vectors = partial(Engine, artifact, options, header, embeds=True)
         self._making = threading.Lock()
@@ -67,6 +71,7 @@ class GgufModel:
     def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
         """See `TextModel.embed`. The engine for vectors of a model of text is made when wanted."""
         with self._making:
+            _ = self._engine.server  # none is made for a model that is closed
             if self._made_for_vectors is None:
                 self._made_for_vectors = self._make_for_vectors()
         found = self._made_for_vectors.server.handle_embeddings({"input": list(texts)})

@@ -1,8 +1,8 @@
 """Texts under way in llama.cpp, each on a thread of its own: a caller may leave at any moment.
 
 The engine asks whether a text is still wanted after each batch, and batches of a long prompt may
-take seconds. Whoever leaves does not wait for that: the thread ends the text by itself, and its
-place is taken until then.
+take seconds; while it renders a conversation it does not ask at all. Whoever leaves does not wait
+for that: the thread ends the text by itself, and its place is taken until then.
 """
 
 import threading
@@ -18,6 +18,8 @@ ASKING = Piece()
 """Only asks whether the text is still wanted."""
 ASK_S = 0.05
 """How often that is asked while nothing comes."""
+CLOSE_S = 10.0
+"""How long closing waits for texts that were told to end."""
 LONGEST_WAIT_S = 0.02
 PATIENCE = 10
 """A piece waits for the next ones for at most 1/10 of the text's age, and no longer than the
@@ -41,40 +43,67 @@ class Texts:
         Returns soon after `emit` returned False; `work` hears of it from its own `emit`.
 
         Raises:
-            UnavailableError: it is closed.
+            UnavailableError: it is closed, or the machine has no thread left.
             Exception: what `work` raised.
         """
         text = _Text()
         if not self._enter(text, emit):
             return
-        threading.Thread(target=self._run, args=(text, work), daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(text, work), daemon=True).start()
+        except RuntimeError:
+            self._leave(text)
+            raise UnavailableError("the machine has no thread left; try again") from None
         text.hand_out(emit)
 
     def close(self) -> None:
-        """End every text, and wait until they are ended: the length of a batch."""
+        """End every text, and wait until they are ended: the length of a batch.
+
+        One that does not hear of it, as its conversation is being rendered, is waited for no
+        longer than `CLOSE_S`; what it works with is its own until it ends.
+        """
         with self._changed:
             self._closed = True
             for text in self._under_way:
                 text.unwanted = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._under_way)
+            self._changed.wait_for(lambda: not self._under_way, CLOSE_S)
 
     def _enter(self, text: "_Text", emit: Emit) -> bool:
         """Wait for a place, first come, first served; False: it is not wanted any more."""
         with self._changed:
             self._waiting.append(text)
-            try:
-                while not (self._closed or (self._free and self._waiting[0] is text)):
-                    if not self._changed.wait(ASK_S) and not emit(ASKING):
-                        return False
-                if self._closed:
-                    raise UnavailableError("the model is closed")
-                self._free -= 1
-                self._under_way.add(text)
-                return True
-            finally:
-                self._waiting.remove(text)
-                self._changed.notify_all()
+        try:
+            while not self._is_in(text):
+                if not emit(ASKING):  # which may take its time: nobody else waits for it
+                    return False
+            return True
+        finally:
+            with self._changed:
+                if text in self._waiting:
+                    self._waiting.remove(text)
+                    self._changed.notify_all()
+
+    def _is_in(self, text: "_Text") -> bool:
+        """Whether a text has its place, after a wait for one.
+
+        Raises:
+            UnavailableError: it is closed.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._is_next(text), ASK_S)
+            if self._closed:
+                raise UnavailableError("the model is closed")
+            if not self._is_next(text):
+                return False
+            self._waiting.remove(text)
+            self._free -= 1
+            self._under_way.add(text)
+            self._changed.notify_all()
+            return True
+
+    def _is_next(self, text: "_Text") -> bool:
+        return self._waiting.index(text) < self._free
 
     def _run(self, text: "_Text", work: Callable[[Emit], None]) -> None:
         problem: Exception | None = None
@@ -82,11 +111,14 @@ class Texts:
             work(text.put)
         except Exception as error:  # raised again on the caller's thread
             problem = error
+        self._leave(text)
+        text.end(problem)
+
+    def _leave(self, text: "_Text") -> None:
         with self._changed:
             self._free += 1
             self._under_way.remove(text)
             self._changed.notify_all()
-        text.end(problem)
 
 
 class _Text:
