@@ -84,11 +84,15 @@ def model(folder, kind="Llama", **more):
     torch.manual_seed(0)
     config = getattr(transformers, f"{kind}Config")(
         vocab_size=512,
-        hidden_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=96,
-        **{"num_key_value_heads": 2, "max_position_embeddings": 512, **more},
+        **{
+            "hidden_size": 64,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 512,
+            **more,
+        },
         initializer_range=0.2,
         bos_token_id=0,
         eos_token_id=1,
@@ -200,6 +204,10 @@ def test_rows_that_hold_no_blocks_have_more_bits(tmp_path):
     assert outcome.kept.endswith("14 tensors in Q8_0, as their rows hold no whole blocks of 256")
 
 
+def around(*single):
+    return {"post_processor": {"type": "TemplateProcessing", "single": [*single]}}
+
+
 def changed(folder, **parts):
     path = folder / "tokenizer.json"
     told = json.loads(path.read_text())
@@ -219,6 +227,15 @@ def changed(folder, **parts):
         ({"pre_tokenizer": None}, NotSupportedError, "way that is not known"),
         ({"pre_tokenizer": {"type": "Whitespace"}}, NotSupportedError, "way that is not known"),
         ({"normalizer": {"type": "Lowercase"}}, NotSupportedError, "changes texts before"),
+        (around(1), InvalidInputError, r"tokenizer\.json is damaged"),
+        (around({"SpecialToken": {"id": 1}}), InvalidInputError, r"tokenizer\.json is damaged"),
+        (around({"SpecialToken": {"id": "<|end|>"}}), NotSupportedError, "around every text"),
+        (
+            {"post_processor": {"type": "Sequence", "processors": 5}},
+            InvalidInputError,
+            r"tokenizer\.json is damaged",
+        ),
+        ({"post_processor": 5}, InvalidInputError, r"tokenizer\.json is damaged"),
     ],
 )
 def test_tokenizers_that_are_not_converted_say_why(tmp_path, parts, error, reason):
@@ -253,3 +270,63 @@ def test_every_end_of_a_text_is_told(tmp_path):
     path, _ = converted(tmp_path / "model")
     data = path.read_bytes()
     assert b"tokenizer.ggml.eot_token_id" in data
+
+
+DAMAGED = "of positions is damaged"
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({"rope_parameters": {"type": "linear"}}, DAMAGED),
+        ({"rope_parameters": {"rope_type": "linear", "factor": 0}}, DAMAGED),
+        ({"rope_parameters": {"rope_type": "linear", "factor": "x"}}, DAMAGED),
+        ({"rope_parameters": {"rope_type": "linear", "factor": 1e300}}, DAMAGED),
+        ({"rope_parameters": {"rope_theta": "x"}}, DAMAGED),
+        ({"rope_parameters": {"rope_theta": None}}, DAMAGED),
+        ({"rope_parameters": {"rope_type": "llama3", "factor": 8.0}}, DAMAGED),
+        ({"rope_parameters": None, "rope_theta": "x"}, "config.json is damaged"),
+        ({"rope_parameters": None, "rope_theta": 0}, "config.json is damaged"),
+        ({"rms_norm_eps": 1e300}, "config.json is damaged"),
+        ({"num_attention_heads": 200, "num_key_value_heads": 200}, "a length of 0"),
+    ],
+)
+def test_a_shape_that_is_none_is_refused(tmp_path, parts, reason):
+    model(tmp_path / "model")
+    tokenizer(tmp_path / "model")
+    path = tmp_path / "model/config.json"
+    told = {key: each for key, each in json.loads(path.read_text()).items() if key != "head_dim"}
+    path.write_text(json.dumps(told | parts))
+    with pytest.raises(InvalidInputError, match=reason):
+        converted(tmp_path / "model")
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("wide", "precision", "name", "kind"),
+    [
+        (256, "q4_K", "model.layers.0.mlp.up_proj", "Q4_K"),
+        (256, "q4_K", "model.embed_tokens", "Q8_0"),
+        (64, "q8_0", "model.layers.1.self_attn.q_proj", "Q8_0"),
+        (24, "q8_0", "model.layers.1.self_attn.q_proj", "F16"),
+    ],
+)
+@pytest.mark.parametrize("number", [1e8, -1e8, 3e38])
+def test_numbers_beyond_a_type_are_refused(tmp_path, wide, precision, name, kind, number):
+    made = model(tmp_path / "model", hidden_size=wide, head_dim=wide // 4)
+    with torch.no_grad():
+        made.get_submodule(name).weight[3, 5] = number
+    made.save_pretrained(tmp_path / "model")
+    tokenizer(tmp_path / "model")
+    with pytest.raises(InvalidInputError, match=rf"{name}.* too large for {kind}"):
+        converted(tmp_path / "model", precision)
+    assert not (tmp_path / "made").exists()
+
+
+def test_numbers_that_are_next_to_nothing_are_converted(tmp_path):
+    made = model(tmp_path / "model", hidden_size=256)
+    with torch.no_grad():
+        made.model.layers[0].mlp.up_proj.weight.fill_(1e-40)
+    made.save_pretrained(tmp_path / "model")
+    tokenizer(tmp_path / "model")
+    assert converted(tmp_path / "model", "q4_K")[1].tensors["Q4_K"]

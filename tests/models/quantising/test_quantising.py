@@ -174,7 +174,7 @@ def test_without_room_nothing_is_written(root, monkeypatch):
         ({"tie_word_embeddings": False}, InvalidInputError, "lack 1 tensors, such as lm_head"),
         ({"hidden_size": 128}, InvalidInputError, "but its config.json says"),
         ({"vocab_size": 1000}, InvalidInputError, "tokens beyond the 1000"),
-        ({"head_dim": 31}, InvalidInputError, "odd length"),
+        ({"head_dim": 31}, InvalidInputError, "a length of 31"),
     ],
 )
 def test_models_that_are_not_converted_say_why(root, changed, error, reason):

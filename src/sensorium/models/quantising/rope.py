@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from sensorium.core.errors import InvalidInputError
-from sensorium.models.quantising.shape import Config
+from sensorium.models.quantising.shape import Config, damaged_positions
 
 
 def factors(config: Config) -> Any | None:
@@ -18,16 +17,12 @@ def factors(config: Config) -> Any | None:
     if config.rope_kind != "llama3":
         return None
     told = config.rope
-    try:
-        factor, low, high = (
-            float(told[name]) for name in ("factor", "low_freq_factor", "high_freq_factor")
-        )
-        trained = float(told["original_max_position_embeddings"])
-        base = float(told["rope_theta"])
-    except (KeyError, TypeError, ValueError):
-        raise InvalidInputError("what its config.json says of positions is damaged") from None
-    if not (factor >= 1 and 0 < low < high and trained > 0 and base > 1):
-        raise InvalidInputError("what its config.json says of positions is damaged")
+    factor, low, high = told.factor, told.low_freq_factor, told.high_freq_factor
+    trained, base = told.original_max_position_embeddings, told.rope_theta
+    if factor is None or low is None or high is None or trained is None:
+        raise damaged_positions()
+    if not (factor >= 1 and low < high and base > 1):
+        raise damaged_positions()
     pairs = np.arange(0, config.head_length, 2, dtype=np.float64) / config.head_length
     turns = trained * base**-pairs / (2 * math.pi)
     smooth = np.clip((turns - low) / (high - low), 0.0, 1.0)

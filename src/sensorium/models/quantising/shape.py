@@ -20,6 +20,18 @@ ROPES = ("default", "linear", "llama3")
 MAX_CONFIG = 1 << 22
 Extent = Annotated[int, Meta(ge=1, le=MAX_LENGTH)]
 Heads = Annotated[int, Meta(ge=1, le=MAX_HEADS)]
+Positive = Annotated[float, Meta(gt=0, le=1e30)]
+"""What float32 can hold, as GGUF has it."""
+
+
+class Rope(Struct):
+    """How positions turn queries and keys, and how those beyond the training are reached."""
+
+    rope_theta: Positive = 10_000.0
+    factor: Positive | None = None
+    low_freq_factor: Positive | None = None
+    high_freq_factor: Positive | None = None
+    original_max_position_embeddings: Positive | None = None
 
 
 class Config(Struct):
@@ -34,10 +46,10 @@ class Config(Struct):
     num_key_value_heads: Heads | None = None
     head_dim: Extent | None = None
     max_position_embeddings: Annotated[int, Meta(ge=1, le=MAX_NUMBER)] = 2048
-    rms_norm_eps: float = 1e-6
+    rms_norm_eps: Annotated[float, Meta(ge=0, le=1)] = 1e-6
     tie_word_embeddings: bool = False
     hidden_act: str = "silu"
-    rope_theta: float | None = None
+    rope_theta: Positive | None = None
     rope_scaling: dict[str, Any] | None = None
     rope_parameters: dict[str, Any] | None = None
     partial_rotary_factor: float | None = None
@@ -62,25 +74,38 @@ class Config(Struct):
         return self.head_dim or self.hidden_size // self.num_attention_heads
 
     @property
-    def rope(self) -> dict[str, Any]:
-        """How positions turn queries and keys."""
-        return {
-            "rope_theta": self.rope_theta or 10_000.0,
-            **(self.rope_scaling or {}),
-            **(self.rope_parameters or {}),
-        }
+    def rope(self) -> Rope:
+        """See `Rope`.
+
+        Raises:
+            InvalidInputError: what the config tells of it is damaged.
+        """
+        base = {} if self.rope_theta is None else {"rope_theta": self.rope_theta}
+        try:
+            return msgspec.convert({**base, **self._positions}, Rope)
+        except msgspec.ValidationError:
+            raise damaged_positions() from None
 
     @property
     def rope_kind(self) -> str:
         """How positions beyond those of the training are reached."""
-        told = self.rope.get("rope_type") or self.rope.get("type") or "default"
+        told = self._positions.get("rope_type") or self._positions.get("type") or "default"
         return str(told)
+
+    @property
+    def _positions(self) -> dict[str, Any]:
+        return {**(self.rope_scaling or {}), **(self.rope_parameters or {})}
 
     @property
     def context(self) -> int:
         """Tokens that a text may have; llama.cpp knows no window that slides in these models."""
         slides = self.sliding_window if self.use_sliding_window is not False else None
         return min(self.max_position_embeddings, slides or MAX_NUMBER)
+
+
+def damaged_positions() -> InvalidInputError:
+    """The error of a config that tells wrongly of positions."""
+    return InvalidInputError("what its config.json says of positions is damaged")
 
 
 def read_config(folder: Path) -> Config:
@@ -128,5 +153,9 @@ def _check_parts(config: Config) -> None:
         raise NotSupportedError(
             f"its positions are scaled by {config.rope_kind[:40]!r}; known are {', '.join(ROPES)}"
         )
-    if config.head_length % 2:
-        raise InvalidInputError("its heads have an odd length, which positions cannot turn")
+    if config.rope.factor is None and config.rope_kind != "default":
+        raise damaged_positions()
+    if config.head_length % 2 or not config.head_length:
+        raise InvalidInputError(
+            f"its heads have a length of {config.head_length}, which positions cannot turn"
+        )

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, field
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.models.headers.header import MAX_LENGTH
@@ -39,12 +39,28 @@ class _Pairs(Struct):
     end_of_word_suffix: str | None = None
 
 
+class _Special(Struct):
+    id: str
+
+
+class _Part(Struct):
+    """What a text gets: the text itself, or a token around it."""
+
+    special: _Special | None = field(default=None, name="SpecialToken")
+
+
+class _Processor(Struct):
+    type: str = ""
+    single: list[_Part] | None = None
+    processors: "list[_Processor] | None" = None
+
+
 class _Tokenizer(Struct):
     model: Raw
     added_tokens: list[_Added] = []
     normalizer: Any = None
     pre_tokenizer: Any = None
-    post_processor: Any = None
+    post_processor: _Processor | None = None
 
 
 class _Template(Struct):
@@ -113,17 +129,16 @@ def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
     told = _read_any(folder / "generation_config.json", _Ids)
     numbers = {text: at for at, text in enumerate(tokens)}
     special = _special(settings, numbers, config, _ids(told.eos_token_id, len(tokens)))
-    first, last = _ends(found.post_processor)
-    begins = first if settings.add_bos_token is None else settings.add_bos_token
-    ends = last if settings.add_eos_token is None else settings.add_eos_token
+    first, last = _around(found.post_processor)
+    around = {name: tokens[number] for name, number in special.items()}
     return Vocabulary(
         pre=pre,
         tokens=tokens,
         kinds=kinds,
         merges=[each if isinstance(each, str) else " ".join(each) for each in pairs.merges],
         special=special,
-        begins=begins and "bos" in special,
-        ends=ends and "eos" in special,
+        begins=_is_added(around.get("bos"), first, settings.add_bos_token),
+        ends=_is_added(around.get("eos"), last, settings.add_eos_token),
         template=_template(folder, settings),
     )
 
@@ -167,17 +182,34 @@ def _ids(value: Any, size: int) -> list[int]:
     return [each for each in values if type(each) is int and 0 <= each < size]
 
 
-def _ends(processor: Any) -> tuple[bool, bool]:
-    """Whether a text gets a token before it, and one after it."""
-    if not isinstance(processor, dict):
-        return False, False
-    if processor.get("type") == "Sequence":
-        each = [_ends(inner) for inner in processor.get("processors") or []]
-        return any(first for first, _ in each), any(last for _, last in each)
-    single = processor.get("single")
-    if processor.get("type") != "TemplateProcessing" or not isinstance(single, list) or not single:
-        return False, False
-    return "SpecialToken" in single[0], "SpecialToken" in single[-1]
+def _around(processor: _Processor | None) -> tuple[set[str], set[str]]:
+    """The tokens that a text gets before it, and after it."""
+    first: set[str] = set()
+    last: set[str] = set()
+    left = [processor] if processor else []
+    while left:
+        each = left.pop()
+        left += each.processors or []
+        if each.type == "TemplateProcessing" and each.single:
+            for found, part in ((first, each.single[0]), (last, each.single[-1])):
+                found |= {part.special.id} if part.special else set()
+    return first, last
+
+
+def _is_added(token: str | None, added: set[str], told: bool | None) -> bool:
+    """Whether every text gets a token, by the tokenizer's settings before its own parts.
+
+    Raises:
+        NotSupportedError: it gets another one, of which a GGUF cannot tell.
+    """
+    if told is not None:
+        return told and token is not None
+    if added - {token}:
+        raise NotSupportedError(
+            f"its tokenizer puts {min(added - {token})[:40]!r} around every text, which is not "
+            "the token that begins or ends one"
+        )
+    return bool(added)
 
 
 def _template(folder: Path, settings: _Settings) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 import gguf
 import numpy as np
 
+from sensorium.core.errors import InvalidInputError
 from sensorium.models.quantising import q4_k
 from sensorium.models.quantising.progress import Precision
 from sensorium.models.quantising.rope import row_order
 from sensorium.models.quantising.shape import Config
-from sensorium.models.quantising.tensors import Planned
+from sensorium.models.quantising.tensors import GGML, Planned
 from sensorium.models.quantising.tokens import Vocabulary
 from sensorium.models.quantising.weights import Weights
 
@@ -21,6 +22,9 @@ FILE_TYPES = {
     "q8_0": gguf.LlamaFileType.MOSTLY_Q8_0,
     "q4_K": gguf.LlamaFileType.MOSTLY_Q4_K_S,
 }
+
+SCALES = {"F16": 1, "Q8_0": 1, "Q4_K": 2}
+"""How many float16 each block of a type begins with."""
 
 
 class Writer:
@@ -53,7 +57,7 @@ class Writer:
         """Write the file; yields a tensor and how many of its rows were done since.
 
         Raises:
-            InvalidInputError: a tensor holds numbers that are not finite.
+            InvalidInputError: a tensor holds numbers that are not finite, or too large.
             OSError: it cannot be written.
         """
         for each in self._tensors:
@@ -70,7 +74,7 @@ class Writer:
         for each in self._tensors:
             made = np.empty((each.rows, each.row_bytes), np.uint8)
             for block in _blocks(each):
-                made[block] = _quantised(_rows(each, weights, block), each.type)
+                made[block] = _quantised(_rows(each, weights, block), each)
                 yield each.name, block.stop - block.start
             self._writer.write_tensor_data(made)
 
@@ -95,12 +99,27 @@ def _rows(tensor: Planned, weights: Weights, block: slice) -> Any:
     return weights.rows(tensor.source, block)[:, row_order(tensor.shape[0], tensor.heads)]
 
 
-def _quantised(rows: Any, kind: str) -> Any:
-    """Rows of float32 as the bytes of a type."""
-    if kind == "Q4_K":
-        return q4_k.quantise(rows)
-    made = gguf.quants.quantize(np.ascontiguousarray(rows), gguf.GGMLQuantizationType[kind])
-    return np.ascontiguousarray(made).view(np.uint8)
+def _quantised(rows: Any, tensor: Planned) -> Any:
+    """Rows of float32 as the bytes of a tensor's type.
+
+    Raises:
+        InvalidInputError: they have numbers beyond what the type can tell.
+    """
+    kind = tensor.type
+    with np.errstate(over="ignore", invalid="ignore"):  # it is seen in what was made
+        if kind == "Q4_K":
+            made = q4_k.quantise(rows)
+        else:
+            made = gguf.quants.quantize(np.ascontiguousarray(rows), gguf.GGMLQuantizationType[kind])
+    data = np.ascontiguousarray(made).view(np.uint8)
+    if kind in SCALES:
+        blocks = data.reshape(-1, GGML[kind].block_bytes)
+        scales = np.ascontiguousarray(blocks[:, : 2 * SCALES[kind]]).view(np.float16)
+        if not np.isfinite(scales).all():
+            raise InvalidInputError(
+                f"its {tensor.source[:80]} holds numbers that are too large for {kind}"
+            )
+    return data
 
 
 def _add_shape(writer: Any, config: Config) -> None:
@@ -115,10 +134,10 @@ def _add_shape(writer: Any, config: Config) -> None:
     writer.add_rope_dimension_count(config.head_length)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
-    writer.add_rope_freq_base(float(config.rope["rope_theta"]))
+    writer.add_rope_freq_base(config.rope.rope_theta)
     if config.rope_kind == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
-        writer.add_rope_scaling_factor(float(config.rope["factor"]))
+        writer.add_rope_scaling_factor(config.rope.factor)
 
 
 def _add_vocabulary(writer: Any, vocabulary: Vocabulary) -> None:
