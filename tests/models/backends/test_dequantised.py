@@ -238,6 +238,15 @@ def damage(folder, **changed):
         (GPTQ, {"qweight": lambda old: old.float()}, "not of int32"),
         (GPTQ, {"qweight": lambda old: old.flatten()}, "no matrices"),
         (GPTQ, {"qweight": lambda old: old[:, :8], "scales": lambda old: old[:, :8]}, "its scales"),
+        (
+            GPTQ,
+            {
+                "qweight": lambda old: old[:, :92],
+                "scales": lambda old: old[:, :92],
+                "qzeros": lambda old: old[:, :11],
+            },
+            "92 output features, whose zero points fill no whole words of 8",
+        ),
         (GPTQ, {"scales": lambda old: old[:1]}, "its scales are"),
         (GPTQ, {"scales": lambda _: None}, "has no scales"),
         (GPTQ, {"qzeros": lambda _: None}, "has no qzeros"),

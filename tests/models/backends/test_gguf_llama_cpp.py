@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from sensorium.core.conversation import ImagePart, Message, Tool, ToolCall
 from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.core.generation import Generation, Piece
 from sensorium.models.backends.base import LoadOptions
@@ -25,6 +26,8 @@ pytestmark = [
     # llguidance's own binding calls it
     pytest.mark.filterwarnings("ignore:llama_token_get_attr is deprecated:DeprecationWarning"),
 ]
+from sensorium.models.backends.gguf_llama_cpp_words import Words  # noqa: E402
+
 OPTIONS = LoadOptions(engine="llama-cpp-python", threads=1)
 CAPITAL = {"messages": [{"role": "user", "content": "What is the capital of France?"}]}
 __all__ = ["roomy"]
@@ -94,6 +97,63 @@ def test_it_says_the_same_as_the_other_library():
     finally:
         for each in models:
             each.close()
+
+
+def test_it_reads_conversations_as_the_other_library():
+    pytest.importorskip("xllamacpp", reason="the extra gguf is not installed")
+    models = [
+        load(artifact(FILE, "gguf"), LoadOptions(engine=engine, threads=1))
+        for engine in ("llama-cpp-python", "xllamacpp")
+    ]
+    said = [Message(role="user", content="What is the capital of France?")]
+    begun = [*said, Message(role="assistant", content="The capital")]
+    looked = [
+        *said,
+        Message(role="assistant", tool_calls=[ToolCall(name="look", id="1")]),
+        Message(role="tool", content="Paris", tool_call_id="1"),
+    ]
+    tools = [Tool(name="look", description="does")]
+    try:
+        for task in (
+            Generation(messages=begun),
+            Generation(messages=[*said, Message(role="assistant")]),
+            Generation(messages=said, tools=tools),
+            Generation(messages=looked, tools=tools),
+        ):
+            sizes = [each.size(task) for each in models]
+            assert sizes[0] == sizes[1], task
+        asked = {"messages": begun, "max_tokens": 20, "temperature": 0.0}
+        assert text_of(generated(models[0], **asked)) == text_of(generated(models[1], **asked))
+        pictures = Generation(
+            messages=[Message(role="user", content="a", images=[ImagePart(data=b"a")])]
+        )
+        for each in models:
+            with pytest.raises(InvalidInputError, match="takes no images"):
+                each.generate(pictures, lambda _: True)
+    finally:
+        for each in models:
+            each.close()
+
+
+def test_a_template_that_takes_tools_is_given_them(tmp_path):
+    source = "{% for each in tools %}{{ each.function.name }}{% endfor %}{{ messages[0].content }}"
+    words = Words(TemplatedLlama(load(artifact(FILE, "gguf"), OPTIONS), source))
+    task = Generation(
+        messages=[Message(role="user", content=" a")], tools=[Tool(name="look", description="b")]
+    )
+    assert words.text(words.prompt(task), marks=True).removesuffix("</s>").endswith("look a")
+
+
+class TemplatedLlama:
+    """A model of the library, with another template."""
+
+    def __init__(self, model, source):
+        self._llama = model._llama
+        self.model = self._llama.model
+        self.metadata = {"tokenizer.chat_template": source}
+
+    def tokenize(self, *args, **more):
+        return self._llama.tokenize(*args, **more)
 
 
 def test_a_schema_is_held_to(model):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sensorium.core.asking import See, Sight
-from sensorium.core.conversation import ImagePart, Message
+from sensorium.core.conversation import ImagePart, Message, Tool, ToolCall
 from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.core.generation import Generation
 from sensorium.models.answering import answer
@@ -41,6 +41,10 @@ def said(text, *images, role="user"):
 
 def shown(text="what is this", *files, at=0):
     return [said(text, *(ImagePart(data=file, at=at) for file in files or [picture()]))]
+
+
+def called(arguments):
+    return Message(role="assistant", tool_calls=[ToolCall(name="f", arguments=arguments)])
 
 
 def test_a_text_about_a_picture_is_the_librarys_own(llava):
@@ -99,6 +103,11 @@ def test_several_messages_and_none_with_pictures(llava):
         ([said("a", ImagePart(data=picture()[:40]))], "damaged"),
         ([said("<image> what", ImagePart(data=picture()))], "own mark"),
         ([said("<image> what")], "own mark"),
+        ([*shown(), Message(role="assistant", reasoning="a <image> b")], "own mark"),
+        ([Message(role="assistant", reasoning="a <image> b"), said("what")], "own mark"),
+        ([called('{"a": ["\\u003cimage>"]}'), said("what")], "own mark"),
+        ([called('{"<image>": 1}'), said("what")], "own mark"),
+        ([said("what", role="<image>")], "own mark"),
         ([said("a", *[ImagePart(data=picture())] * 20)], "tokens"),
     ],
 )
@@ -107,6 +116,21 @@ def test_what_it_does_not_take(llava, messages, message):
     with pytest.raises(InvalidInputError, match=message):
         generated(model, messages=messages, max_tokens=1)
     assert generated(model, messages=shown(), max_tokens=1)
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        Tool(name="f", description="a <image> b"),
+        Tool(name="f", parameters={"properties": {"a": {"enum": ["<image>"]}}}),
+    ],
+)
+def test_tools_that_tell_of_a_picture(llava, tool):
+    model = load(llava)
+    task = Generation(messages=[said("what")], tools=[tool])
+    for ask in (lambda: model.generate(task, lambda _: True), lambda: model.size(task)):
+        with pytest.raises(InvalidInputError, match="own mark"):
+            ask()
 
 
 def test_too_many_pixels_in_all(llava, monkeypatch):

@@ -8,9 +8,8 @@ import llama_cpp
 
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation
-from sensorium.models.backends.openai_form import openai_messages
+from sensorium.models.backends.templated import templated
 from sensorium.models.templates.rendering import ChatTemplate
-from sensorium.models.tools import told
 
 ROOM = 64
 """Bytes that nearly every token fits into."""
@@ -24,7 +23,12 @@ class Words:
         self._vocabulary = llama_cpp.llama_model_get_vocab(llama.model)
         self._size = llama_cpp.llama_vocab_n_tokens(self._vocabulary)
         self._known: dict[tuple[int, bool], bytes] = {}
-        self._template: ChatTemplate | None = None
+        self._bos = self._special(llama_cpp.llama_vocab_bos(self._vocabulary))
+        self._eos = self._special(llama_cpp.llama_vocab_eos(self._vocabulary))
+        source = llama.metadata.get("tokenizer.chat_template")
+        self._template = (
+            ChatTemplate(source, bos_token=self._bos, eos_token=self._eos) if source else None
+        )
 
     def tokens(self, text: str, *, begin: bool) -> list[int]:
         """A text's tokens; `begin` adds those that the model wants around a text."""
@@ -51,14 +55,17 @@ class Words:
         """
         if not task.messages:
             return self.tokens(task.prompt, begin=True) or [self._first()]
-        text = self._templated(task)
-        first = self.text([self._first()], marks=True)
-        return self.tokens(text, begin=not (first and text.startswith(first)))
+        text = templated(self._template, task)
+        return self.tokens(text, begin=not (self._bos and text.startswith(self._bos)))
 
     def _first(self) -> int:
         """The token that begins a text, or, where there is none, the one that ends it."""
         begins = llama_cpp.llama_vocab_bos(self._vocabulary)
         return int(begins if begins >= 0 else llama_cpp.llama_vocab_eos(self._vocabulary))
+
+    def _special(self, token: int) -> str:
+        """The text of a token; none of one that the model has not."""
+        return self.text([token], marks=True) if token >= 0 else ""
 
     def _bytes(self, token: int, marks: bool) -> bytes:
         found = self._known.get((token, marks))
@@ -72,20 +79,3 @@ class Words:
         buffer = ctypes.create_string_buffer(room)
         size = llama_cpp.llama_token_to_piece(self._vocabulary, token, buffer, room, 0, marks)
         return self._spelled(token, marks, -size) if size < 0 else buffer.raw[:size]
-
-    def _templated(self, task: Generation) -> str:
-        source = self._llama.metadata.get("tokenizer.chat_template")
-        if not source:
-            raise InvalidInputError(
-                "this model has no chat template; give it a prompt (text.complete)"
-            )
-        if task.tools:
-            task = told(task)
-        if self._template is None:
-            ends = llama_cpp.llama_vocab_eos(self._vocabulary)
-            self._template = ChatTemplate(
-                source,
-                bos_token=self.text([self._first()], marks=True),
-                eos_token=self.text([ends], marks=True) if ends >= 0 else "",
-            )
-        return self._template.render(openai_messages(task.messages, parsed=True))

@@ -121,6 +121,11 @@ def _features(parts: Mapping[str, torch.Tensor], layout: Layout) -> tuple[int, i
         inputs, outputs = rows * layout.per_word, columns
     else:
         inputs, outputs = rows, columns * layout.per_word
+    if outputs % layout.per_word:
+        raise InvalidInputError(
+            f"it has {outputs} output features, whose zero points fill no whole words of "
+            f"{layout.per_word}"
+        )
     whole = inputs if layout.group_size == -1 else layout.group_size
     count = -(-inputs // whole) if whole else 0
     if scales.shape != (count, outputs) or zeros.shape != (count, outputs // layout.per_word):

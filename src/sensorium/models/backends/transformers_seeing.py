@@ -1,14 +1,14 @@
 """Language models of transformers that take pictures in a conversation."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sensorium.core.conversation import ImagePart, Message
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation
 from sensorium.models.backends.base import ModelSpec
-from sensorium.models.backends.openai_form import in_order
+from sensorium.models.backends.openai_form import in_order, openai_messages, openai_tools
 from sensorium.models.backends.transformers_generation import GeneratingModel, Read
 from sensorium.models.pictures.decoding import decode_all
 
@@ -31,7 +31,10 @@ class SeeingModel(GeneratingModel):
 
     def size(self, task: Generation) -> int:
         """See `TextModel.size`; a picture counts as the tokens that stand for it."""
-        return len(self._read(task).ids) if images_of(task.messages) else super().size(task)
+        if images_of(task.messages):
+            return len(self._read(task).ids)
+        self._refuse_marks(task)
+        return super().size(task)
 
     def _read(self, task: Generation) -> Read:
         self._refuse_marks(task)
@@ -65,14 +68,31 @@ class SeeingModel(GeneratingModel):
         return Read(ids, found)
 
     def _refuse_marks(self, task: Generation) -> None:
-        """Refuse a text that says of itself that a picture is there, where none is."""
+        """Refuse a text that says of itself that a picture is there, where none is.
+
+        Whatever the template is given may come to stand in the prompt.
+        """
         marks = [getattr(self._processor, name, None) for name in ("image_token", "video_token")]
-        texts = [task.prompt, *(said.content for said in task.messages)]
+        messages = openai_messages(task.messages, parsed=True, marked=True)
+        texts = [*_texts([task.prompt, messages, openai_tools(task.tools)])]
         for mark in marks:
             if isinstance(mark, str) and any(mark in text for text in texts):
                 raise InvalidInputError(
                     f"the text has {mark!r} in it, which is the model's own mark for a picture"
                 )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value of JSON, the names of its fields among them."""
+    left = [value]
+    while left:  # and not one within the other: it may be nested deeper than calls may
+        each = left.pop()
+        if isinstance(each, str):
+            yield each
+        elif isinstance(each, dict):
+            left += [*each, *each.values()]
+        elif isinstance(each, list):
+            left += each
 
 
 def images_of(messages: Sequence[Message]) -> list[ImagePart]:
