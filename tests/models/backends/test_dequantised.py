@@ -153,16 +153,16 @@ def test_it_computes_what_the_rounded_weights_do(tmp_path, told):
     ids = torch.tensor([[2, 4, 5, 6, 7, 8, 9]])
     with torch.inference_mode():
         torch.testing.assert_close(
-            found._model(ids).logits, expected(ids).logits, rtol=1e-5, atol=1e-5
+            found._turns._model(ids).logits, expected(ids).logits, rtol=1e-5, atol=1e-5
         )
-    assert not any("q_weight" in name for name in found._model.state_dict())
+    assert not any("q_weight" in name for name in found._turns._model.state_dict())
     assert generated(found, prompt="one two", max_tokens=4)[-1].finish
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_weights_have_the_type_of_the_model(tmp_path, dtype):
     expected = quantise(tmp_path / "model", AWQ, dtype=dtype)
-    found = load(artifact(tmp_path / "model", "transformers"))._model.state_dict()
+    found = load(artifact(tmp_path / "model", "transformers"))._turns._model.state_dict()
     for name, value in expected.state_dict().items():
         assert found[name].dtype is value.dtype
         assert torch.equal(found[name], value), name
@@ -173,7 +173,7 @@ def test_more_output_features_than_are_dequantised_at_once(tmp_path, monkeypatch
     for number, told in enumerate((AWQ, {**GPTQ, "desc_act": True})):
         folder = tmp_path / str(number)
         expected = quantise(folder, told).state_dict()
-        found = load(artifact(folder, "transformers"))._model.state_dict()
+        found = load(artifact(folder, "transformers"))._turns._model.state_dict()
         assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
@@ -191,7 +191,7 @@ def test_encoders_and_shards_too(tmp_path):
     index.write_text(json.dumps({"metadata": {}, "weight_map": mapped}))
     model = load(artifact(folder, "transformers"))
     assert model.embed(["one two"])[0].shape == (1, 64)
-    found = model._encoder._model.state_dict()
+    found = model._encoder._turns._model.state_dict()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
     mapped[names[0]] = "../one.safetensors"
     index.write_text(json.dumps({"metadata": {}, "weight_map": mapped}))

@@ -148,7 +148,7 @@ class TemplatedLlama:
     """A model of the library, with another template."""
 
     def __init__(self, model, source):
-        self._llama = model._llama
+        self._llama = model._turns._model
         self.model = self._llama.model
         self.metadata = {"tokenizer.chat_template": source}
 

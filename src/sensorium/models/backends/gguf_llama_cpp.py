@@ -4,25 +4,24 @@ One text at a time: this library has no batch that several share.
 """
 
 import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import llama_cpp
 import numpy as np
 
-from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
-from sensorium.core.generation import Finish, Generation, Piece, Step
+from sensorium.core.errors import InvalidInputError, NotSupportedError
+from sensorium.core.generation import Generation
 from sensorium.core.loading import load
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions, ModelSpec
 from sensorium.models.backends.gguf_llama_cpp_sampling import Sampler
 from sensorium.models.backends.gguf_llama_cpp_words import Words
 from sensorium.models.backends.gguf_options import ENCODERS, STEP, batch_tokens, check_device
-from sensorium.models.backends.looking import LOOK_S, Emit, Looking
-from sensorium.models.backends.spelling import Spelling
+from sensorium.models.backends.looking import Emit, Looking, UnwantedError
+from sensorium.models.backends.telling import Telling
 from sensorium.models.backends.too_long import too_long
+from sensorium.models.backends.turns import Turns
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
 from sensorium.models.tools import CallReader, held
@@ -44,11 +43,10 @@ class LlamaCppModel:
             providers=["gpu", "cpu"] if options.gpu_layers and not degraded else ["cpu"],
             degraded=degraded,
         )
-        self._llama: Any = llama
+        self._turns = Turns(llama)
         self._words = Words(llama)
         self._context = context
         self._encoder = header.architecture in ENCODERS
-        self._lock = threading.Lock()
         self._guided: Any = None
 
     def generate(self, task: Generation, emit: Emit) -> None:
@@ -57,14 +55,16 @@ class LlamaCppModel:
             raise NotSupportedError("this model gives vectors, and no text")
         task = held(task)
         looking = Looking(CallReader(task.tools, emit) if task.tools else emit)
-        with self._turn(looking) as llama:
-            if llama is not None:
+        try:
+            with self._turns.take(looking) as llama:
                 self._generate(llama, task, looking)
+        except UnwantedError:
+            return
 
     def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
         """See `TextModel.embed`."""
         read = 0
-        with self._turn() as llama:
+        with self._turns.take() as llama:
             widest = llama.n_batch
             for text in texts:
                 size = len(self._words.tokens(text, begin=True))
@@ -79,53 +79,45 @@ class LlamaCppModel:
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """See `TextModel.tokenize`."""
-        with self._turn():
+        with self._turns.take():
             return self._words.tokens(text, begin=special)
 
     def size(self, task: Generation) -> int:
         """See `TextModel.size`."""
-        with self._turn():
+        with self._turns.take():
             return len(self._words.prompt(task))
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See `TextModel.detokenize`."""
-        with self._turn():
+        with self._turns.take():
             return self._words.text(tokens, marks=True)
 
     def close(self) -> None:
         """See `TextModel.close`."""
-        with self._lock:
-            if self._llama is not None:
-                self._llama.close()
-            self._llama = None
-
-    @contextmanager
-    def _turn(self, looking: Looking | None = None) -> Iterator[Any]:
-        """The model, when nobody else has it; None where nobody wants the text any more."""
-        while not self._lock.acquire(timeout=LOOK_S):
-            if looking is not None and not looking.wanted():
-                yield None
-                return
-        try:
-            if self._llama is None:
-                raise UnavailableError("the model was unloaded; try again", retry_after_s=0.1)
-            yield self._llama
-        finally:
-            self._lock.release()
+        if (llama := self._turns.close()) is not None:
+            llama.close()
 
     def _generate(self, llama: Any, task: Generation, looking: Looking) -> None:
         prompt = self._words.prompt(task)
         room = self._context - len(prompt)
         if room < 1:
             raise too_long(len(prompt), self._context)
-        guide = self._guide(task) if task.json_schema else None
+        guide = self._guide(llama, task) if task.json_schema else None
         with Sampler(llama, task, prompt, guide) as sampler:
             llama_cpp.llama_set_embeddings(llama.ctx, False)
-            if _read(llama, prompt, looking):
-                text = _Text(self._words, task, looking, sampler)
-                text.make(llama, min(task.max_tokens, room), len(prompt))
+            _read(llama, prompt, looking)
+            telling = Telling(self._words.text, self._words.ends, task, looking, len(prompt))
+            limit = min(task.max_tokens, room)
+            for made in range(1, limit + 1):
+                chosen = sampler.choose()
+                if telling.tell(chosen):
+                    break
+                looking.check()
+                if made < limit:
+                    llama.eval([chosen.token])
+        telling.end()
 
-    def _guide(self, task: Generation) -> Any:
+    def _guide(self, llama: Any, task: Generation) -> Any:
         """What holds a text to a schema.
 
         Raises:
@@ -134,7 +126,7 @@ class LlamaCppModel:
         """
         if self._guided is None:
             guided = load("sensorium.models.backends.gguf_llama_cpp_guided:Guided")
-            self._guided = guided(self._llama.model)
+            self._guided = guided(llama.model)
         return self._guided.to(task.json_schema)
 
 
@@ -183,15 +175,17 @@ def _parameters(options: LoadOptions, header: Header, context: int) -> dict[str,
     }
 
 
-def _read(llama: Any, prompt: list[int], looking: Looking) -> bool:
-    """Read a prompt, less what it has in common with the text before; False: it is not wanted."""
+def _read(llama: Any, prompt: list[int], looking: Looking) -> None:
+    """Read a prompt, less what it has in common with the text before.
+
+    Raises:
+        UnwantedError: nobody wants the text any more.
+    """
     begun = _in_common(llama, prompt)
     llama.n_tokens = begun
     for at in range(begun, len(prompt), STEP):
-        if not looking.wanted():
-            return False
+        looking.check()
         llama.eval(prompt[at : at + STEP])
-    return True
 
 
 def _in_common(llama: Any, prompt: list[int]) -> int:
@@ -206,57 +200,3 @@ def _in_common(llama: Any, prompt: list[int]) -> int:
         return alike
     llama_cpp.llama_memory_clear(memory, True)
     return 0
-
-
-class _Text:
-    """One text: token by token from the sampler, and piece by piece to whoever wants it."""
-
-    def __init__(self, words: Words, task: Generation, looking: Looking, sampler: Sampler) -> None:
-        self._words = words
-        self._looking = looking
-        self._sampler = sampler
-        self._logprobs = task.logprobs
-        self._spelling = Spelling(words.text, task.stop)
-        self._tokens: list[int] = []
-        self._steps: list[Step] = []
-
-    def make(self, llama: Any, limit: int, prompt_tokens: int) -> None:
-        """Make the text, and its last piece, unless nobody wants it any more."""
-        finish: Finish = "length"
-        made = 0
-        while made < limit:
-            token = self._sampler.choose()
-            if self._words.ends(token):
-                finish = "stop"
-                break
-            made += 1
-            text = self._take(token)
-            if self._spelling.stopped:
-                self._emit(text)
-                finish = "stop"
-                break
-            if not (self._emit(text) if text else self._looking.wanted()):
-                return
-            if made < limit:
-                llama.eval([token])
-        rest = self._spelling.rest()
-        if self._spelling.stopped:
-            finish = "stop"
-        self._emit(
-            rest,
-            finish=finish,
-            stopped_by=self._spelling.stops.by,
-            prompt_tokens=prompt_tokens,
-            generated_tokens=made,
-        )
-
-    def _take(self, token: int) -> str:
-        self._tokens.append(token)
-        if self._logprobs:
-            self._steps.append(self._sampler.step(token, self._words))
-        return self._spelling.add(token)
-
-    def _emit(self, text: str, **more: Any) -> bool:
-        tokens, self._tokens = self._tokens, []
-        steps, self._steps = self._steps, []
-        return self._looking.emit(Piece(text=text, tokens=tokens, steps=steps, **more))

@@ -6,8 +6,8 @@ import llama_cpp
 import numpy as np
 
 from sensorium.core.errors import InvalidInputError
-from sensorium.core.generation import Generation, Likely, Step
-from sensorium.models.backends.gguf_llama_cpp_words import Words
+from sensorium.core.generation import Generation
+from sensorium.models.backends.telling import Chosen
 
 LAST = 64
 """How many of the last tokens the penalties look at."""
@@ -25,7 +25,6 @@ class Sampler:
         self._prompt = prompt
         self._guide = guide
         self._size = llama.n_vocab()
-        self._logprobs: Any = None
         self._chain: Any = None
 
     def __enter__(self) -> "Sampler":
@@ -41,32 +40,19 @@ class Sampler:
     def __exit__(self, *_: object) -> None:
         llama_cpp.llama_sampler_free(self._chain)
 
-    def choose(self) -> int:
+    def choose(self) -> Chosen:
         """The next token, from what the model said last."""
         pointer = llama_cpp.llama_get_logits_ith(self._llama.ctx, -1)
         logits = np.ctypeslib.as_array(pointer, shape=(self._size,))
-        if self._task.logprobs:
-            spread = logits.astype(np.float64) - logits.max()
-            self._logprobs = spread - np.log(np.exp(spread).sum())
+        logprobs = _logprobs(logits) if self._task.logprobs else None
         if self._guide is not None:
             self._guide.narrow(logits)
         token = int(llama_cpp.llama_sampler_sample(self._chain, self._llama.ctx, -1))
         if self._guide is not None:
             self._guide.take(token)
-        return token
-
-    def step(self, token: int, words: Words) -> Step:
-        """How likely the model held that token, and which others were likely."""
-        logprobs = self._logprobs
-        count = min(self._task.logprobs, self._size)
-        best = np.argpartition(-logprobs, count - 1)[:count]
-        top = sorted(best.tolist(), key=lambda each: (-logprobs[each], each))
-
-        def likely(each: int) -> Likely:
-            logprob = max(float(logprobs[each]), -1e9)
-            return Likely(token=each, text=words.text([each]), logprob=logprob)
-
-        return Step(chosen=likely(token), top=[likely(each) for each in top])
+        if logprobs is None:
+            return Chosen(token, 0.0, [])
+        return Chosen(token, float(logprobs[token]), _best(logprobs, self._task.logprobs))
 
     def _fill(self) -> None:
         """Add the samplers.
@@ -119,3 +105,17 @@ class Sampler:
         if not sampler:
             raise InvalidInputError("llama.cpp cannot parse this grammar, which is to be GBNF")
         self._add(sampler)
+
+
+def _logprobs(logits: Any) -> Any:
+    spread = logits.astype(np.float64) - logits.max()
+    return spread - np.log(np.exp(spread).sum())
+
+
+def _best(logprobs: Any, count: int) -> list[tuple[int, float]]:
+    """The likeliest tokens, most likely first."""
+    count = min(count, len(logprobs))
+    best = np.argpartition(-logprobs, count - 1)[:count].tolist()
+    return sorted(
+        ((each, float(logprobs[each])) for each in best), key=lambda each: (-each[1], each[0])
+    )

@@ -10,6 +10,10 @@ LOOK_S = 0.1
 """How often it is asked."""
 
 
+class UnwantedError(Exception):
+    """Nobody wants the text any more."""
+
+
 class Looking:
     """Hands out the pieces of one text, and knows whether more are wanted."""
 
@@ -29,3 +33,8 @@ class Looking:
         if time.monotonic() - self._asked > LOOK_S:
             self.emit(Piece())
         return self._wanted
+
+    def check(self) -> None:
+        """Raise UnwantedError where no more is wanted."""
+        if not self.wanted():
+            raise UnwantedError

@@ -8,12 +8,13 @@ import msgspec
 from msgspec import Struct
 from tokenizers import Tokenizer
 
-from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
+from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.core.generation import Generation, Piece
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions, ModelSpec
 from sensorium.models.backends.fast_tokens import begun, encoded, length, refusing, whole
 from sensorium.models.backends.templated import templated
+from sensorium.models.backends.turns import unloaded
 from sensorium.models.templates.rendering import ChatTemplate
 
 FILE, CONFIG, SPECIAL = "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"
@@ -73,7 +74,7 @@ class TokenizerModel:
     @property
     def _whole(self) -> Tokenizer:
         if self._tokenizer is None:
-            raise UnavailableError("the model was unloaded; try again", retry_after_s=0.1)
+            raise unloaded()
         return self._tokenizer
 
 

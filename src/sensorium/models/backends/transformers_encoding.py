@@ -9,28 +9,28 @@ import numpy as np
 import torch
 from tokenizers import Encoding
 
-from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
+from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.core.generation import Generation, Piece
 from sensorium.core.tensors import TensorSpec
 from sensorium.models.backends.base import Arrays, ModelSpec
 from sensorium.models.backends.fast_tokens import Slow, encoded, whole
 from sensorium.models.backends.too_long import too_long
 from sensorium.models.backends.transformers_files import Pooling
+from sensorium.models.backends.turns import Turns
 from sensorium.models.fitting import check_arrays, check_outputs
 
 AT_ONCE = 32
 """So many texts go through an encoder together."""
-UNLOADED = "the model was unloaded; try again"
 
 
 class Encoder:
     """A model and its tokenizer, one batch of texts at a time."""
 
     def __init__(self, model: Any, tokenizer: Any, max_tokens: int) -> None:
-        self._model: Any = model
+        self._turns = Turns(model)
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens
-        self._lock = threading.Lock()
+        self._tokenizing = threading.Lock()
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
 
@@ -42,11 +42,9 @@ class Encoder:
         """
         found = []
         for start in range(0, len(texts), AT_ONCE):
-            with self._lock, torch.inference_mode():
-                if self._model is None:
-                    raise UnavailableError(UNLOADED, retry_after_s=0.1)
-                inputs = self._tokenized(texts[start : start + AT_ONCE]).to(self._model.device)
-                found.append(pick(self._model(**inputs), inputs["attention_mask"]).float().cpu())
+            with self._turns.take() as model, torch.inference_mode():
+                inputs = self._tokenized(texts[start : start + AT_ONCE]).to(model.device)
+                found.append(pick(model(**inputs), inputs["attention_mask"]).float().cpu())
         return torch.cat(found).numpy()
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
@@ -64,24 +62,24 @@ class Encoder:
         size = len(self._tokenizer)
         if not all(0 <= token < size for token in tokens):
             raise InvalidInputError(f"tokens are numbers from 0 to {size - 1}")
-        with self._lock:
+        with self._tokenizing:
             return str(self._tokenizer.decode(list(tokens)))
 
     def close(self) -> None:
         """Give back what it holds."""
-        with self._lock:
-            self._model = None
+        self._turns.close()
         gc.collect()
 
     def _encoded(self, text: str, *, special: bool) -> Encoding | Slow:
         fast = getattr(self._tokenizer, "backend_tokenizer", None)
-        with self._lock:
+        with self._tokenizing:
             if fast is not None:
                 return encoded(whole(fast), text, special=special)  # a batch has it fill up
             return Slow(list(self._tokenizer(text, add_special_tokens=special).input_ids))
 
     def _tokenized(self, texts: Sequence[str]) -> Any:
-        inputs = self._tokenizer(list(texts), padding=True, return_tensors="pt")
+        with self._tokenizing:  # the library's own sets it to fill up, for a moment
+            inputs = self._tokenizer(list(texts), padding=True, return_tensors="pt")
         longest = int(inputs["attention_mask"].sum(1).max())
         if longest > self._max_tokens:
             raise too_long(longest, self._max_tokens, whole=True)

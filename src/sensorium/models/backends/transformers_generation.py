@@ -2,8 +2,7 @@
 
 import gc
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,11 +13,12 @@ from sensorium.core.errors import InvalidInputError, NotSupportedError, Unavaila
 from sensorium.core.generation import Generation
 from sensorium.models.backends.base import ModelSpec
 from sensorium.models.backends.fast_tokens import Slow, begun, encoded, length, whole
-from sensorium.models.backends.looking import LOOK_S, Emit, Looking
+from sensorium.models.backends.looking import Emit, Looking, UnwantedError
+from sensorium.models.backends.telling import Telling
 from sensorium.models.backends.templated import templated
 from sensorium.models.backends.too_long import too_long
-from sensorium.models.backends.transformers_sampling import Sampler
-from sensorium.models.backends.transformers_telling import Teller, UnwantedError
+from sensorium.models.backends.transformers_sampling import Sampler, Teller
+from sensorium.models.backends.turns import Turns
 from sensorium.models.templates.rendering import ChatTemplate
 from sensorium.models.tools import CallReader, is_forced
 
@@ -48,14 +48,13 @@ class GeneratingModel:
         template: Any = None,
     ) -> None:
         self.spec = spec
-        self._model: Any = model
+        self._turns = Turns(model)
         self._tokenizer = tokenizer
         self._context = context
         self._first = tokenizer.bos_token_id if begins else None
         self._template = _template(tokenizer, template or tokenizer.chat_template)
         fast = getattr(tokenizer, "backend_tokenizer", None)
         self._fast = None if fast is None else whole(fast)
-        self._lock = threading.Lock()
         self._tokenizing = threading.Lock()
         self._looking: Looking | None = None
         self.ends = _ends(model, tokenizer)
@@ -75,9 +74,11 @@ class GeneratingModel:
         read = self._read(task)
         room = self._room(len(read.ids))
         looking = Looking(CallReader(task.tools, emit) if task.tools else emit)
-        with self._turn(looking) as model:
-            if model is not None:
+        try:
+            with self._turns.take(looking) as model:
                 self._generate(model, task, read, min(task.max_tokens, room), looking)
+        except UnwantedError:
+            return
 
     def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
         """See `TextModel.embed`."""
@@ -101,8 +102,7 @@ class GeneratingModel:
 
     def close(self) -> None:
         """See `TextModel.close`."""
-        with self._lock:
-            self._model = None
+        self._turns.close()
         gc.collect()
 
     def _room(self, size: int) -> int:
@@ -123,7 +123,8 @@ class GeneratingModel:
         vocabulary = model.get_output_embeddings().weight.shape[0]
         begun = 1 if self._encodes else len(read.ids)
         sampler = Sampler(task, begun, vocabulary)
-        teller = Teller(self.decode, self.ends, task, sampler, looking, len(read.ids))
+        ends = self.ends.__contains__
+        telling = Telling(self.decode, ends, task, looking, len(read.ids))
         config = GenerationConfig(
             max_new_tokens=limit,
             do_sample=False,
@@ -134,6 +135,7 @@ class GeneratingModel:
         )
         ids = torch.tensor([read.ids], device=model.device)
         more = {name: _placed(each, model) for name, each in read.more.items()}
+        self._looking = looking
         try:
             with torch.inference_mode():
                 model.generate(
@@ -141,14 +143,14 @@ class GeneratingModel:
                     attention_mask=torch.ones_like(ids),
                     generation_config=config,
                     logits_processor=[sampler],
-                    stopping_criteria=StoppingCriteriaList([teller]),
+                    stopping_criteria=StoppingCriteriaList([Teller(telling, sampler)]),
                     **more,
                 )
-        except UnwantedError:
-            return
         except torch.OutOfMemoryError:
             raise UnavailableError("the device has too little memory for this") from None
-        teller.end()
+        finally:
+            self._looking = None
+        telling.end()
 
     def _read(self, task: Generation) -> Read:
         """The tokens to go on with; the one that begins a text is added where the tokenizer's
@@ -181,26 +183,10 @@ class GeneratingModel:
             )
         return str(found)
 
-    @contextmanager
-    def _turn(self, looking: Looking) -> Iterator[Any]:
-        """The model, when nobody else has it; None where nobody wants the text any more."""
-        while not self._lock.acquire(timeout=LOOK_S):
-            if not looking.wanted():
-                yield None
-                return
-        try:
-            if self._model is None:
-                raise UnavailableError("the model was unloaded; try again", retry_after_s=0.1)
-            self._looking = looking
-            yield self._model
-        finally:
-            self._looking = None
-            self._lock.release()
-
     def _look(self, *_: Any) -> None:
         """Before each layer: a long prompt is read no further than somebody waits for it."""
-        if self._looking is not None and not self._looking.wanted():
-            raise UnwantedError
+        if self._looking is not None:
+            self._looking.check()
 
 
 def _template(tokenizer: Any, source: Any) -> ChatTemplate | None:

@@ -1,6 +1,6 @@
 """The next token: chosen from a model's logits with a random source of its own."""
 
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from transformers import (
@@ -8,21 +8,14 @@ from transformers import (
     LogitsProcessorList,
     MinPLogitsWarper,
     RepetitionPenaltyLogitsProcessor,
+    StoppingCriteria,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation
-
-
-class Chosen(NamedTuple):
-    """A token that was chosen, and what the model itself said of it, where that is asked for."""
-
-    token: int
-    logprob: float
-    top: list[tuple[int, float]]
-    """The likeliest tokens with their log probabilities, most likely first."""
+from sensorium.models.backends.telling import Chosen, Telling
 
 
 class Sampler(LogitsProcessor):  # type: ignore[misc]
@@ -117,6 +110,21 @@ class Sampler(LogitsProcessor):  # type: ignore[misc]
         # As `multinomial` does it, which looks first whether these are odds.
         waits = torch.empty_like(odds).exponential_(1, generator=self._generator)
         return (odds / waits).argmax(dim=-1, keepdim=True)
+
+
+class Teller(StoppingCriteria):  # type: ignore[misc]
+    """Has each token told, and says when the text is at its end."""
+
+    def __init__(self, telling: Telling, sampler: Sampler) -> None:
+        self._telling = telling
+        self._sampler = sampler
+        self._answers: torch.Tensor | None = None
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        """Whether the one text is done, shape (1,)."""
+        if self._answers is None:
+            self._answers = torch.tensor([[False], [True]], device=input_ids.device)
+        return self._answers[int(self._telling.tell(self._sampler.read()))]
 
 
 def _biases(task: Generation, vocabulary: int) -> dict[int, float]:
