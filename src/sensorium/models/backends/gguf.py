@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.core.generation import Generation
 from sensorium.models.artifact import Artifact
-from sensorium.models.backends.base import LoadOptions, ModelSpec, TextModel
+from sensorium.models.backends.base import LoadOptions, TextModel
 from sensorium.models.backends.gguf_engine import Engine, check_answer, has_gpu
 from sensorium.models.backends.gguf_hearing import Hearing
-from sensorium.models.backends.gguf_options import ENCODERS, check_device
+from sensorium.models.backends.gguf_options import ENCODERS, check_device, spec_of
 from sensorium.models.backends.gguf_requests import chat_request, text_request
 from sensorium.models.backends.gguf_texts import Emit, Texts
 from sensorium.models.backends.gguf_vocabulary import CONTEXT, write_model
@@ -37,14 +37,7 @@ class GgufModel:
 
     def __init__(self, artifact: Artifact, options: LoadOptions, header: Header) -> None:
         self.parallel = options.parallel
-        degraded = NO_GPU if options.gpu_layers and not has_gpu() else ""
-        self.spec = ModelSpec(
-            platform="llamacpp_gguf",
-            inputs=[],
-            outputs=[],
-            providers=["gpu", "cpu"] if options.gpu_layers and not degraded else ["cpu"],
-            degraded=degraded,
-        )
+        self.spec = spec_of(options, has_gpu=has_gpu(), reason=NO_GPU)
         self._encoder = header.architecture in ENCODERS
         self._engine = Engine(artifact, options, header, embeds=self._encoder)
         try:

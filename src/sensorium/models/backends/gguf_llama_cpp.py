@@ -14,10 +14,16 @@ from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.core.generation import Generation
 from sensorium.core.loading import load
 from sensorium.models.artifact import Artifact
-from sensorium.models.backends.base import LoadOptions, ModelSpec
+from sensorium.models.backends.base import LoadOptions
 from sensorium.models.backends.gguf_llama_cpp_sampling import Sampler
 from sensorium.models.backends.gguf_llama_cpp_words import Words
-from sensorium.models.backends.gguf_options import ENCODERS, STEP, batch_tokens, check_device
+from sensorium.models.backends.gguf_options import (
+    ENCODERS,
+    STEP,
+    batch_tokens,
+    check_device,
+    spec_of,
+)
 from sensorium.models.backends.looking import Emit, Looking, UnwantedError
 from sensorium.models.backends.telling import Telling
 from sensorium.models.backends.too_long import too_long
@@ -35,14 +41,7 @@ class LlamaCppModel:
     parallel = 1
 
     def __init__(self, llama: Any, header: Header, options: LoadOptions, context: int) -> None:
-        degraded = NO_GPU if options.gpu_layers and not _has_gpu() else ""
-        self.spec = ModelSpec(
-            platform="llamacpp_gguf",
-            inputs=[],
-            outputs=[],
-            providers=["gpu", "cpu"] if options.gpu_layers and not degraded else ["cpu"],
-            degraded=degraded,
-        )
+        self.spec = spec_of(options, has_gpu=_has_gpu(), reason=NO_GPU)
         self._turns = Turns(llama)
         self._words = Words(llama)
         self._context = context

@@ -1,7 +1,7 @@
 """What the options of loading mean for a GGUF file, whichever library runs it."""
 
 from sensorium.core.errors import NotSupportedError, UnavailableError
-from sensorium.models.backends.base import LoadOptions
+from sensorium.models.backends.base import LoadOptions, ModelSpec
 
 ENCODERS = ("bert", "nomic-bert", "jina-bert-v2", "modern-bert", "t5encoder")
 """Architectures that give vectors and no text."""
@@ -23,6 +23,18 @@ def check_device(options: LoadOptions, *, has_gpu: bool, reason: str) -> None:
         raise NotSupportedError("of a GGUF model, say how many layers go to the GPU: gpu_layers")
     if options.gpu_layers and not (has_gpu or options.fallback):
         raise UnavailableError(f"{reason}; ask for fallback to take the CPU")
+
+
+def spec_of(options: LoadOptions, *, has_gpu: bool, reason: str) -> ModelSpec:
+    """What is told of a model: where it is computed, and why nowhere else."""
+    wanted = options.gpu_layers != 0
+    return ModelSpec(
+        platform="llamacpp_gguf",
+        inputs=[],
+        outputs=[],
+        providers=["gpu", "cpu"] if wanted and has_gpu else ["cpu"],
+        degraded=reason if wanted and not has_gpu else "",
+    )
 
 
 def batch_tokens(options: LoadOptions, context: int, *, embeds: bool) -> int:
