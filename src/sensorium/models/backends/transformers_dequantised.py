@@ -1,6 +1,5 @@
 """GPTQ and AWQ models of the transformers library where no kernels are: dequantised on load."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from transformers import AutoConfig
 
 from sensorium.core.errors import InvalidInputError
 from sensorium.models.backends.quantised_layouts import PARTS, Layout, dequantised, layout_of
+from sensorium.models.headers.transformers import weight_files
 
-INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -77,21 +76,10 @@ def _weights(
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    for path in _files(folder):
+    for path in weight_files(folder):
         with safe_open(path, framework="pt") as file:
             for name in sorted(file.keys()):
                 yield name, file.get_tensor(name)
-
-
-def _files(folder: Path) -> list[Path]:
-    """The files of weights, which lie in the folder itself."""
-    index = folder / INDEX
-    if not index.is_file():
-        return [folder / SINGLE]
-    names = {*json.loads(index.read_bytes())["weight_map"].values()}
-    if any(Path(name).name != name for name in names):
-        raise InvalidInputError("its index names a file outside of its folder")
-    return [folder / name for name in sorted(names)]
 
 
 def _cost(model: Any, file_bytes: int) -> str:

@@ -162,34 +162,48 @@ def _own_code(config: _Config) -> list[str]:
     return sorted(shown(str(each)) for each in config.auto_map.values())
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """The files of weights, which lie in the folder itself.
+
+    Raises:
+        InvalidInputError: the index of them is malformed.
+        NotFoundError: the folder may not be read.
+    """
+    return [folder / shard for shard in _shards(folder)]
+
+
 def _read_weights(folder: Path, tensors: safetensors.Tensors) -> int:
     """How many files the weights are in; what they hold is added up."""
+    shards = _shards(folder)
+    for shard, names in shards.items():
+        here = safetensors.Tensors()
+        with opened(folder / shard) as source:
+            safetensors.read_file(source, here)
+        if not names <= here.names:
+            raise InvalidInputError(f"{shown(shard)} does not hold what {INDEX} says")
+        tensors.add(here)
+    return len(shards)
+
+
+def _shards(folder: Path) -> dict[str, set[str]]:
+    """The names of the files of weights, sorted, and the tensors that the index has in each."""
     try:
         with opened(folder / INDEX) as source:
             data = _whole(source, MAX_INDEX, INDEX)
     except NotFoundError:
-        with opened(folder / SINGLE) as source:
-            safetensors.read_file(source, tensors)
-        return 1
+        return {SINGLE: set()}
     if data.count(b":") > MAX_MAPPED:
         raise InvalidInputError(f"{INDEX} names more than {MAX_MAPPED} tensors")
     mapped = parsed(data, _Index, INDEX).weight_map
-    shards = sorted(set(mapped.values()))
+    shards: dict[str, set[str]] = {shard: set() for shard in sorted(set(mapped.values()))}
     if not shards or len(shards) > MAX_SHARDS:
         raise InvalidInputError(f"{INDEX} names {len(shards)} files")
-    by_shard: dict[str, set[str]] = {shard: set() for shard in shards}
-    for name, shard in mapped.items():
-        by_shard[shard].add(name)
     for shard in shards:
         if not _SHARD.fullmatch(shard):
             raise InvalidInputError(f"{INDEX} names {shown(shard)}, which is no file beside it")
-        here = safetensors.Tensors()
-        with opened(folder / shard) as source:
-            safetensors.read_file(source, here)
-        if not by_shard[shard] <= here.names:
-            raise InvalidInputError(f"{shown(shard)} does not hold what {INDEX} says")
-        tensors.add(here)
-    return len(shards)
+    for name, shard in mapped.items():
+        shards[shard].add(name)
+    return shards
 
 
 def _chat_template(folder: Path) -> dict[str, str]:

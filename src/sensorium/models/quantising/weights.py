@@ -1,7 +1,6 @@
 """Tensors of safetensors files as float32, row by row, without holding a file in memory."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -11,8 +10,8 @@ import numpy as np
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.models.headers.source import U64
+from sensorium.models.headers.transformers import weight_files
 
-INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 TYPES: dict[str, Any] = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 
 
@@ -33,7 +32,7 @@ class Weights:
 
     def __init__(self, folder: Path) -> None:
         self._places: dict[str, _Place] = {}
-        for path in _files(folder):
+        for path in weight_files(folder):
             self._places |= _places(path)
         for name, place in self._places.items():
             if place.dtype not in TYPES:
@@ -72,13 +71,6 @@ class Weights:
         if not np.isfinite(rows).all():
             raise InvalidInputError(f"its {name[:80]} holds numbers that are not finite")
         return rows
-
-
-def _files(folder: Path) -> Sequence[Path]:
-    index = folder / INDEX
-    if not index.is_file():
-        return [folder / SINGLE]
-    return [folder / n for n in sorted({*json.loads(index.read_bytes())["weight_map"].values()})]
 
 
 def _places(path: Path) -> dict[str, _Place]:
