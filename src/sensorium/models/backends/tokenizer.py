@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 from msgspec import Struct
 from tokenizers import Tokenizer
 
@@ -15,13 +14,11 @@ from sensorium.models.backends.base import LoadOptions, ModelSpec
 from sensorium.models.backends.fast_tokens import begun, encoded, length, refusing, whole
 from sensorium.models.backends.templated import templated
 from sensorium.models.backends.turns import unloaded
+from sensorium.models.folder_files import Templates, read_json, template_of
 from sensorium.models.templates.rendering import ChatTemplate
 
 FILE, CONFIG, SPECIAL = "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"
-TEMPLATE = "chat_template.jinja"
-MAX_BYTES = 16 << 20
 ALONE = "this is a tokenizer alone: it has no weights to make texts or vectors with"
-T = TypeVar("T")
 
 
 class TokenizerModel:
@@ -36,9 +33,10 @@ class TokenizerModel:
         )
         self._why = why
         self._tokenizer: Tokenizer | None = _read_tokenizer(path)
-        told = _read(path.with_name(CONFIG), _Config) or _Config()
+        told = read_json(path.with_name(CONFIG), _Config, optional=True)
         special = _specials(path)
-        self._template = _template(path, told, special)
+        source = template_of(path.parent, told.chat_template)
+        self._template = ChatTemplate(source, **special) if source else None
         begins = special.get("bos_token") if told.add_bos_token else None
         self._first = None if begins is None else self._whole.token_to_id(begins)
         self._size = self._whole.get_vocab_size(with_added_tokens=True)
@@ -98,13 +96,8 @@ def of_folder(folder: Path, why: str) -> TokenizerModel:
     return TokenizerModel(folder / FILE, f"only its tokenizer can be used: {why}", why)
 
 
-class _Named(Struct):
-    name: str = ""
-    template: str = ""
-
-
 class _Config(Struct):
-    chat_template: str | list[_Named] | None = None
+    chat_template: Templates = None
     add_bos_token: Any = None
 
 
@@ -117,34 +110,8 @@ def _specials(path: Path) -> dict[str, str]:
     """Texts of special tokens, by names such as `bos_token`."""
     found: dict[str, str] = {}
     for name in (SPECIAL, CONFIG):
-        for key, value in (_read(path.with_name(name), dict[str, Any]) or {}).items():
+        for key, value in read_json(path.with_name(name), dict[str, Any], optional=True).items():
             text = value.get("content") if isinstance(value, dict) else value
             if key.endswith("_token") and isinstance(text, str):
                 found[key] = text
     return found
-
-
-def _template(path: Path, told: _Config, special: dict[str, str]) -> ChatTemplate | None:
-    """A file of its own comes before the one in the configuration."""
-    beside = path.with_name(TEMPLATE)
-    source: Any = told.chat_template
-    if isinstance(source, list):
-        source = next((each.template for each in source if each.name == "default"), None)
-    if beside.is_file():
-        source = beside.read_bytes()[:MAX_BYTES].decode(errors="replace")
-    return ChatTemplate(source, **special) if source else None
-
-
-def _read(path: Path, kind: type[T]) -> T | None:
-    """JSON from a file beside the tokenizer; None where there is none.
-
-    Raises:
-        InvalidInputError: it is damaged.
-    """
-    if not path.is_file():
-        return None
-    try:
-        with path.open("rb") as file:
-            return msgspec.json.decode(file.read(MAX_BYTES), type=kind)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        raise InvalidInputError(f"its {path.name} is damaged") from None

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -12,12 +12,11 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from sensorium.core.errors import InvalidInputError, UnavailableError
 from sensorium.core.loading import how_to_install
 from sensorium.models.dequantising import is_dequantised
+from sensorium.models.folder_files import read_json
 
-T = TypeVar("T")
 Kind = Literal["generates", "sees", "looks", "classifies", "embeds"]
 """`sees`: takes pictures in a conversation; `looks`: answers to tasks about one picture."""
 Pooling = Literal["mean", "cls", "max", "last"]
-MAX_BYTES = 16 << 20
 QUANTISED: dict[str, tuple[str, ...]] = {
     "bitsandbytes": ("bitsandbytes", "accelerate"),
     "gptq": ("gptqmodel",),
@@ -75,7 +74,7 @@ def describe(folder: Path) -> Described:
         InvalidInputError: it is damaged, or of a kind that is not run.
         UnavailableError: a library that its quantisation needs is not installed.
     """
-    whole = _read(folder / "config.json", dict[str, Any])
+    whole = read_json(folder / "config.json", dict[str, Any])
     if _names_code(whole):
         raise InvalidInputError("its config.json names code of another place, which is never run")
     try:
@@ -130,7 +129,7 @@ def _names_code(value: Any) -> bool:
 
 def _begins(folder: Path) -> bool:
     path = folder / "tokenizer_config.json"  # the library forgets this part of it
-    return path.is_file() and _read(path, dict[str, Any]).get("add_bos_token") is True
+    return path.is_file() and read_json(path, dict[str, Any]).get("add_bos_token") is True
 
 
 def _is_plain(found: _Quantisation | None) -> bool:
@@ -153,7 +152,7 @@ def _is_plain(found: _Quantisation | None) -> bool:
 
 def _sentences(folder: Path) -> Described:
     """What sentence-transformers says of a folder: how the vectors of tokens become one."""
-    modules = _read(folder / "modules.json", list[_Module])
+    modules = read_json(folder / "modules.json", list[_Module])
     kinds = [each.type.rpartition(".")[2] for each in modules]
     unknown = [kind for kind in kinds if kind not in PASSED_OVER]
     if unknown:
@@ -164,7 +163,7 @@ def _sentences(folder: Path) -> Described:
             pooling = _pooling(folder, module.path)
     limit = 0
     if (folder / "sentence_bert_config.json").is_file():
-        found = _read(folder / "sentence_bert_config.json", dict[str, Any])
+        found = read_json(folder / "sentence_bert_config.json", dict[str, Any])
         limit = found.get("max_seq_length") or 0
     return Described(
         kind="embeds", pooling=pooling, max_tokens=limit if isinstance(limit, int) else 0
@@ -175,16 +174,8 @@ def _pooling(folder: Path, path: str) -> Pooling:
     inside = folder / path / "config.json"
     if not inside.resolve().is_relative_to(folder.resolve()):
         raise InvalidInputError("its modules.json names a file outside of its folder")
-    config = _read(inside, dict[str, Any])
+    config = read_json(inside, dict[str, Any])
     modes = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
     if len(modes) != 1 or modes[0] not in POOLINGS:
         raise InvalidInputError("it pools in a way that is not run; run are mean, cls, max, last")
     return POOLINGS[modes[0]]
-
-
-def _read(path: Path, kind: type[T]) -> T:
-    try:
-        with path.open("rb") as file:
-            return msgspec.json.decode(file.read(MAX_BYTES), type=kind)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        raise InvalidInputError(f"its {path.name} is missing or damaged") from None

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError
+from sensorium.models.folder_files import read_json
 from sensorium.models.headers.header import MAX_BLOCKS, MAX_HEADS, MAX_LENGTH, MAX_NUMBER
 
 ARCHITECTURES = {
@@ -17,7 +18,6 @@ ARCHITECTURES = {
 """What llama.cpp calls them; in `llama`, rows of queries and keys have another order."""
 EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 ROPES = ("default", "linear", "llama3")
-MAX_CONFIG = 1 << 22
 Extent = Annotated[int, Meta(ge=1, le=MAX_LENGTH)]
 Heads = Annotated[int, Meta(ge=1, le=MAX_HEADS)]
 Positive = Annotated[float, Meta(gt=0, le=1e30)]
@@ -115,11 +115,7 @@ def read_config(folder: Path) -> Config:
         InvalidInputError: it is missing or damaged.
         NotSupportedError: it is of another kind; says which.
     """
-    try:
-        with (folder / "config.json").open("rb") as file:
-            whole = msgspec.json.decode(file.read(MAX_CONFIG), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        raise InvalidInputError("its config.json is missing or damaged") from None
+    whole = read_json(folder / "config.json", dict[str, Any])
     _check_kind(whole)
     try:
         config = msgspec.convert(whole, Config)

@@ -1,17 +1,16 @@
 """The tokenizer of a model as GGUF has it, from the files of transformers."""
 
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
-import msgspec
 from msgspec import Meta, Raw, Struct, field
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError
+from sensorium.models.folder_files import Templates, decoded, read_json, template_of
 from sensorium.models.headers.header import MAX_LENGTH
 from sensorium.models.quantising.pretokenisers import named
 from sensorium.models.quantising.shape import Config
 
-T = TypeVar("T")
 MAX_BYTES = 128 << 20
 NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
 """Kinds of tokens in GGUF."""
@@ -63,11 +62,6 @@ class _Tokenizer(Struct):
     post_processor: _Processor | None = None
 
 
-class _Template(Struct):
-    name: str
-    template: str
-
-
 class _Settings(Struct):
     """A `tokenizer_config.json`."""
 
@@ -76,7 +70,7 @@ class _Settings(Struct):
     pad_token: Any = None
     add_bos_token: bool | None = None
     add_eos_token: bool | None = None
-    chat_template: str | list[_Template] | None = None
+    chat_template: Templates = None
 
 
 class _Ids(Struct):
@@ -113,11 +107,11 @@ def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
             "it has no tokenizer.json, without which its tokens are not known: save it anew with a "
             "newer transformers"
         )
-    found = _read(folder / "tokenizer.json", _Tokenizer)
-    kind = _decoded(found.model, _Kind, "tokenizer.json").type
+    found = read_json(folder / "tokenizer.json", _Tokenizer, MAX_BYTES)
+    kind = decoded(found.model, _Kind, "tokenizer.json").type
     if kind not in (None, "BPE"):
         raise NotSupportedError(f"its tokenizer is a {str(kind)[:40]!r}; converted is 'BPE'")
-    pairs = _decoded(found.model, _Pairs, "tokenizer.json")
+    pairs = decoded(found.model, _Pairs, "tokenizer.json")
     if pairs.byte_fallback or pairs.continuing_subword_prefix or pairs.end_of_word_suffix:
         raise NotSupportedError(
             "its tokenizer merges characters, as SentencePiece does; converted are those that "
@@ -125,8 +119,8 @@ def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
         )
     pre = named(found.pre_tokenizer, found.normalizer, ignores_merges=bool(pairs.ignore_merges))
     tokens, kinds = _listed(pairs.vocab, found.added_tokens, config.vocab_size)
-    settings = _read_any(folder / "tokenizer_config.json", _Settings)
-    told = _read_any(folder / "generation_config.json", _Ids)
+    settings = read_json(folder / "tokenizer_config.json", _Settings, optional=True)
+    told = read_json(folder / "generation_config.json", _Ids, optional=True)
     numbers = {text: at for at, text in enumerate(tokens)}
     special = _special(settings, numbers, config, _ids(told.eos_token_id, len(tokens)))
     first, last = _around(found.post_processor)
@@ -139,7 +133,7 @@ def read_vocabulary(folder: Path, config: Config) -> Vocabulary:
         special=special,
         begins=_is_added(around.get("bos"), first, settings.add_bos_token),
         ends=_is_added(around.get("eos"), last, settings.add_eos_token),
-        template=_template(folder, settings),
+        template=template_of(folder, settings.chat_template),
     )
 
 
@@ -210,36 +204,3 @@ def _is_added(token: str | None, added: set[str], told: bool | None) -> bool:
             "the token that begins or ends one"
         )
     return bool(added)
-
-
-def _template(folder: Path, settings: _Settings) -> str:
-    path = folder / "chat_template.jinja"
-    if path.is_file():
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            raise InvalidInputError("its chat_template.jinja is damaged") from None
-    told = settings.chat_template
-    if isinstance(told, list):
-        return next((each.template for each in told if each.name == "default"), "")
-    return told or ""
-
-
-def _read_any(path: Path, kind: type[T]) -> T:
-    return _read(path, kind) if path.is_file() else kind()
-
-
-def _read(path: Path, kind: type[T]) -> T:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES)
-    except OSError:
-        raise InvalidInputError(f"its {path.name} cannot be read") from None
-    return _decoded(data, kind, path.name)
-
-
-def _decoded(data: bytes | Raw, kind: type[T], name: str) -> T:
-    try:
-        return msgspec.json.decode(data, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInputError(f"its {name} is damaged: {str(error)[:200]!a}") from None
