@@ -1,14 +1,20 @@
 """Chat templates: what the usual ones make of a conversation, and what hostile ones may not do."""
 
+import json
 import resource
+import subprocess
+import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 
 from sensorium.core.errors import InvalidInputError
-from sensorium.models.templates.budget import TemplateLimitError
+from sensorium.models.templates import counting
+from sensorium.models.templates.budget import Budget, TemplateLimitError
 from sensorium.models.templates.rendering import ChatTemplate
+from tests.models.templates import hostile
 
 CHATML = """\
 {%- if tools %}
@@ -105,7 +111,7 @@ HOSTILE = {
     "a recursive loop": "{% for m in messages recursive %}{{ loop(messages) }}{% endfor %}",
     "slices": "{% set n = namespace(l=[]) %}{% for i in range(99999) %}"
     "{% set n.l = n.l + [messages[0].content[0:]] %}{% endfor %}",
-    "a great number": "{{ 9 ** 9 ** 9 ** 9 }}",
+    "a great number": "{{ 9 ** 9 ** 9 ** 9 ** 9 }}",
     "squares": "{% set n = namespace(x=9) %}{% for i in range(99999) %}"
     "{% set n.x = n.x * n.x %}{% endfor %}",
     "the way out by a class": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
@@ -132,3 +138,56 @@ def test_a_hostile_template_is_refused_soon_and_cheaply(source: str) -> None:
 def test_a_limit_is_an_error_of_its_own() -> None:
     with pytest.raises(TemplateLimitError, match="come to an end"):
         ChatTemplate(HOSTILE["loops"]).render(HI)
+
+
+@pytest.fixture(scope="module")
+def tried() -> dict[str, dict[str, Any]]:
+    """What became of each template in a process that may not take gigabytes."""
+    ran = subprocess.run(
+        [sys.executable, "-m", hostile.__name__],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    found = map(json.loads, ran.stdout.splitlines())
+    return {each["name"]: each for each in found}
+
+
+@pytest.mark.parametrize("name", hostile.SOURCES)
+def test_one_that_would_take_gigabytes_or_minutes(
+    name: str, tried: dict[str, dict[str, Any]]
+) -> None:
+    found = tried[name]
+    assert "chat template" in found["said"]
+    assert "MemoryError" not in found["said"]
+    assert found["seconds"] < 10  # 2 s of its own and a step, on a busy machine
+
+
+def test_numbers_that_only_count_take_nothing_back() -> None:
+    budget = Budget(max_size=10)
+    budget.spend(8)
+    with pytest.raises(TemplateLimitError):
+        budget.spend(-5)
+    with pytest.raises(TemplateLimitError):
+        budget.spend(3)
+
+
+def test_what_only_counts_has_no_name() -> None:
+    for name in counting.ROUND, counting.CUT, counting.COMPARED:
+        with pytest.raises(InvalidInputError, match="may not have"):
+            ChatTemplate(f"{{{{ [1] | map('{name}', 1) | list }}}}").render(HI)
+
+
+def test_a_template_that_takes_tools_is_one_that_tells_of_them() -> None:
+    said = "{% for m in messages %}{{ m.content }}{% endfor %}"
+    assert ChatTemplate(CHATML).takes_tools
+    for source in (
+        "{# tools #}" + said,
+        "{% if tools %}{{ raise_exception('no tools') }}{% endif %}" + said,
+        "{{ '' if tools else '' }}" + said,
+        "{{ tools",
+    ):
+        assert not ChatTemplate(source).takes_tools
+    refusing = "{% if messages[0].role != 'system' %}{{ raise_exception('no') }}{% endif %}"
+    assert ChatTemplate(refusing + "{{ tools }}").takes_tools

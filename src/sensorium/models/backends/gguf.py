@@ -21,10 +21,12 @@ from sensorium.models.backends.gguf_options import ENCODERS, check_device, spec_
 from sensorium.models.backends.gguf_requests import chat_request, text_request
 from sensorium.models.backends.gguf_texts import Emit, Texts
 from sensorium.models.backends.gguf_vocabulary import CONTEXT, write_model
+from sensorium.models.backends.openai_form import openai_messages, openai_tools
 from sensorium.models.backends.templated import begun, templated
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
 from sensorium.models.templates.rendering import ChatTemplate
+from sensorium.models.templates.vetting import try_all
 from sensorium.models.tools import CallReader, held, is_forced
 
 NO_GPU = "llama.cpp has no GPU here: none is there, or its library was built without it"
@@ -105,10 +107,13 @@ class GgufModel:
         """What answers in a conversation, given who wants the pieces.
 
         The library has the same template, and reads calls and thoughts in a hundred models' own
-        ways. It has no bounds: what is rendered here first has been within them.
+        ways. It has no bounds: what it is to render is tried here with what it gives besides.
         """
         prompt = self._prompt(task)
         if self._is_read_there(task):
+            assert self._template is not None
+            messages = openai_messages(task.messages, parsed=True)
+            try_all(self._template, messages, openai_tools(task.tools))
             return partial(self._make, chat_request(task), task.stop, chat=True)
         request = text_request(replace(held(task), prompt=prompt))
         if not task.tools:

@@ -1,25 +1,30 @@
 """What a template may do before it is stopped."""
 
-import re
 import time
-from collections.abc import Sequence, Sized
+from collections.abc import ItemsView, KeysView, Sequence, ValuesView
 from typing import Any
+
+from jinja2.runtime import Undefined
+from jinja2.utils import Namespace
 
 from sensorium.core.errors import InvalidInputError
 
 MAX_STEPS = 1_000_000
-"""Rounds of loops, and calls."""
+"""Rounds of loops, calls, filters, operators."""
 MAX_SIZE = 32 << 20
-"""Characters and items, of all that is made on the way."""
-ITEM = 16
-"""What an item of a list counts as."""
+"""Characters and bytes of lists, of all that is made on the way."""
 MAX_S = 2.0
-MAX_NUMBER = 1 << 20
-"""Of a width, a count or an exponent that is given to something that makes a text."""
-LOOK_STEPS = 256
-"""The clock is looked at every so many steps."""
-WIDE = re.compile(r"\d{6,}")
-"""A width in a format, such as `%999999999d`."""
+"""Looked at in each step, so that a rendering takes this and a step. The longest step that the
+other bounds leave takes about a second."""
+MAX_DEPTH = 128
+"""Of lists in lists: what hashes or copies them would go down as far, some of it in C unchecked."""
+ITEM, BOX = 16, 64
+"""What an item of a list counts, and what a list or a small text does."""
+ESCAPED = 6
+"""Characters that one may become in JSON or where a list is told, as `\\u0000`."""
+SEVERAL = (list, tuple, dict, range, KeysView, ValuesView, ItemsView)
+"""All that a template can go through time and again, texts aside."""
+_LONG = "the model's chat template makes too long a text"
 
 
 class TemplateLimitError(InvalidInputError):
@@ -27,102 +32,114 @@ class TemplateLimitError(InvalidInputError):
 
 
 class Budget:
-    """What one rendering may still do."""
+    """What one rendering may still do: all of it is spent before it is done.
 
-    def __init__(self) -> None:
+    Raises, in all that it does:
+        TemplateLimitError: it is used up.
+    """
+
+    def __init__(self, max_size: int = MAX_SIZE, max_s: float = MAX_S) -> None:
         self._steps = 0
         self._size = 0
-        self._until = time.monotonic() + MAX_S
+        self._max_size = max_size
+        self._until = time.monotonic() + max_s
 
-    def step(self, count: int = 1) -> None:
-        """Count steps.
-
-        Raises:
-            TemplateLimitError: there were too many, or they took too long.
-        """
-        before = self._steps // LOOK_STEPS
-        self._steps += count
+    def step(self) -> None:
+        """Count a step, and look at the clock."""
+        self._steps += 1
         if self._steps > MAX_STEPS:
             raise TemplateLimitError("the model's chat template does not come to an end")
-        if self._steps // LOOK_STEPS > before and time.monotonic() > self._until:
+        if time.monotonic() > self._until:
             raise TemplateLimitError("the model's chat template takes too long")
 
-    def made(self, value: Any) -> Any:
-        """Count what was made, and return it.
+    def spend(self, size: int) -> None:
+        """Count what is about to be made, and stays."""
+        self.check(size)
+        self._size += size
 
-        Raises:
-            TemplateLimitError: all of it is too much.
-        """
+    def check(self, size: int) -> None:
+        """Whether so much more could be made."""
+        if not 0 <= size <= self._max_size - self._size:
+            raise TemplateLimitError(_LONG)
+
+    def weigh(self, value: Any) -> int:
+        """What a value is with all in it: what it takes to compare, to hash or to tell it."""
+        return measure(value, self._max_size)[0]
+
+    def told(self, value: Any) -> str:
+        """A value as text."""
+        if isinstance(value, str):
+            text = value
+        else:
+            self.step()
+            self.check(ESCAPED * self.weigh(value))
+            text = str(value)
+        self.spend(len(text))
+        return text
+
+    def made(self, value: Any) -> Any:
+        """Count what was made within bounds that were looked at, and return it."""
         if isinstance(value, str):
             self.spend(len(value))
         elif isinstance(value, list | tuple | dict):
-            self.spend(len(value) * ITEM)
+            self.spend(BOX + ITEM * len(value))
+        elif isinstance(value, Namespace):
+            self.spend(4 * BOX)
         return value
 
-    def check(self, size: int) -> None:
-        """Whether so much more could be made; errors as for `made`."""
-        if self._size + size >= MAX_SIZE:
-            raise TemplateLimitError("the model's chat template makes too long a text")
 
-    def spend(self, size: int) -> None:
-        """Count characters or items; errors as for `made`."""
-        self._size += size
-        if self._size > MAX_SIZE:
-            raise TemplateLimitError("the model's chat template makes too long a text")
-
-
-def growth(name: str, given: Sequence[Any]) -> int:
-    """How long a text may become at most by a method or filter of that name.
-
-    `given` is what it is called with, the text itself among them.
-    """
-    texts = [each for each in given if isinstance(each, str)]
-    sizes = [len(each) for each in given if isinstance(each, Sized)]
-    numbers = [abs(each) for each in given if isinstance(each, int)]
-    match name:
-        case "format" if texts:
-            fields = texts[0].count("{") + texts[0].count("%")
-            wide = any(WIDE.search(text) for text in texts)
-            return MAX_SIZE if wide else fields * sum(len(repr(each)) for each in given)
-        case "replace" if len(texts) > 2:
-            return texts[0].count(texts[1]) * len(texts[2])
-        case "join" | "wordwrap" if len(sizes) > 1:
-            return sizes[0] * sizes[1]
-        case "indent" if texts:
-            return (texts[0].count("\n") + 1) * max([*numbers, *map(len, texts[1:])], default=4)
-    return max(numbers, default=0)
-
-
-def check_arguments(arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-    """Whether a filter or a method may be called with these.
+def measure(value: Any, most: int = MAX_SIZE) -> tuple[int, int]:
+    """How much a value is, with all in it as often as it is in it; and how deep.
 
     Raises:
-        TemplateLimitError: a number is one that makes a text immense, or may be.
+        TemplateLimitError: it is more than `most`, or too deep.
     """
-    for each in (*arguments, *named.values()):
-        if isinstance(each, int) and abs(each) > MAX_NUMBER:
-            raise TemplateLimitError("the model's chat template calls with too great a number")
+    if isinstance(value, str):
+        return len(value), 0
+    total, level = 0, [value]
+    for depth in range(MAX_DEPTH):
+        below: list[Any] = []
+        for each in level:
+            if type(each) is str:
+                total += len(each)
+                continue
+            for part in _parts(each):
+                total += BOX + ITEM * len(part)
+                if total > most:
+                    raise TemplateLimitError(_LONG)
+                below += part
+            total += _alone(each)
+        if total > most:
+            raise TemplateLimitError(_LONG)
+        if not below:
+            return total, depth
+        level = below
+    raise TemplateLimitError("the model's chat template has lists in lists without an end")
 
 
-def check_operands(operator: str, left: Any, right: Any) -> None:
-    """Whether an operator may be applied.
+def count(value: Any) -> int:
+    """How many items there are in what a filter or a method goes through.
 
     Raises:
-        TemplateLimitError: what comes of it is too large.
+        TypeError: it cannot be gone through, or not a second time.
     """
-    sizes = [len(each) if isinstance(each, Sized) else None for each in (left, right)]
-    large = False
-    match operator:
-        case "*":
-            of = max(size or 0 for size in sizes)
-            times = [abs(each) for each in (left, right) if isinstance(each, int)]
-            large = of * max(times, default=0) > MAX_SIZE // ITEM or min(times, default=0) > 2**64
-        case "+":
-            large = sum(size or 0 for size in sizes) > MAX_SIZE
-        case "%":
-            large = isinstance(left, str) and WIDE.search(left) is not None
-        case "**":
-            large = not (isinstance(right, int | float) and abs(right) <= 64)
-            large = large or (isinstance(left, int) and abs(left) > 2**64)
-    if large:
-        raise TemplateLimitError("the model's chat template computes with too great a number")
+    if isinstance(value, (str, *SEVERAL)):
+        return len(value)
+    if isinstance(value, Undefined):
+        return 0
+    raise TypeError(f"{type(value).__name__} is no list")
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    """What it consists of, each of which can be gone through."""
+    if isinstance(value, Namespace):
+        value = object.__getattribute__(value, "_Namespace__attrs")
+    if isinstance(value, dict):
+        return value, value.values()
+    return (value,) if isinstance(value, SEVERAL) else ()
+
+
+def _alone(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    return ITEM + value.bit_length() // 3 if isinstance(value, int) else ITEM

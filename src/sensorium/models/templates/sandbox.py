@@ -1,85 +1,141 @@
-"""Jinja's sandbox, with every way to go on for ever, or to grow without bound, counted.
+"""Jinja's sandbox, with all that takes time or memory counted before it is done.
 
 The sandbox keeps templates from attributes that lead out of it. It does not keep them from loops
-without an end, or texts without a bound: here every round, call and text is counted.
+without an end, or texts without a bound. Here a template has the filters, tests, functions and
+methods that are named, and none else; each is counted by what it may make at most, and so are
+rounds of loops, operators, comparisons and all that is written. Nothing is computed while a
+template is compiled, where nobody would count it.
 """
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import wraps
+from types import BuiltinMethodType
 from typing import Any
 
 from jinja2 import TemplateError, nodes, pass_context
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.runtime import Context
+from jinja2.runtime import BlockReference, Context, LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.visitor import NodeTransformer
+from markupsafe import escape
 
-from sensorium.models.templates.budget import (
-    Budget,
-    check_arguments,
-    check_operands,
-    growth,
+from sensorium.models.templates.allowed import (
+    COMPARING,
+    GLOBALS,
+    METHODS,
+    ON_NUMBERS,
+    OPEN,
+    TESTS,
+)
+from sensorium.models.templates.budget import BOX, ITEM, Budget
+from sensorium.models.templates.costs import (
+    FILTERS,
+    check_numbers,
+    spend_form,
+    spend_method,
+    spend_operator,
+)
+from sensorium.models.templates.counting import (
+    COMPARED,
+    CUT,
+    HELD,
+    JOINED,
+    ROUND,
+    UNPACKED,
+    counted,
 )
 
-ROUNDS, JOINED, CUT = "counted_rounds", "counted_join", "counted_cut"
-"""Filters that count. They are given the context, or Jinja would apply them while it compiles."""
-UNBOUNDED = ("lipsum", "cycler", "joiner")
+MAX_DATE = 256
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
     """Where templates are compiled and run; several threads may run some at once."""
 
-    intercepted_binops = frozenset({"*", "+", "%", "**"})
+    intercepted_binops = frozenset({"*", "+", "%", "**", "-", "/", "//"})
 
     def __init__(self) -> None:
         super().__init__(
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=[loopcontrols, GenerationTag],
-            finalize=self._told,
+            finalize=pass_context(lambda _, value: self.budget.told(value)),
+            optimized=False,
         )
         self._local = threading.local()
-        for name in UNBOUNDED:
-            del self.globals[name]
-        self.filters["tojson"] = _to_json
-        self.filters = {name: self._counted(made) for name, made in self.filters.items()}
+        self.globals = {name: self.globals[name] for name in GLOBALS}
         self.globals.update(raise_exception=_refuse, strftime_now=_now)
-        self.filters |= {ROUNDS: self._rounds, JOINED: self._joined, CUT: self._cut}
+        self.filters |= {"tojson": _to_json, "safe": str, "e": _escaped, "escape": _escaped}
+        self.filters = {name: self._filter(name, self.filters[name]) for name in FILTERS}
+        self.tests = {name: self.tests[name] for name in TESTS} | {
+            name: self._test(name, self.tests[name]) for name in COMPARING
+        }
+        self.filters |= {
+            ROUND: self._round,
+            JOINED: self._joined,
+            CUT: self._cut,
+            COMPARED: self._compared,
+            HELD: self._held,
+            UNPACKED: self._unpacked,
+        }
 
     @property
     def budget(self) -> Budget:
         """What the rendering on this thread may still do."""
-        found: Budget | None = getattr(self._local, "budget", None)
-        return found if found is not None else self.begin()
+        found: Budget = self._local.budget
+        return found
 
-    def begin(self) -> Budget:
-        """Another budget, for the next rendering on this thread."""
-        self._local.budget = Budget()
-        return self.budget
+    def begin(self, budget: Budget) -> None:
+        """Have the next rendering on this thread spend that."""
+        self._local.budget = budget
 
     def call(self, context: Context, called: Any, *arguments: Any, **named: Any) -> Any:
         """A call, counted."""
-        self.budget.step()
-        check_arguments(arguments, named)
-        of = getattr(called, "__self__", None)
-        if isinstance(of, str):
-            self.budget.check(growth(called.__name__, (of, *arguments)))
-        return self.budget.made(super().call(context, called, *arguments, **named))
+        budget = self.budget
+        budget.step()
+        given = (*arguments, *named.values())
+        if isinstance(called, BuiltinMethodType):
+            spend_method(budget, called.__self__, called.__name__, given)
+        elif not isinstance(called, Macro | LoopContext | BlockReference):
+            for each in given:
+                budget.weigh(each)
+        return budget.made(super().call(context, called, *arguments, **named))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """An operator, within bounds."""
-        check_operands(operator, left, right)
-        return self.budget.made(super().call_binop(context, operator, left, right))
+        budget = self.budget
+        budget.step()
+        spend_operator(budget, operator, left, right)
+        return budget.made(super().call_binop(context, operator, left, right))
+
+    def call_filter(self, name: Any, *arguments: Any, **named: Any) -> Any:
+        """A filter by its name, as `map` wants it: none that only counts."""
+        if not isinstance(name, str) or " " in name:
+            raise SecurityError
+        return super().call_filter(name, *arguments, **named)
+
+    def call_test(self, name: Any, *arguments: Any, **named: Any) -> Any:
+        """A test by its name, as `select` wants it."""
+        if not isinstance(name, str):
+            raise SecurityError
+        return super().call_test(name, *arguments, **named)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """An item, or attribute; a key that is hashed is one that can be."""
+        if isinstance(argument, tuple):
+            self.budget.weigh(argument)
+        return super().getitem(obj, argument)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        """Without the few methods of texts that no template needs and that grow without bound."""
-        if isinstance(obj, str) and attr in ("translate", "expandtabs", "format_map"):
-            return False
-        return super().is_safe_attribute(obj, attr, value)
+        """Methods that are named, and what Jinja's own have."""
+        known = METHODS.get(type(obj))
+        if known is not None:
+            return attr in known
+        named = isinstance(obj, tuple) and attr in getattr(obj, "_fields", ())  # of `groupby`
+        return named or (isinstance(obj, OPEN) and super().is_safe_attribute(obj, attr, value))
 
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         """`str.format`, which the sandbox replaces by its own; within bounds."""
@@ -89,78 +145,89 @@ class Sandbox(ImmutableSandboxedEnvironment):
         own: Callable[..., str] = wrapped
 
         def bounded(*arguments: Any, **named: Any) -> str:
-            self.budget.check(growth("format", (value.__self__, *arguments, *named.values())))
+            spend_form(self.budget, value.__self__, (*arguments, *named.values()), "{")
             return own(*arguments, **named)
 
         return bounded
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        return _Counting().visit(super()._parse(source, name, filename))  # type: ignore[no-any-return]
+        return counted(super()._parse(source, name, filename))
 
-    def _told(self, value: Any) -> Any:
-        """What is written out."""
-        return self.budget.made(value)
+    def _filter(self, name: str, made: Callable[..., Any]) -> Callable[..., Any]:
+        """A filter whose calls and results are counted."""
+        cost = FILTERS[name]
+        before = 1 if hasattr(made, "jinja_pass_arg") else 0
+
+        @wraps(made)
+        def filtered(*arguments: Any, **named: Any) -> Any:
+            budget = self.budget
+            budget.step()
+            value = cost(budget, *arguments[before:], **named)
+            found = made(*arguments[:before], value, *arguments[before + 1 :], **named)
+            return budget.made(list(self._each(found)) if isinstance(found, Iterator) else found)
+
+        return filtered
+
+    def _each(self, items: Iterator[Any]) -> Iterator[Any]:
+        budget = self.budget
+        for item in items:
+            budget.step()
+            budget.spend(BOX)
+            yield item
+
+    def _test(self, name: str, made: Any) -> Callable[..., Any]:
+        """A test that compares, counted."""
+
+        @wraps(made)
+        def tested(*arguments: Any) -> Any:
+            budget = self.budget
+            budget.step()
+            if name in ON_NUMBERS:
+                check_numbers(*arguments)
+            for each in arguments[: 1 if isinstance(arguments[-1], dict) else None]:
+                budget.weigh(each)
+            return made(*arguments)
+
+        return tested
 
     @pass_context
-    def _rounds(self, _: Context, items: Any, weight: int) -> Iterable[Any]:
-        """What a loop goes through, each round with so many characters in it at least."""
-        if isinstance(items, Sequence | Mapping):
-            self.budget.step(len(items))
-            self.budget.spend(len(items) * weight)
-            return items
-        return self._each(items, weight)
-
-    def _each(self, items: Iterable[Any], weight: int) -> Iterator[Any]:
-        for item in items:
-            self.budget.step()
-            self.budget.spend(weight)
-            yield item
+    def _round(self, _: Context, size: int) -> bool:
+        """A round of a loop, or a run of a macro, that has so much in it."""
+        self.budget.step()
+        self.budget.spend(size)
+        return True
 
     @pass_context
     def _joined(self, _: Context, *parts: Any) -> str:
-        texts = [str(part) for part in parts]
-        self.budget.spend(sum(map(len, texts)))
-        return "".join(texts)
+        self.budget.step()
+        return "".join([self.budget.told(part) for part in parts])
 
     @pass_context
     def _cut(self, _: Context, of: Any, start: Any, stop: Any, step: Any) -> Any:
         self.budget.step()
         return self.budget.made(of[start:stop:step])
 
-    def _counted(self, made: Callable[..., Any]) -> Callable[..., Any]:
-        """A filter whose calls and results are counted."""
+    @pass_context
+    def _compared(self, _: Context, value: Any) -> Any:
+        """What is compared, or hashed, whole."""
+        self.budget.step()
+        self.budget.weigh(value)
+        return value
 
-        @wraps(made)
-        def counted(*arguments: Any, **named: Any) -> Any:
-            self.budget.step()
-            check_arguments(arguments, named)
-            given = (*arguments, *named.values())
-            self.budget.check(growth(made.__name__.removeprefix("do_"), given))
-            return self.budget.made(made(*arguments, **named))
+    @pass_context
+    def _held(self, _: Context, value: Any, constant: bool) -> Any:
+        """Where something is looked for: a constant is compared with no more than it is."""
+        self.budget.step()
+        if not constant and not isinstance(value, dict):
+            self.budget.weigh(value)
+        return value
 
-        return counted
-
-
-class _Counting(NodeTransformer):
-    """Has loops, joined texts and slices go through what counts them."""
-
-    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - named by the library
-        weight = sum(len(each.data) for each in node.find_all(nodes.TemplateData))
-        self.generic_visit(node)
-        node.iter = _filter(ROUNDS, node.iter, nodes.Const(weight))
-        return node
-
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        first, *others = node.nodes
-        return _filter(JOINED, first, *others)
-
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802
-        self.generic_visit(node)
-        if not isinstance(node.arg, nodes.Slice):
-            return node
-        ends = (node.arg.start, node.arg.stop, node.arg.step)
-        return _filter(CUT, node.node, *(each or nodes.Const(None) for each in ends))
+    @pass_context
+    def _unpacked(self, _: Context, value: Any) -> Any:
+        """What stands behind a star in a call."""
+        self.budget.step()
+        self.budget.check((BOX if isinstance(value, str) else ITEM) * len(value))
+        return value
 
 
 class GenerationTag(Extension):
@@ -174,13 +241,25 @@ class GenerationTag(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def _filter(name: str, of: Any, *arguments: nodes.Expr) -> nodes.Filter:
-    return nodes.Filter(of, name, list(arguments), [], None, None)
-
-
-def _to_json(value: Any, indent: int | None = None, **_: Any) -> str:
+def _to_json(
+    value: Any,
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
+    ensure_ascii: bool = False,
+    sort_keys: bool = False,
+) -> str:
     """JSON as templates expect it: without the escapes that HTML wants."""
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+
+
+def _escaped(value: str) -> str:
+    return str(escape(value))
 
 
 def _refuse(message: str) -> str:
@@ -188,4 +267,6 @@ def _refuse(message: str) -> str:
 
 
 def _now(form: str) -> str:
+    if len(form) > MAX_DATE:
+        raise TemplateError("a date's form is short")
     return datetime.now().astimezone().strftime(form)

@@ -1,50 +1,17 @@
-"""Whether a model's chat template may be left to an engine that runs it without bounds."""
+"""Whether a model's chat template may be left to an engine that runs it without bounds.
 
+Only a rendering itself tells whether it ends: so a template is tried when a model is loaded, and
+again with each conversation. One that tells the engine from this, by what neither can hide, still
+runs there as long as it likes; that is for whoever waits for the engine to bound.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 from sensorium.core.errors import InvalidInputError
 from sensorium.models.templates.budget import TemplateLimitError
 from sensorium.models.templates.rendering import ChatTemplate
-
-ASKED: dict[str, Any] = {"role": "user", "content": "What is the weather?"}
-TOLD: dict[str, Any] = {"role": "system", "content": "Be brief."}
-ANSWERED: dict[str, Any] = {"role": "assistant", "content": "It is fine."}
-CALLED: dict[str, Any] = {
-    "role": "assistant",
-    "content": "",
-    "tool_calls": [
-        {
-            "id": "call00001",
-            "type": "function",
-            "function": {"name": "weather", "arguments": {"place": "Rome"}},
-        }
-    ],
-}
-FOUND: dict[str, Any] = {
-    "role": "tool",
-    "content": "fine",
-    "name": "weather",
-    "tool_call_id": "call00001",
-}
-TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "description": "The weather of a place.",
-        "parameters": {"type": "object", "properties": {"place": {"type": "string"}}},
-    },
-}
-CONVERSATIONS = (
-    [ASKED],
-    [TOLD, ASKED],
-    [ASKED, ANSWERED, ASKED],
-    [ASKED, CALLED, FOUND],
-    [ASKED, CALLED, FOUND, ANSWERED, ASKED],
-)
-
-
-GIVEN: dict[str, Any] = {"enable_thinking": True, "date_string": "1 January 2026"}
-"""What engines also give to a template: one could behave by it."""
+from sensorium.models.templates.samples import CONVERSATIONS, GIVEN, TOOL
 
 
 def is_harmless(source: str) -> bool:
@@ -57,10 +24,22 @@ def is_harmless(source: str) -> bool:
     for messages in CONVERSATIONS:
         for tools in ([], [TOOL]):
             try:
-                template.render(messages, tools, **GIVEN)
+                try_all(template, messages, tools)
                 taken = True
             except TemplateLimitError:
                 return False
             except InvalidInputError:
                 continue
     return taken
+
+
+def try_all(
+    template: ChatTemplate, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]] = ()
+) -> None:
+    """Render a conversation with all that an engine may give to the template besides.
+
+    Raises:
+        InvalidInputError: see `ChatTemplate.render`; with any of it.
+    """
+    for given in GIVEN:
+        template.render(messages, tools, **given)
