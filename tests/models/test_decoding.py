@@ -103,6 +103,32 @@ def test_bombs() -> None:
         decoding.decode(png_of(4, 4, text))
 
 
+def scans_again(data: bytes, times: int) -> bytes:
+    """A progressive JPEG that goes over its picture's last bits so often."""
+    last = data.rindex(b"\xff\xda")
+    return data[:-2] + data[last:-2] * times + data[-2:]
+
+
+def test_a_jpeg_of_many_scans() -> None:
+    whole = saved(corner(), "JPEG", progressive=True)
+    assert is_near(decoding.decode(scans_again(whole, 20)).getpixel((1, 1)), (255, 0, 0))
+    for often in (60, 2000):
+        with pytest.raises(InvalidInputError, match="at most 32 scans"):
+            decoding.decode(scans_again(whole, often))
+    parts = whole[:2] + b"\xff\xfe\0\2" * 5000 + whole[2:]
+    with pytest.raises(InvalidInputError):
+        decoding.decode(parts)
+
+
+def test_what_is_no_scan_is_not_counted() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a \xff\xda b" * 200
+    comment = b"\xff\xda\0\2" * 5000
+    noise = Image.frombytes("RGB", (64, 64), random.Random(1).randbytes(64 * 64 * 3))
+    for more in ({}, {"restart_marker_blocks": 1}, {"comment": comment}, {"exif": exif}):
+        assert decoding.decode(saved(noise, "JPEG", **more)).size == (64, 64)
+
+
 def test_a_gif_whose_frame_is_larger_than_it_says() -> None:
     whole = bytearray(saved(Image.new("P", (64, 64)), "GIF"))
     whole[6:10] = struct.pack("<HH", 2, 2)

@@ -234,6 +234,46 @@ def test_a_name_that_does_not_resolve_in_time() -> None:
         fetched(Fetcher(resolve=never, time_s=0.1), "https://pictures.example/")
 
 
+def test_those_that_are_slow_hold_up_nobody_for_long() -> None:
+    async def never(host: str, port: int) -> list[str]:
+        if host == "slow.example":
+            await asyncio.Event().wait()
+        return ["127.0.0.1"]
+
+    async def main() -> None:
+        async with answering(lambda _: WHOLE) as (port, _):
+            where = f"pictures.example:{port}"
+            fetcher = Fetcher([where, f"slow.example:{port}"], never, time_s=1.0)
+            slow = [
+                asyncio.create_task(fetcher.fetch(f"http://slow.example:{port}/{number}"))
+                for number in range(100)
+            ]
+            began = asyncio.get_running_loop().time()
+            assert await fetcher.fetch(f"http://{where}/") == PNG
+            assert not any(each.done() for each in slow)
+            found = await asyncio.gather(*slow, return_exceptions=True)
+            assert all(isinstance(each, UnavailableError) for each in found)
+            assert asyncio.get_running_loop().time() - began < 10  # and not 25 times 1 s
+
+    asyncio.run(main())
+
+
+def test_whoever_waits_for_a_turn_waits_as_long_as_for_the_picture() -> None:
+    async def never(host: str, port: int) -> list[str]:
+        await asyncio.Event().wait()
+        return []
+
+    async def main() -> None:
+        fetcher = Fetcher(resolve=never, time_s=0.5)
+        urls = [f"https://{number}.example/" for number in range(100)]
+        began = asyncio.get_running_loop().time()
+        found = await asyncio.gather(*map(fetcher.fetch, urls), return_exceptions=True)
+        assert all(isinstance(each, UnavailableError) for each in found)
+        assert asyncio.get_running_loop().time() - began < 3  # and not 7 times 0.5 s
+
+    asyncio.run(main())
+
+
 def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")

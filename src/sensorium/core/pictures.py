@@ -42,8 +42,9 @@ def look(data: bytes) -> Picture:
     """
     if len(data) > MAX_BYTES:
         raise InvalidInputError(f"a picture has at most {MAX_BYTES} bytes")
+    kind = media_type(data)
     try:
-        media_type, width, height, exif = _read(data)
+        width, height, exif = _read(data, kind)
     except (struct.error, IndexError):
         raise InvalidInputError("the picture is damaged: its file ends too soon") from None
     if not width or not height:
@@ -55,21 +56,38 @@ def look(data: bytes) -> Picture:
     turned = _orientation(exif)
     if turned in _SIDEWAYS:
         width, height = height, width
-    return Picture(media_type, width, height, turned)
+    return Picture(kind, width, height, turned)
 
 
-def _read(data: bytes) -> tuple[str, int, int, bytes]:
-    """Kind, width, height and EXIF data."""
+def media_type(data: bytes) -> str:
+    """The kind of a picture, by the first bytes of its file.
+
+    Raises:
+        InvalidInputError: it is of another kind.
+    """
     if data.startswith(_PNG):
-        width, height = struct.unpack_from(">II", data, 16)
-        return "image/png", width, height, _part(data, _png(data), b"eXIf")
+        return "image/png"
     if data.startswith(_JPEG):
-        return "image/jpeg", *_jpeg(data)
+        return "image/jpeg"
     if data.startswith((b"GIF87a", b"GIF89a")):
-        return "image/gif", *struct.unpack_from("<HH", data, 6), b""
+        return "image/gif"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp", *_webp(data), _part(data, _riff(data), b"EXIF")
+        return "image/webp"
     raise InvalidInputError(WANTED)
+
+
+def _read(data: bytes, kind: str) -> tuple[int, int, bytes]:
+    """Width, height and EXIF data."""
+    match kind:
+        case "image/png":
+            width, height = struct.unpack_from(">II", data, 16)
+            return width, height, _part(data, _png(data), b"eXIf")
+        case "image/jpeg":
+            return _jpeg(data)
+        case "image/gif":
+            return *struct.unpack_from("<HH", data, 6), b""
+        case _:
+            return *_webp(data), _part(data, _riff(data), b"EXIF")
 
 
 def _png(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -11,6 +11,7 @@ from sensorium.core.conversation import Message, Tool, ToolCall
 from sensorium.core.generation import Generation
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.backends.gguf import BACKEND
+from sensorium.models.templates.budget import TemplateLimitError
 from tests.models.backends import contract
 from tests.models.backends.text_contract import generated
 from tests.servers import ROOT
@@ -134,3 +135,18 @@ def test_a_conversation_has_as_many_tokens_as_its_usage_says(model, messages, to
 def test_a_prompt_has_too(model, prompt):
     told = model.size(Generation(prompt=prompt))
     assert generated(model, prompt=prompt, max_tokens=1)[-1].prompt_tokens == told
+
+
+def test_a_template_that_behaves_by_what_the_library_gives_it(tmp_path):
+    rounds = "{% for a in range(99999) %}" * 2 + "{% endfor %}" * 2
+    hidden = "{% if enable_thinking is defined and messages[0].content == 'boo' %}"
+    path = roomy(tmp_path, hidden + rounds + "{% endif %}" + WITH_TOOLS)
+    model = BACKEND.load(
+        contract.artifact(path, "gguf"), LoadOptions(threads=1, parallel=1, context=2048)
+    )
+    try:
+        with pytest.raises(TemplateLimitError):
+            generated(model, messages=[{"role": "user", "content": "boo"}], max_tokens=2)
+        assert generated(model, messages=[{"role": "user", "content": "Hi"}], max_tokens=2)
+    finally:
+        model.close()

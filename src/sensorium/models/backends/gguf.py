@@ -26,7 +26,7 @@ from sensorium.models.backends.templated import begun, templated
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
 from sensorium.models.templates.rendering import ChatTemplate
-from sensorium.models.templates.vetting import try_all
+from sensorium.models.templates.vetting import takes
 from sensorium.models.tools import CallReader, held, is_forced
 
 NO_GPU = "llama.cpp has no GPU here: none is there, or its library was built without it"
@@ -112,8 +112,8 @@ class GgufModel:
         prompt = self._prompt(task)
         if self._is_read_there(task):
             assert self._template is not None
-            messages = openai_messages(task.messages, parsed=True)
-            try_all(self._template, messages, openai_tools(task.tools))
+            said = openai_messages(task.messages, parsed=True)
+            takes(self._template, said, openai_tools(task.tools))
             return partial(self._make, chat_request(task), task.stop, chat=True)
         request = text_request(replace(held(task), prompt=prompt))
         if not task.tools:

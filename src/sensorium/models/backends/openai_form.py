@@ -8,13 +8,9 @@ import msgspec
 
 from sensorium.core.conversation import ImagePart, Message, Tool
 from sensorium.core.errors import InvalidInputError
+from sensorium.core.pictures import media_type
 
 CHOICES = ("auto", "none", "required")
-_KINDS = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-)
 
 
 def openai_messages(
@@ -68,7 +64,7 @@ def image_url(image: ImagePart) -> str:
     """
     if image.url:
         return image.url
-    return f"data:{_media_type(image.data)};base64,{b64encode(image.data).decode()}"
+    return f"data:{media_type(image.data)};base64,{b64encode(image.data).decode()}"
 
 
 def arguments_of(text: str) -> dict[str, Any]:
@@ -137,12 +133,3 @@ def _parts(said: Message, spell: Callable[[ImagePart], dict[str, Any]]) -> list[
 
 def _link(image: ImagePart) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": image_url(image)}}
-
-
-def _media_type(data: bytes) -> str:
-    for start, kind in _KINDS:
-        if data.startswith(start):
-            return kind
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    raise InvalidInputError("an image is a PNG, JPEG, GIF or WebP file, or an address")

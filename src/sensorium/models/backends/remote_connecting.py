@@ -9,8 +9,7 @@ from sensorium.core.errors import UnavailableError
 from sensorium.core.loading import load
 from sensorium.models.backends.remote_connection import Connection
 from sensorium.models.backends.remote_settings import Upstream
-
-PORTS = {"http": 80, "https": 443}
+from sensorium.models.pictures.places import PORTS
 
 
 class Connector:

@@ -1,5 +1,6 @@
 """Files of pictures become pixels, within bounds. Runs in the model's own process."""
 
+import re
 from collections.abc import Sequence
 from io import BytesIO
 
@@ -7,7 +8,7 @@ from PIL import Image
 
 from sensorium.core.conversation import ImagePart
 from sensorium.core.errors import InvalidInputError
-from sensorium.core.pictures import MAX_PIXELS, Picture, look
+from sensorium.core.pictures import MAX_PARTS, MAX_PIXELS, Picture, look
 
 MAX_ALL = 2 * MAX_PIXELS
 """Pixels that all pictures of a conversation may have."""
@@ -24,6 +25,11 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What EXIF's numbers have done to a picture before it is looked at."""
+MAX_SCANS = 32
+"""Of a JPEG file. Each goes over the whole picture again; those who save them make about ten."""
+_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+"""Where a part of a JPEG begins, restarts in the midst of a scan aside."""
+_SCAN, _END, _BARE = 0xDA, 0xD9, (0x01, 0xD8)
 DAMAGED = "the picture is damaged"
 
 
@@ -47,6 +53,8 @@ def decode(data: bytes) -> Image.Image:
 
 
 def _decoded(data: bytes, told: Picture) -> Image.Image:
+    if told.media_type == "image/jpeg":
+        _check_scans(data)
     try:
         with Image.open(BytesIO(data), formats=KINDS) as opened:
             _check(opened, told)
@@ -57,6 +65,22 @@ def _decoded(data: bytes, told: Picture) -> Image.Image:
         raise InvalidInputError(DAMAGED) from None
     turn = TURNS.get(told.orientation)
     return found if turn is None else found.transpose(turn)
+
+
+def _check_scans(data: bytes) -> None:
+    """Whether a JPEG goes over its picture a few times only; what is damaged is for the library."""
+    at = scans = 0
+    for _ in range(MAX_PARTS):
+        found = _MARKER.search(data, at)
+        if found is None or found[1][0] == _END:
+            return
+        at = found.end()
+        if found[1][0] not in _BARE:
+            at += int.from_bytes(data[at : at + 2])
+        scans += found[1][0] == _SCAN
+        if scans > MAX_SCANS:
+            raise InvalidInputError(f"a JPEG picture has at most {MAX_SCANS} scans")
+    raise InvalidInputError(f"{DAMAGED}: it has too many parts")
 
 
 def _check(opened: Image.Image, told: Picture) -> None:

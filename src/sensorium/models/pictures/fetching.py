@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import cache
 from threading import Thread
 from typing import Any
+from weakref import WeakValueDictionary
 
 import httpcore
 from httpx import create_ssl_context
@@ -21,8 +22,10 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 TIME_S = 10.0
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
-AT_ONCE = 8
+AT_ONCE = 16
 """Pictures that are fetched at the same time, for all callers together."""
+AT_ONCE_OF_HOST = 4
+"""Of these, so many from one host: one that is slow holds up its own alone."""
 HEADERS = [
     (b"user-agent", f"sensorium/{VERSION}".encode()),
     (b"accept", b"image/png,image/jpeg,image/gif,image/webp"),
@@ -78,6 +81,7 @@ class Fetcher:
         self._time_s = time_s
         self._trust = trust
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._of_hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def fetch(self, url: str) -> bytes:
         """The file of a picture.
@@ -85,27 +89,29 @@ class Fetcher:
         Raises:
             InvalidInputError: it may not be fetched, is not there, or is no picture within
                 bounds (`core.pictures.look`).
-            UnavailableError: it does not come in time.
+            UnavailableError: it does not come in time, the wait for its turn included.
         """
         where = place(url)
-        async with self._turns:
-            try:
-                async with asyncio.timeout(self._time_s):
-                    data = await self._follow(where)
-            except TimeoutError:
-                raise UnavailableError(
-                    f"the picture did not come within {self._time_s:g} s"
-                ) from None
+        try:
+            async with asyncio.timeout(self._time_s):
+                data = await self._follow(where)
+        except TimeoutError:
+            raise UnavailableError(f"the picture did not come within {self._time_s:g} s") from None
         look(data)
         return data
 
     async def _follow(self, where: Place) -> bytes:
         for _ in range(MAX_REDIRECTS + 1):
-            found = await self._get(where)
+            async with self._of_host(where.host), self._turns:
+                found = await self._get(where)
             if isinstance(found, bytes):
                 return found
             where = found
         raise InvalidInputError(f"the picture's address leads on more than {MAX_REDIRECTS} times")
+
+    def _of_host(self, host: str) -> asyncio.Semaphore:
+        """A host's own turns, kept as long as somebody has or awaits one."""
+        return self._of_hosts.setdefault(host, asyncio.Semaphore(AT_ONCE_OF_HOST))
 
     async def _get(self, where: Place) -> bytes | Place:
         """What lies there, or where it sends on to."""

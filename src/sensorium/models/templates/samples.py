@@ -40,8 +40,13 @@ CONVERSATIONS = (
     [ASKED, CALLED, FOUND, ANSWERED, ASKED],
 )
 GIVEN: tuple[dict[str, Any], ...] = (
-    {},
     {"enable_thinking": True},
-    {"enable_thinking": True, "date_string": "1 January 2026"},
+    {
+        "enable_thinking": True,
+        "date_string": "1 January 2026",
+        "datetime": "Jan 01 2026 00:00:00 GMT",
+        "functions": "[]",
+        "tools_in_user_message": False,
+    },
 )
-"""What engines also give to a template: one could behave by it."""
+"""What llama.cpp also gives to a template, always or to some: one could behave by it."""

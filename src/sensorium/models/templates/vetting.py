@@ -20,26 +20,32 @@ def is_harmless(source: str) -> bool:
     One that refuses some of them may well be in order: many take no tools, or no system text.
     """
     template = ChatTemplate(source, bos_token="<s>", eos_token="</s>")
-    taken = False
-    for messages in CONVERSATIONS:
-        for tools in ([], [TOOL]):
-            try:
-                try_all(template, messages, tools)
-                taken = True
-            except TemplateLimitError:
-                return False
-            except InvalidInputError:
-                continue
-    return taken
+    cases = [(messages, tools) for messages in CONVERSATIONS for tools in ([], [TOOL])]
+    try:
+        taken = [takes(template, *each, ({}, *GIVEN)) for each in cases]
+    except TemplateLimitError:
+        return False
+    return any(taken)
 
 
-def try_all(
-    template: ChatTemplate, messages: Sequence[dict[str, Any]], tools: Sequence[dict[str, Any]] = ()
-) -> None:
-    """Render a conversation with all that an engine may give to the template besides.
+def takes(
+    template: ChatTemplate,
+    messages: Sequence[dict[str, Any]],
+    tools: Sequence[dict[str, Any]] = (),
+    given: Sequence[dict[str, Any]] = GIVEN,
+) -> bool:
+    """Whether a template takes a conversation, with any of what an engine gives to it besides.
 
     Raises:
-        InvalidInputError: see `ChatTemplate.render`; with any of it.
+        TemplateLimitError: with some of it, it takes too long, or makes too long a text.
     """
-    for given in GIVEN:
-        template.render(messages, tools, **given)
+    taken = False
+    for more in given:
+        try:
+            template.render(messages, tools, **more)
+            taken = True
+        except TemplateLimitError:
+            raise
+        except InvalidInputError:
+            continue
+    return taken
