@@ -100,6 +100,21 @@ SOURCES = {
     + "[ns.a, m()] %}{% endfor %}",
     "all in pieces": "{% set x = 'ab ' * 5000000 %}{{ x.split() | length }}",
     "all in pieces of one": "{% set x = 'ab,' * 5000000 %}{{ x.split(',') | length }}",
+    "all in pieces by name": "{% set x = 'ab,' * 5000000 %}"
+    "{{ x.split(maxsplit=9999999, sep=',') | length }}",
+    "what a loop leads to": B + "{% for i in [[b] * 900, 1] %}"
+    "{{ '{0[0].previtem}'.format([loop]) }}{% endfor %}",
+    "what a loop leads to, joined": B
+    + "{% for i in [[b] * 900, 1] %}{{ [loop] | join(attribute='previtem') }}{% endfor %}",
+    "what is not there": DOUBLED + "{{ messages[0][ns.a].x }}",
+    "what is not there, by a method": DOUBLED + "{{ [1].index(ns.a) }}",
+    "what cannot be called": DOUBLED + "{% set ns.unsafe_callable = true %}{{ ns() }}",
+    "a default in groups": B + "{{ ([{}] * 900) | groupby('x', default=b) | length }}",
+    "a test of a text": DOUBLED + "{{ ns.a is lower }}",
+    "numbers that are hashed alike": "{% set ns = namespace(l=[]) %}{% for k in range(25) %}"
+    "{% set ns.m = [] %}{% for i in range(1000) %}"
+    "{% set ns.m = ns.m + [[2305843009213693951 * (i + 1000 * k), 1]] %}{% endfor %}"
+    "{% set ns.l = ns.l + ns.m %}{% endfor %}{{ dict(ns.l) | length }}",
     "all in lines": "{% set x = 'ab\\n' * 5000000 %}{{ x.splitlines() | length }}",
     "all in signs": "{% set x = '\u20ac' * 5000000 %}{{ x | list | length }}",
     "all in signs, joined": "{% set x = '\u20ac' * 5000000 %}{{ ''.join(x) | length }}",

@@ -10,7 +10,7 @@ _LOOKING = """
 defined undefined none boolean false true integer float string mapping number sequence iterable
 callable sameas escaped
 """
-_COMPARING = "in == eq equalto != ne > gt greaterthan >= ge < lt lessthan <= le lower upper"
+_COMPARING = "in == eq equalto != ne > gt greaterthan >= ge < lt lessthan <= le"
 _TEXT = """
 capitalize casefold center count endswith find format index isalnum isalpha isascii isdecimal
 isdigit isidentifier islower isnumeric isprintable isspace istitle isupper join ljust lower lstrip
@@ -22,7 +22,8 @@ GLOBALS = ("range", "dict", "namespace")
 TESTS = _LOOKING.split()
 """Those that look at no more than one thing, and not into it."""
 ON_NUMBERS = ("odd", "even", "divisibleby")
-COMPARING = [*_COMPARING.split(), *ON_NUMBERS]
+ON_TEXTS = ("lower", "upper")
+COMPARING = [*_COMPARING.split(), *ON_NUMBERS, *ON_TEXTS]
 METHODS: dict[type, frozenset[str]] = {
     str: frozenset(_TEXT.split()),
     list: frozenset(["copy", "count", "index"]),

@@ -4,7 +4,7 @@ import time
 from collections.abc import ItemsView, KeysView, Sequence, ValuesView
 from typing import Any
 
-from jinja2.runtime import Undefined
+from jinja2.runtime import LoopContext, Undefined
 from jinja2.utils import Namespace
 
 from sensorium.core.errors import InvalidInputError
@@ -93,6 +93,7 @@ def measure(value: Any, most: int = MAX_SIZE) -> tuple[int, int]:
 
     Raises:
         TemplateLimitError: it is more than `most`, or too deep.
+        TypeError: a loop is in it, which leads to what it goes through.
     """
     if isinstance(value, str):
         return len(value), 0
@@ -142,4 +143,6 @@ def _parts(value: Any) -> Sequence[Any]:
 def _alone(value: Any) -> int:
     if isinstance(value, str):
         return len(value)
+    if isinstance(value, LoopContext):
+        raise TypeError("a loop is no value")
     return ITEM + value.bit_length() // 3 if isinstance(value, int) else ITEM

@@ -39,6 +39,7 @@ def spend_method(budget: Budget, of: Any, name: str, given: Sequence[Any]) -> No
     if not isinstance(of, str):
         if name in ("count", "index"):
             budget.weigh(of)
+        budget.check(ESCAPED * arguments)  # an error tells what is not there
         return
     size = len(of) + arguments
     if name == "join" and given:
@@ -48,7 +49,10 @@ def spend_method(budget: Budget, of: Any, name: str, given: Sequence[Any]) -> No
     elif name in WIDTHS:
         size += _numbers(given)
     elif name in ("split", "rsplit", "splitlines"):
-        size += BOX * (of.count(given[0]) if given and isinstance(given[0], str) else _spaces(of))
+        size += BOX * max(
+            [of.count(each) for each in given if each and isinstance(each, str)],
+            default=_spaces(of),
+        )
     if name in SLOW:
         _check_pairs(of, given)
     budget.check(3 * len(of))  # as `upper` makes of some
@@ -189,8 +193,9 @@ def _batch(budget: Budget, value: Any, linecount: int, fill_with: Any = None) ->
 
 
 def _compared(budget: Budget, value: Any, *given: Any, **named: Any) -> Any:
-    _check_names([*given, *named.values()])
-    budget.spend(budget.weigh(value))
+    more = [*given, *named.values()]
+    _check_names(more)
+    budget.spend(budget.weigh(value) + count(value) * sum(map(budget.weigh, more)))
     return _list(budget, value)
 
 

@@ -9,18 +9,19 @@ template is compiled, where nobody would count it.
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import wraps
-from types import BuiltinMethodType
+from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any
 
 from jinja2 import TemplateError, nodes, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.runtime import BlockReference, Context, LoopContext, Macro
+from jinja2.runtime import BlockReference, Context, LoopContext, Macro, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
 from markupsafe import escape
 
 from sensorium.models.templates.allowed import (
@@ -28,10 +29,11 @@ from sensorium.models.templates.allowed import (
     GLOBALS,
     METHODS,
     ON_NUMBERS,
+    ON_TEXTS,
     OPEN,
     TESTS,
 )
-from sensorium.models.templates.budget import BOX, ITEM, Budget
+from sensorium.models.templates.budget import BOX, ESCAPED, ITEM, Budget
 from sensorium.models.templates.costs import (
     FILTERS,
     check_numbers,
@@ -67,7 +69,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         )
         self._local = threading.local()
         self.globals = {name: self.globals[name] for name in GLOBALS}
-        self.globals.update(raise_exception=_refuse, strftime_now=_now)
+        self.globals.update(raise_exception=self._refuse, strftime_now=_now)
         self.filters |= {"tojson": _to_json, "safe": str, "e": _escaped, "escape": _escaped}
         self.filters = {name: self._filter(name, self.filters[name]) for name in FILTERS}
         self.tests = {name: self.tests[name] for name in TESTS} | {
@@ -100,6 +102,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(called, BuiltinMethodType):
             spend_method(budget, called.__self__, called.__name__, given)
         elif not isinstance(called, Macro | LoopContext | BlockReference):
+            self._check_function(called, arguments)
             for each in given:
                 budget.weigh(each)
         return budget.made(super().call(context, called, *arguments, **named))
@@ -124,9 +127,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call_test(name, *arguments, **named)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """An item, or attribute; a key that is hashed is one that can be."""
-        if isinstance(argument, tuple):
-            self.budget.weigh(argument)
+        """An item, or attribute; its key can be hashed, and told where there is no such item."""
+        if not isinstance(argument, str | int):
+            self.budget.check(ESCAPED * self.budget.weigh(argument))
         return super().getitem(obj, argument)
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
@@ -184,11 +187,27 @@ class Sandbox(ImmutableSandboxedEnvironment):
             budget.step()
             if name in ON_NUMBERS:
                 check_numbers(*arguments)
+            if name in ON_TEXTS and not isinstance(arguments[0], str):
+                raise TypeError(f"{type(arguments[0]).__name__} is no text")
             for each in arguments[: 1 if isinstance(arguments[-1], dict) else None]:
                 budget.weigh(each)
             return made(*arguments)
 
         return tested
+
+    def _check_function(self, called: Any, arguments: Sequence[Any]) -> None:
+        """Whether it is a function, and does not hash what it is given a list of.
+
+        Of what is none, an error of Jinja's would tell all that is in it.
+        """
+        if not isinstance(called, FunctionType | MethodType | type | Undefined):
+            raise TypeError(f"{type(called).__name__} is no function")
+        made = called is dict or called is Namespace
+        if made and not all(isinstance(each, dict) for each in arguments):
+            raise TypeError("an object is made of names, or of another")
+
+    def _refuse(self, message: Any) -> str:
+        raise TemplateError(self.budget.told(message)[:500])
 
     @pass_context
     def _round(self, _: Context, size: int) -> bool:
@@ -260,10 +279,6 @@ def _to_json(
 
 def _escaped(value: str) -> str:
     return str(escape(value))
-
-
-def _refuse(message: str) -> str:
-    raise TemplateError(str(message)[:500])
 
 
 def _now(form: str) -> str:
