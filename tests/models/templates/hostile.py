@@ -47,6 +47,8 @@ SOURCES = {
     "many widths in a format": "{{ ('%99999d' * 9000) % ((1,) * 9000) }}",
     "a format in a format": "{{ ('{0:{1}}' * 800).format('x', 1048576) }}",
     "many widths in a str.format": "{{ ('{0:99999}' * 9000).format(1) }}",
+    "signs, spelt": "{{ '%a' % ('\U0001f600' * 16000000) }}",
+    "a format of an object": "{{ '{a}'.format_map({'a': 1}) }}",
     "other digits": "{{ '{0:\u0669\u0669\u0669\u0669\u0669\u0669\u0669\u0669\u0669}'.format(1) }}",
     "a list in a str.format": B + "{{ '{0} {0} {0}'.format([b] * 300) }}",
     "replacing by name": B + "{{ ('x' * 900) | replace(new=b, old='x') }}",

@@ -63,7 +63,9 @@ def spend_form(budget: Budget, form: str, given: Sequence[Any], mark: str) -> No
     """Before a format is filled, its fields being begun by `mark`."""
     if len(form) > MAX_FORM:
         raise TemplateLimitError("the model's chat template has a format that is too long")
-    size = sum(_told(budget, each) for each in given) + FIELD
+    size = FIELD
+    for each in given:  # `%a` spells a text by up to ten small characters for a large one
+        size += 3 * len(each) if isinstance(each, str) else ESCAPED * budget.weigh(each)
     widths = sum(int(run[:10]) for run in _DIGITS.findall(form))
     if "*" in form:
         widths += _numbers(given)

@@ -143,7 +143,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def wrap_str_format(self, value: Any) -> Callable[..., str] | None:
         """`str.format`, which the sandbox replaces by its own; within bounds."""
         wrapped = super().wrap_str_format(value)
-        if wrapped is None:
+        if wrapped is None or value.__name__ != "format":
             return None
         own: Callable[..., str] = wrapped
 
