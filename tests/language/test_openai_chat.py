@@ -207,6 +207,22 @@ def test_a_tools_result_is_told(client: openai.OpenAI) -> None:
     assert found.choices[0].message.content
 
 
+def test_what_an_assistant_began_is_gone_on_with(client: openai.OpenAI) -> None:
+    begun = [*said(FRANCE), *said("The capital of", "assistant")]
+    found = client.chat.completions.create(model=MODEL, messages=begun, temperature=0)
+    assert found.choices[0].message.content == PARIS.removeprefix("The capital of")
+
+
+def test_the_end_of_a_stream_tells_the_models_own_name(client: openai.OpenAI) -> None:
+    asked: Any = {"model": "default", "messages": said(FRANCE), "max_tokens": 2}
+    whole = client.chat.completions.create(**asked)
+    *_, last = client.chat.completions.create(
+        **asked, stream=True, stream_options={"include_usage": True}
+    )
+    assert (last.model, last.system_fingerprint) == (whole.model, whole.system_fingerprint)
+    assert (last.model, bool(last.system_fingerprint)) == (MODEL, True)
+
+
 def test_a_tool_that_may_not_be_called_is_not(client: openai.OpenAI) -> None:
     found = client.chat.completions.create(
         model=MODEL, messages=said(FRANCE), tools=[TOOL], tool_choice="none", temperature=0
@@ -227,7 +243,13 @@ def test_what_changes_nothing_is_passed_over(client: openai.OpenAI) -> None:
         verbosity="low",
         modalities=["text"],
         prediction={"type": "content", "content": "The capital"},
-        extra_body={"chat_template_kwargs": {}, "functions": None, "cache_salt": "x"},
+        extra_body={
+            "chat_template_kwargs": {},
+            "functions": [],
+            "function_call": "none",
+            "cache_salt": "x",
+            "top_k": -1,
+        },
     )
     assert found.choices[0].message.content == PARIS
 

@@ -1,4 +1,4 @@
-"""Other clients of OpenAI's API: langchain, litellm, and the official one for Node."""
+"""Other clients of OpenAI's API: langchain, litellm, and those for Node."""
 
 import os
 import shutil
@@ -120,12 +120,12 @@ def test_litellm_tells_errors_apart(server: Server, asked: Any, error: str) -> N
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the client for Node, as its lock file has it."""
+    """A folder with the clients for Node, as their lock file has them."""
     if shutil.which("npm") is None:
         missing("npm")
     folder = tmp_path_factory.mktemp("node")
-    for each in ("package.json", "package-lock.json", "openai.test.mjs"):
-        shutil.copy(NODE / each, folder)
+    for each in NODE.glob("*.*"):
+        shutil.copy(each, folder)
     quiet = ("--no-audit", "--no-fund", "--ignore-scripts")
     done = subprocess.run(
         ["npm", "ci", *quiet],
@@ -139,9 +139,10 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_client_for_node(server: Server, node: Path) -> None:
+@pytest.mark.parametrize("client", ["openai", "ai"])
+def test_the_clients_for_node(server: Server, node: Path, client: str) -> None:
     done = subprocess.run(
-        ["node", "--test", "openai.test.mjs"],
+        ["node", "--test", f"{client}.test.mjs"],
         cwd=node,
         env={**os.environ, "SENSORIUM_URL": server.url},
         capture_output=True,

@@ -7,8 +7,9 @@ import openai
 import pytest
 
 from sensorium.transports.http.compat.openai.errors import NotKeptError
+from sensorium.transports.http.compat.openai.messages import Part
 from sensorium.transports.http.compat.openai.responses import kept
-from sensorium.transports.http.compat.openai.responses.items import Item, Part, messages
+from sensorium.transports.http.compat.openai.responses.items import Item, messages
 from tests.language.openai_words import FRANCE, GREEDY, MODEL, PARIS, TOOL, WEATHER, connect
 from tests.language.test_openai_chat import Category
 from tests.servers import Server, serving
@@ -136,6 +137,53 @@ def test_a_conversation_goes_on(client: openai.OpenAI) -> None:
     assert caught.value.param == "previous_response_id"
 
 
+def referring(found: Any) -> Any:
+    return {"type": "item_reference", "id": found.output[0].id}
+
+
+def test_an_item_is_referred_to(client: openai.OpenAI) -> None:
+    hello: Any = {"role": "user", "content": "Hello!"}
+    asked: Any = {"role": "user", "content": FRANCE}
+    first = client.responses.create(model=MODEL, input=[hello], temperature=0)
+    given: Any = {"model": MODEL, "temperature": 0}
+    said = {"role": "assistant", "content": first.output_text}
+    whole = client.responses.create(**given, input=[hello, said, asked])
+    found = client.responses.create(**given, input=[hello, referring(first), asked])
+    assert found.output_text == whole.output_text
+    assert found.usage is not None
+    assert whole.usage is not None
+    assert found.usage.input_tokens == whole.usage.input_tokens
+    listed = client.responses.input_items.list(found.id, order="asc").data
+    assert [each.type for each in listed] == ["message"] * 3
+    with pytest.raises(openai.BadRequestError, match="referred to once"):
+        client.responses.create(**given, input=[referring(first), referring(first)])
+    client.responses.delete(first.id)
+    for wrong in (found.id, first.output[0].id):
+        with pytest.raises(openai.BadRequestError, match=wrong) as caught:
+            client.responses.create(**given, input=[hello, {"type": "item_reference", "id": wrong}])
+        assert caught.value.param == "input[1]"
+
+
+def test_what_was_asked_is_listed_in_pages(client: openai.OpenAI) -> None:
+    items: Any = [{"role": "user", "content": str(number)} for number in range(5)]
+    found = client.responses.create(model=MODEL, input=items, max_output_tokens=1)
+    page = client.responses.input_items.list(found.id, limit=2)
+    assert (len(page.data), page.has_more) == (2, True)
+    told: Any = list(page)
+    assert [each.content[0].text for each in told] == ["4", "3", "2", "1", "0"]
+    for wrong in ({"limit": 0}, {"limit": 101}, {"after": "msg_nope"}, {"order": "any"}):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.input_items.list(found.id, extra_query=wrong)
+        assert caught.value.param == next(iter(wrong))
+
+
+def test_a_response_is_not_streamed_again(client: openai.OpenAI) -> None:
+    found = client.responses.create(model=MODEL, input=FRANCE, max_output_tokens=1)
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.retrieve(found.id, stream=True)
+    assert caught.value.param == "stream"
+
+
 def test_nobody_sees_another_ones_response() -> None:
     with (
         serving(environ={"SENSORIUM_API_KEYS": "key-one,key-two"}) as own,
@@ -150,6 +198,9 @@ def test_nobody_sees_another_ones_response() -> None:
             two.responses.delete(found.id)
         with pytest.raises(openai.BadRequestError):
             two.responses.create(model=MODEL, input="x", previous_response_id=found.id)
+        with pytest.raises(openai.BadRequestError) as caught:
+            two.responses.create(model=MODEL, input=[referring(found)])
+        assert found.id not in caught.value.message
 
 
 def test_the_oldest_are_forgotten_and_so_is_what_is_too_old(
@@ -157,22 +208,22 @@ def test_the_oldest_are_forgotten_and_so_is_what_is_too_old(
 ) -> None:
     keeper = kept.Keeper()
     for number in range(kept.MAX_KEPT + 1):
-        keeper.keep("a", {"id": str(number)}, [], [])
+        assert keeper.keep("a", {"id": str(number), "output": []}, [], [])
     keeper.find("a", "1")
     for gone in ("0", str(kept.MAX_KEPT + 1)):
         with pytest.raises(NotKeptError):
             keeper.find("a", gone)
     large = [{"content": "x" * (kept.MAX_BYTES // 5)}]
     for number in range(6):
-        keeper.keep("a", {"id": f"large{number}"}, [], large)
+        assert keeper.keep("a", {"id": f"large{number}", "output": []}, [], large)
     keeper.find("a", "large5")
     with pytest.raises(NotKeptError):
         keeper.find("a", "large0")
-    keeper.keep("a", {"id": "too large"}, [], large * 2)
+    assert not keeper.keep("a", {"id": "too large", "output": []}, [], large * 2)
     with pytest.raises(NotKeptError):
         keeper.find("a", "too large")
     monkeypatch.setattr(kept, "EXPIRES_S", -1.0)
-    keeper.keep("a", {"id": "old"}, [], [])
+    keeper.keep("a", {"id": "old", "output": []}, [], [])
     with pytest.raises(NotKeptError):
         keeper.find("a", "old")
 
@@ -235,7 +286,6 @@ def test_a_model_without_eyes_says_so(client: openai.OpenAI) -> None:
         ({"background": True}, "background"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "x"}}, "prompt"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
         ({"tool_choice": {"type": "web_search"}}, "tool_choice"),
         ({"input": []}, "input"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0]"),

@@ -18,6 +18,7 @@ MAX_BODY_BYTES = 64 << 20
 SMALL = 1 << 20
 """What is larger is read on a thread."""
 ALL_TOGETHER = 8
+"""Times the most that one may have: so much is held of all that are still coming."""
 
 
 class Bodies:

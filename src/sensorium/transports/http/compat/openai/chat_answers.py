@@ -15,7 +15,6 @@ from sensorium.transports.http.compat.openai.errors import error_body
 from sensorium.transports.http.compat.spoken import Chunk, Usage, Whole
 from sensorium.transports.http.speaking import SSE, event
 
-FINISH = {"": None, "stop": "stop", "length": "length", "tool_calls": "tool_calls"}
 encode = msgspec.json.encode
 
 
@@ -32,7 +31,7 @@ def completion(found: Whole, request_id: str, *, top: int) -> dict[str, Any]:
                 "index": each.index,
                 "message": _message(each.message),
                 "logprobs": of_chat(each.steps, top),
-                "finish_reason": FINISH[each.finish],
+                "finish_reason": each.finish or None,
             }
             for each in found.choices
         ],
@@ -62,7 +61,8 @@ class Speaker(ABC):
     keep_alive = b": wait\n\n"
 
     def __init__(self, id_: str, kind: str, model: str, *, usage: bool, top: int) -> None:
-        self._head = {"id": id_, "object": kind, "created": int(time.time()), "model": model}
+        self._head: dict[str, Any] = {"id": id_, "object": kind, "created": int(time.time())}
+        self._head |= {"model": model, "system_fingerprint": None}
         self._usage = usage
         self._top = top
 
@@ -71,12 +71,15 @@ class Speaker(ABC):
         return ()
 
     def item(self, answer: Answer) -> Iterable[bytes]:
-        """A chunk of a choice, or what all took, if that is wanted."""
+        """A chunk of a choice; or what all took, if that is wanted, and of which model."""
         chunk = answer.read(Chunk)
-        if chunk.told is None:
+        told = chunk.told
+        if told is None:
             yield self._chunk([self._choice(chunk)], None)
         elif self._usage:
-            yield self._chunk([], usage(chunk.told.usage))
+            self._head["model"] = told.model or self._head["model"]
+            self._head["system_fingerprint"] = fingerprint(told.digest)
+            yield self._chunk([], usage(told.usage))
 
     def end(self) -> Iterable[bytes]:
         """What OpenAI's streams end with."""
@@ -121,7 +124,7 @@ class ChatSpeaker(Speaker):
             "index": chunk.index,
             "delta": delta,
             "logprobs": of_chat(chunk.steps, self._top),
-            "finish_reason": FINISH[chunk.finish],
+            "finish_reason": chunk.finish or None,
         }
 
 

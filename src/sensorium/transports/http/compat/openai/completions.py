@@ -16,7 +16,7 @@ from sensorium.transports.http.compat.openai.completions_answers import (
     completion,
 )
 from sensorium.transports.http.compat.openai.prompts import Texts, side_by_side, texts_of
-from sensorium.transports.http.compat.openai.sampling import Common, Likeliest, refuse
+from sensorium.transports.http.compat.openai.sampling import NAMES, Completing, Likeliest, refuse
 from sensorium.transports.http.compat.spoken import (
     Chosen,
     Chunk,
@@ -29,10 +29,9 @@ from sensorium.transports.http.speaking import speak
 USUAL_TOKENS = 16
 """What OpenAI takes where nothing is said."""
 MAX_PROMPTS = 128
-NAMES = {"repeat_penalty": "repetition_penalty"}
 
 
-class Completion(Common, kw_only=True):
+class Completion(Completing, kw_only=True):
     """The body."""
 
     prompt: Texts
@@ -67,8 +66,7 @@ class Completion(Common, kw_only=True):
     def fields(self, prompt: str) -> dict[str, Any]:
         """The fields of the request of `text.complete` and `text.stream`."""
         asked = {
-            **self.sampling(USUAL_TOKENS),
-            "model": self.model,
+            **self.sampling(self.max_tokens, USUAL_TOKENS),
             "prompt": prompt,
             "n": self.made,
         }

@@ -5,7 +5,6 @@ from typing import Any
 
 from sensorium.transports.http.compat.likelihoods import of_text
 from sensorium.transports.http.compat.openai.chat_answers import (
-    FINISH,
     Speaker,
     fingerprint,
     usage,
@@ -28,7 +27,7 @@ def completion(found: Whole, request_id: str, top: int | None) -> dict[str, Any]
                 "index": index,
                 "text": each.text,
                 "logprobs": None if top is None else of_text(each.steps, top, 0),
-                "finish_reason": FINISH[each.finish],
+                "finish_reason": each.finish or None,
             }
             for index, each in enumerate(found.choices)
         ],
@@ -51,5 +50,5 @@ class TextSpeaker(Speaker):
             "index": chunk.index,
             "text": chunk.text,
             "logprobs": of_text(chunk.steps, self._top, offset),
-            "finish_reason": FINISH[chunk.finish],
+            "finish_reason": chunk.finish or None,
         }

@@ -1,4 +1,4 @@
-"""Messages and tools of conversations, as our operations take them."""
+"""Messages of conversations, as our operations take them."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from sensorium.core.errors import NotSupportedError
 from sensorium.transports.http.compat.pictures import from_url
-from sensorium.transports.http.compat.tools import FunctionTool
+
+TEXTS = ("text", "input_text", "output_text", "reasoning_text", "summary_text", "refusal")
 
 
 class Url(Struct):
@@ -15,13 +16,13 @@ class Url(Struct):
     url: str
 
 
-class ContentPart(Struct):
-    """A part of a message."""
+class Part(Struct, omit_defaults=True):
+    """A part of what is said."""
 
     type: str
-    text: str = ""
-    refusal: str = ""
-    image_url: Url | None = None
+    text: str | None = None
+    refusal: str | None = None
+    image_url: str | Url | None = None
 
 
 class Function(Struct):
@@ -42,31 +43,19 @@ class ChatMessage(Struct):
     """A message."""
 
     role: str
-    content: str | list[ContentPart] | None = None
+    content: str | list[Part] | None = None
     name: str | None = None
     tool_calls: list[FunctionCall] | None = None
     tool_call_id: str | None = None
     reasoning_content: str | None = None
 
 
-class Tool(Struct):
-    """A tool that may be called."""
-
-    type: str = "function"
-    function: FunctionTool | None = None
-
-
 def message(given: ChatMessage, at: str) -> dict[str, Any]:
-    """A message's fields; errors are at `at`.
-
-    Raises:
-        InvalidInputError: a picture is none.
-        NotSupportedError: it holds what is not read here.
-    """
-    content, images = _content(given.content, at)
+    """A message's fields; errors are at `at`, and as for `content`."""
+    text, images = content(given.content, at)
     return {
         "role": role(given.role),
-        "content": content,
+        "content": text,
         "images": images,
         "name": given.name or "",
         "reasoning": given.reasoning_content or "",
@@ -87,20 +76,25 @@ def role(given: str) -> str:
     return "system" if given == "developer" else given
 
 
-def _content(given: str | list[ContentPart] | None, at: str) -> tuple[str, list[dict[str, Any]]]:
-    """The text, and the pictures with their places in it."""
+def content(given: str | list[Part] | None, at: str) -> tuple[str, list[dict[str, Any]]]:
+    """The text, and the pictures with their places in it; errors are at `at`.
+
+    Raises:
+        InvalidInputError: a picture is none.
+        NotSupportedError: it holds what is not read here.
+    """
     if given is None or isinstance(given, str):
         return given or "", []
     text, images = "", []
     for index, part in enumerate(given):
         field = f"{at}.content[{index}]"
         if part.image_url is not None:
-            images.append(from_url(part.image_url.url, len(text), field))
-        elif part.type in ("text", "refusal"):
-            text += part.text or part.refusal
+            url = part.image_url
+            images.append(from_url(url if isinstance(url, str) else url.url, len(text), field))
+        elif part.type in TEXTS:
+            text += part.text or part.refusal or ""
         else:
             raise NotSupportedError(
-                f"messages have text and images here, and no {part.type!r}",
-                details={"at": field},
+                f"messages have text and images here, and no {part.type!r}", details={"at": field}
             )
     return text, images

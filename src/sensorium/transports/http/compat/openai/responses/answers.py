@@ -21,7 +21,7 @@ def new_id(kind: str) -> str:
 
 def begun(asked: CreateResponse) -> Output:
     """The body of a response that has only just begun."""
-    plain = msgspec.to_builtins(asked)
+    plain = msgspec.to_builtins
     return {
         "id": new_id("resp"),
         "object": "response",
@@ -41,12 +41,12 @@ def begun(asked: CreateResponse) -> Output:
         "reasoning": {"effort": None, "summary": None},
         "service_tier": "default",
         "store": asked.store is not False,
-        "temperature": 1.0 if asked.temperature is None else asked.temperature,
-        "text": plain["text"] if asked.text and asked.text.format else TEXT,
-        "tool_choice": plain["tool_choice"] or "auto",
-        "tools": [{"strict": None, "parameters": None, **each} for each in plain["tools"] or []],
+        "temperature": asked.temperature,
+        "text": plain(asked.text) if asked.text and asked.text.format else TEXT,
+        "tool_choice": plain(asked.tool_choice) or "auto",
+        "tools": [{"strict": None, "parameters": None, **each} for each in plain(asked.functions)],
         "top_logprobs": asked.top_logprobs or 0,
-        "top_p": 1.0 if asked.top_p is None else asked.top_p,
+        "top_p": asked.top_p,
         "truncation": "disabled",
         "usage": None,
         "user": None,

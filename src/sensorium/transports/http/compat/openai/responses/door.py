@@ -1,25 +1,38 @@
 """What is done at `/v1/responses` and below it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from sensorium.core.codec import explained
 from sensorium.core.errors import InvalidInputError
 from sensorium.transports.http.compat.call import Call, decoded
 from sensorium.transports.http.compat.likelihoods import listed
 from sensorium.transports.http.compat.openai.errors import NotKeptError, UnknownAddressError
 from sensorium.transports.http.compat.openai.responses import answers
 from sensorium.transports.http.compat.openai.responses.events import ResponseSpeaker
-from sensorium.transports.http.compat.openai.responses.items import Item, messages
+from sensorium.transports.http.compat.openai.responses.items import Item, Message, messages
 from sensorium.transports.http.compat.openai.responses.kept import Keeper, Kept
 from sensorium.transports.http.compat.openai.responses.requests import NAMES, CreateResponse
+from sensorium.transports.http.compat.openai.sampling import refuse
 from sensorium.transports.http.compat.spoken import Counted, Whole
 from sensorium.transports.http.speaking import speak
 
 Output = dict[str, Any]
+Fields = Callable[[CreateResponse, list[Message]], dict[str, Any]]
+
+
+class Query(Struct):
+    """What is asked of what is kept: how, and which of its items."""
+
+    stream: bool = False
+    order: Literal["asc", "desc"] = "desc"
+    after: str = ""
+    limit: Annotated[int, Meta(ge=1, le=100)] = 20
 
 
 @dataclass(frozen=True)
@@ -28,7 +41,7 @@ class _Asked:
 
     body: CreateResponse
     previous: Kept | None
-    said: list[Output]
+    said: list[Message]
     """What was said until now, the new input included."""
 
 
@@ -49,12 +62,13 @@ class Responses:
                 await self._kept(call, id_)
             case [id_, "input_items"]:
                 call.only("GET", "HEAD")
-                await call.answer(_list(self._keeper.find(call.caller.principal.id, id_), call))
+                kept = self._keeper.find(call.caller.principal.id, id_)
+                await call.answer(_listed(kept.items, _query(call)))
             case _:
                 raise UnknownAddressError
 
     async def _create(self, call: Call) -> None:
-        asked, request = await self._read(call, "chat.complete")
+        asked, request = await self._read(call, "chat.complete", CreateResponse.fields)
         top, body = asked.body.top_logprobs or 0, answers.begun(asked.body)
         over = partial(self._keep, call.caller.principal.id, asked)
         if asked.body.stream:
@@ -66,48 +80,51 @@ class Responses:
         (chosen,) = found.choices
         output = answers.output_of(chosen.message, listed(chosen.steps, top), chosen.finish)
         body = answers.ended(body, output, found.model, found.usage, chosen.finish)
-        over(body)
-        await call.answer(body)
+        await call.answer(over(body))
 
-    async def _read(self, call: Call, operation: str) -> tuple[_Asked, Struct]:
+    async def _read(self, call: Call, operation: str, fields: Fields) -> tuple[_Asked, Struct]:
         """What is asked, and the operation's request."""
 
         def read(body: bytes) -> tuple[_Asked, Struct]:
-            given = decoded(body, CreateResponse)
-            previous = self._previous(call, given)
-            before = previous.messages if previous is not None else []
-            asked = _Asked(given, previous, [*before, *messages(given.items)])
-            fields = given.fields(asked.said)
-            known = call.dispatcher.registry.get(operation).request.__struct_fields__
-            taken = {name: value for name, value in fields.items() if name in known}
-            return asked, call.request(operation, taken, NAMES)
+            asked = self._asked(call.caller.principal.id, decoded(body, CreateResponse))
+            return asked, call.request(operation, fields(asked.body, asked.said), NAMES)
 
         call.only("POST")
         return await call.bodies.read(call.exchange, read)
 
-    def _previous(self, call: Call, given: CreateResponse) -> Kept | None:
-        """The response that is gone on with.
+    def _asked(self, principal: str, body: CreateResponse) -> _Asked:
+        """What is asked, with what it refers to.
 
         Raises:
-            InvalidInputError: it is not kept any more.
+            InvalidInputError: that is not kept any more.
         """
-        if given.previous_response_id is None:
-            return None
+        previous, items, field = None, body.items, "previous_response_id"
+        referred = [each.id for each in items if each.type == "item_reference"]
+        if len(referred) > len(set(referred)):  # or a small body could become any size
+            raise InvalidInputError("an item may be referred to once", details={"at": "input"})
         try:
-            return self._keeper.find(call.caller.principal.id, given.previous_response_id)
+            if body.previous_response_id is not None:
+                previous = self._keeper.find(principal, body.previous_response_id)
+            for index, item in enumerate(items):
+                field = f"input[{index}]"
+                if item.type == "item_reference":
+                    kept = self._keeper.item(principal, item.id or "")
+                    items[index] = msgspec.convert(kept, Item)
         except NotKeptError as error:
-            field = {"at": "previous_response_id"}
-            raise InvalidInputError(error.message, details=field) from None
+            raise InvalidInputError(error.message, details={"at": field}) from None
+        before = previous.messages if previous is not None else []
+        return _Asked(body, previous, [*before, *messages(items)])
 
-    def _keep(self, principal: str, asked: _Asked, body: Output) -> None:
-        """Keep what is over, unless nobody wants that."""
+    def _keep(self, principal: str, asked: _Asked, body: Output) -> Output:
+        """Keep what is over, unless nobody wants that; the body, which says whether it is kept."""
         if asked.body.store is False:
-            return
-        items = [_listed(msgspec.to_builtins(each)) for each in asked.body.items]
+            return body
+        items = [_item(msgspec.to_builtins(each)) for each in asked.body.items]
         if asked.previous is not None:
             items = [*asked.previous.items, *asked.previous.body["output"], *items]
         answer = msgspec.convert(body["output"], list[Item])
-        self._keeper.keep(principal, body, items, [*asked.said, *messages(answer)])
+        said = [*asked.said, *messages(answer)]
+        return {**body, "store": self._keeper.keep(principal, body, items, said)}
 
     async def _kept(self, call: Call, id_: str) -> None:
         call.only("GET", "HEAD", "DELETE")
@@ -116,17 +133,18 @@ class Responses:
             self._keeper.delete(principal, id_)
             await call.answer({"id": id_, "object": "response", "deleted": True})
         else:
+            refuse(_query(call), ("stream",))
             await call.answer(self._keeper.find(principal, id_).body)
 
     async def _count(self, call: Call) -> None:
         """How many tokens would be read."""
-        _, request = await self._read(call, "text.count")
+        _, request = await self._read(call, "text.count", CreateResponse.counted)
         with call.exchange.while_connected():
             found = await call.ask("text.count", request, Counted)
         await call.answer({"object": "response.input_tokens", "input_tokens": found.tokens})
 
 
-def _listed(item: Output) -> Output:
+def _item(item: Output) -> Output:
     """An item as it is listed: with an id, and with its content in parts."""
     content = item.get("content")
     if isinstance(content, str):
@@ -135,9 +153,20 @@ def _listed(item: Output) -> Output:
     return {"type": "message", "id": answers.new_id(kind), **item}
 
 
-def _list(kept: Kept, call: Call) -> Output:
-    """What was asked, the latest first unless the query says otherwise."""
-    oldest_first = call.exchange.fields().get("order") == "asc"
-    data = kept.items if oldest_first else kept.items[::-1]
+def _listed(items: list[Output], page: Query) -> Output:
+    """A page of what was asked, the latest first unless the query says otherwise."""
+    items = items if page.order == "asc" else items[::-1]
+    places = {"": 0, **{each["id"]: place for place, each in enumerate(items, 1)}}
+    if page.after not in places:
+        raise InvalidInputError("there is no item of that id", details={"at": "after"})
+    rest = items[places[page.after] :]
+    data = rest[: page.limit]
     ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {}
-    return {"object": "list", "data": data, "has_more": False, **ends}
+    return {"object": "list", "data": data, "has_more": len(rest) > len(data), **ends}
+
+
+def _query(call: Call) -> Query:
+    try:
+        return msgspec.convert(call.exchange.fields(), Query, strict=False)
+    except msgspec.ValidationError as error:
+        raise explained(error) from None

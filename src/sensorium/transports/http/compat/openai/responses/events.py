@@ -48,12 +48,12 @@ class _Item:
 
 
 class ResponseSpeaker:
-    """See `speaking.Speaker`; `over` is given the body of the response in the end."""
+    """See `speaking.Speaker`; what `over` makes of the body in the end is told."""
 
     media_type = SSE
     keep_alive = b": wait\n\n"
 
-    def __init__(self, body: Output, *, top: int, over: Callable[[Output], None]) -> None:
+    def __init__(self, body: Output, *, top: int, over: Callable[[Output], Output]) -> None:
         self._body = body
         self._top = top
         self._over = over
@@ -93,6 +93,8 @@ class ResponseSpeaker:
         status = "incomplete" if self._finish == "length" else "completed"
         if not self._items:
             yield from self._begin("message")
+        if said := [each for each in self._items if each.kind == "message"]:
+            said[-1].likely += listed(self._steps, self._top)
         yield from self._close(status)
         for call in self._calls.values():
             yield self._of(call, "response.function_call_arguments.done", arguments=call.text)
@@ -100,7 +102,7 @@ class ResponseSpeaker:
         output = [each.told(status) for each in self._items]
         told = self._told
         body = answers.ended(self._body, output, told.model, told.usage, self._finish)
-        self._over(body)
+        body = self._over(body)
         yield self._event(f"response.{body['status']}", response=body)
 
     def fail(self, error: SensoriumError) -> Iterable[bytes]:

@@ -2,22 +2,13 @@
 
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from sensorium.core.errors import NotSupportedError
-from sensorium.transports.http.compat.openai.messages import role
-from sensorium.transports.http.compat.pictures import from_url
+from sensorium.transports.http.compat.openai.messages import Part, content, role
 
 Message = dict[str, Any]
-
-
-class Part(Struct, omit_defaults=True):
-    """A part of what is said."""
-
-    type: str
-    text: str | None = None
-    refusal: str | None = None
-    image_url: str | None = None
 
 
 class Item(Struct, omit_defaults=True, kw_only=True):
@@ -30,6 +21,7 @@ class Item(Struct, omit_defaults=True, kw_only=True):
     call_id: str | None = None
     name: str | None = None
     arguments: str | None = None
+    input: str | None = None
     output: str | list[Part] | None = None
     summary: list[Part] | None = None
     status: str | None = None
@@ -51,16 +43,15 @@ def messages(items: list[Item]) -> list[Message]:
             case "message":
                 _say(said, item, field)
             case "reasoning":
-                parts = item.content if isinstance(item.content, list) else item.summary
-                text = "".join(part.text or "" for part in parts or [])
+                text, _ = content(item.content or item.summary, field)
                 _turn(said, "reasoning")["reasoning"] = text
-            case "function_call":
+            case "function_call" | "custom_tool_call":
                 calls = _turn(said, "").setdefault("tool_calls", [])
                 call = {"id": item.call_id or item.id or "", "name": item.name or ""}
-                calls.append({**call, "arguments": item.arguments or "{}"})
-            case "function_call_output":
-                content, images = _content(item.output, field)
-                result = {"role": "tool", "content": content, "images": images}
+                calls.append({**call, "arguments": _arguments(item)})
+            case "function_call_output" | "custom_tool_call_output":
+                text, images = content(item.output, field)
+                result = {"role": "tool", "content": text, "images": images}
                 said.append({**result, "tool_call_id": item.call_id or ""})
             case other:
                 raise NotSupportedError(
@@ -69,13 +60,20 @@ def messages(items: list[Item]) -> list[Message]:
     return [each for each in said if each.keys() != {"role", "reasoning"}]
 
 
+def _arguments(item: Item) -> str:
+    """A JSON object; what another kind of tool is given is text, and stands in one."""
+    if item.input is None:
+        return item.arguments or "{}"
+    return msgspec.json.encode({"input": item.input}).decode()
+
+
 def _say(said: list[Message], item: Item, field: str) -> None:
     speaker = role(item.role or "user")
-    content, images = _content(item.content, field)
+    text, images = content(item.content, field)
     if speaker == "assistant":
-        _turn(said, "content")["content"] = content
+        _turn(said, "content")["content"] = text
     else:
-        said.append({"role": speaker, "content": content, "images": images})
+        said.append({"role": speaker, "content": text, "images": images})
 
 
 def _turn(said: list[Message], adds: str) -> Message:
@@ -86,21 +84,3 @@ def _turn(said: list[Message], adds: str) -> Message:
         last = {"role": "assistant"}
         said.append(last)
     return last
-
-
-def _content(given: str | list[Part] | None, at: str) -> tuple[str, list[dict[str, Any]]]:
-    """The text, and the pictures with their places in it."""
-    if given is None or isinstance(given, str):
-        return given or "", []
-    text, images = "", []
-    for index, part in enumerate(given):
-        field = f"{at}.content[{index}]"
-        if part.image_url is not None:
-            images.append(from_url(part.image_url, len(text), field))
-        elif part.type in ("input_text", "output_text", "text", "refusal"):
-            text += part.text or part.refusal or ""
-        else:
-            raise NotSupportedError(
-                f"there are texts and images here, and no {part.type!r}", details={"at": field}
-            )
-    return text, images

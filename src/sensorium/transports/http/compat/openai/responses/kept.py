@@ -11,6 +11,7 @@ from sensorium.transports.http.compat.openai.errors import NotKeptError
 
 MAX_KEPT = 1000
 MAX_BYTES = 64 << 20
+MAX_EACH = MAX_BYTES // 4
 EXPIRES_S = 3600.0
 
 
@@ -34,6 +35,8 @@ class Keeper:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, Kept] = OrderedDict()
+        self._places: dict[str, str] = {}
+        """Of the items of all outputs: the ids of their responses, by their own."""
         self._bytes = 0
 
     def keep(
@@ -42,16 +45,18 @@ class Keeper:
         body: dict[str, Any],
         items: list[dict[str, Any]],
         messages: list[dict[str, Any]],
-    ) -> None:
-        """Keep a response, if it is not too large."""
+    ) -> bool:
+        """Keep a response, if it is not too large; gives whether it is kept."""
         size = len(msgspec.json.encode(body)) + _weight(items) + _weight(messages)
-        if size > MAX_BYTES // 4:
-            return
+        if size > MAX_EACH:
+            return False
         now = time.monotonic()
         self._kept[body["id"]] = Kept(principal, body, items, messages, size, now + EXPIRES_S)
+        self._places |= {each["id"]: body["id"] for each in body["output"]}
         self._bytes += size
         while len(self._kept) > MAX_KEPT or self._bytes > MAX_BYTES or self._oldest < now:
             self._drop(next(iter(self._kept)))
+        return True
 
     def find(self, principal: str, id_: str) -> Kept:
         """A response; changes nothing, and may be called on any thread.
@@ -59,24 +64,36 @@ class Keeper:
         Raises:
             NotKeptError: there is none of that id, or it is another's.
         """
-        found = self._kept.get(id_)
-        if found is None or found.principal != principal or found.expires_at < time.monotonic():
-            raise NotKeptError(
-                f"no response {id_[:80]!r} is kept; they are kept in memory, for an hour at most"
-            )
-        return found
+        return self._found(principal, id_, id_)
+
+    def item(self, principal: str, id_: str) -> dict[str, Any]:
+        """An item of a response's output; as for `find`."""
+        response = self._found(principal, self._places.get(id_, ""), id_)
+        return next(each for each in response.body["output"] if each["id"] == id_)
 
     def delete(self, principal: str, id_: str) -> None:
         """Forget a response; errors as for `find`."""
         self.find(principal, id_)
         self._drop(id_)
 
+    def _found(self, principal: str, id_: str, asked: str) -> Kept:
+        found = self._kept.get(id_)
+        if found is None or found.principal != principal or found.expires_at < time.monotonic():
+            raise NotKeptError(
+                f"{asked[:80]!r} is not kept: responses are, in memory, for an hour at most and"
+                f" up to {MAX_EACH >> 20} MiB each"
+            )
+        return found
+
     @property
     def _oldest(self) -> float:
         return next(iter(self._kept.values())).expires_at
 
     def _drop(self, id_: str) -> None:
-        self._bytes -= self._kept.pop(id_).size
+        gone = self._kept.pop(id_)
+        self._bytes -= gone.size
+        for each in gone.body["output"]:
+            del self._places[each["id"]]
 
 
 def _weight(value: Any) -> int:
