@@ -269,7 +269,7 @@ def test_what_changes_nothing_is_passed_over(client: openai.OpenAI) -> None:
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content"),
         ({"messages": [{"content": "x"}]}, "messages[0].role"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].function"),
         ({"response_format": {"type": "xml"}}, "response_format"),
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"chat_template_kwargs": {"enable_thinking": False}}, "chat_template_kwargs"),

@@ -31,7 +31,7 @@ REFUSED = (
 class Tool(Struct):
     """A tool that may be called."""
 
-    function: FunctionTool | None = None
+    function: FunctionTool
 
 
 class ChatCompletion(Completing, kw_only=True):
@@ -68,13 +68,14 @@ class ChatCompletion(Completing, kw_only=True):
             raise NotSupportedError("answers are text here", details={"at": "modalities"})
         if self.top_logprobs and not self.logprobs:
             raise InvalidInputError("it wants logprobs: true", details={"at": "top_logprobs"})
+        functions = [each.function for each in self.tools or []]
         asked = {
             **self.sampling(self.max_completion_tokens, self.max_tokens, MAX_TOKENS),
             "n": 1 if self.n is None else self.n,
             "messages": [
                 message(each, f"messages[{index}]") for index, each in enumerate(self.messages)
             ],
-            "tools": [tool(each) for each in allowed(self.tool_choice, self._functions())],
+            "tools": [tool(each) for each in allowed(self.tool_choice, functions)],
             "tool_choice": chosen(self.tool_choice),
             "parallel_tools": self.parallel_tool_calls is not False,
             "json_schema": held_to(self.response_format, "response_format"),
@@ -89,15 +90,6 @@ class ChatCompletion(Completing, kw_only=True):
         if self.max_completion_tokens is not None:
             names["max_tokens"] = "max_completion_tokens"
         return names
-
-    def _functions(self) -> list[FunctionTool]:
-        functions = []
-        for index, each in enumerate(self.tools or []):
-            if each.function is None:
-                at = {"at": f"tools[{index}]"}
-                raise NotSupportedError("the tools here are functions", details=at)
-            functions.append(each.function)
-        return functions
 
 
 async def chat_completions(call: Call) -> None:

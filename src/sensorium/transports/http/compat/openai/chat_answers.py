@@ -12,7 +12,7 @@ from sensorium.core.dispatch import Answer
 from sensorium.core.errors import SensoriumError
 from sensorium.transports.http.compat.likelihoods import of_chat
 from sensorium.transports.http.compat.openai.errors import error_body
-from sensorium.transports.http.compat.spoken import Chunk, Usage, Whole
+from sensorium.transports.http.compat.spoken import Chunk, Told, Usage, Whole
 from sensorium.transports.http.speaking import SSE, event
 
 encode = msgspec.json.encode
@@ -20,23 +20,28 @@ encode = msgspec.json.encode
 
 def completion(found: Whole, request_id: str, *, top: int) -> dict[str, Any]:
     """The body that answers a `chat.completion`."""
-    return {
-        "id": f"chatcmpl-{request_id}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": found.model,
-        "system_fingerprint": fingerprint(found.digest),
-        "choices": [
-            {
-                "index": each.index,
-                "message": _message(each.message),
-                "logprobs": of_chat(each.steps, top),
-                "finish_reason": each.finish or None,
-            }
-            for each in found.choices
-        ],
-        "usage": usage(found.usage),
-    }
+    choices = [
+        {
+            "index": each.index,
+            "message": _message(each.message),
+            "logprobs": of_chat(each.steps, top),
+            "finish_reason": each.finish or None,
+        }
+        for each in found.choices
+    ]
+    return whole("chat.completion", f"chatcmpl-{request_id}", found, choices)
+
+
+def whole(kind: str, id_: str, found: Whole, choices: list[dict[str, Any]]) -> dict[str, Any]:
+    """The body of a completion of either kind."""
+    head = {"id": id_, "object": kind, "created": int(time.time()), **of_model(found)}
+    return {**head, "choices": choices, "usage": usage(found.usage)}
+
+
+def of_model(told: Told) -> dict[str, Any]:
+    """Which model it was, and what tells that it is still the same."""
+    fingerprint = f"fp_{told.digest[:16]}" if told.digest else None
+    return {"model": told.model, "system_fingerprint": fingerprint}
 
 
 def usage(took: Usage) -> dict[str, Any]:
@@ -49,11 +54,6 @@ def usage(took: Usage) -> dict[str, Any]:
     }
 
 
-def fingerprint(digest: str) -> str | None:
-    """What tells that the model is still the same."""
-    return f"fp_{digest[:16]}" if digest else None
-
-
 class Speaker(ABC):
     """What the streams of all completions have in common; see `speaking.Speaker`."""
 
@@ -61,10 +61,12 @@ class Speaker(ABC):
     keep_alive = b": wait\n\n"
 
     def __init__(self, id_: str, kind: str, model: str, *, usage: bool, top: int) -> None:
-        self._head: dict[str, Any] = {"id": id_, "object": kind, "created": int(time.time())}
-        self._head |= {"model": model, "system_fingerprint": None}
+        self._head = {"id": id_, "object": kind, "created": int(time.time())}
+        self._told = Told(model=model)
         self._usage = usage
         self._top = top
+        self._said: dict[int, int] = {}
+        """How many characters of each text; of one that has not begun, nothing."""
 
     def begin(self) -> Iterable[bytes]:
         """Nothing."""
@@ -73,13 +75,12 @@ class Speaker(ABC):
     def item(self, answer: Answer) -> Iterable[bytes]:
         """A chunk of a choice; or what all took, if that is wanted, and of which model."""
         chunk = answer.read(Chunk)
-        told = chunk.told
-        if told is None:
-            yield self._chunk([self._choice(chunk)], None)
+        if chunk.told is None:
+            yield self._chunk([self._choice(chunk, self._said.get(chunk.index))], None)
+            self._said[chunk.index] = self._said.get(chunk.index, 0) + len(chunk.text)
         elif self._usage:
-            self._head["model"] = told.model or self._head["model"]
-            self._head["system_fingerprint"] = fingerprint(told.digest)
-            yield self._chunk([], usage(told.usage))
+            self._told = chunk.told
+            yield self._chunk([], usage(chunk.told.usage))
 
     def end(self) -> Iterable[bytes]:
         """What OpenAI's streams end with."""
@@ -90,11 +91,11 @@ class Speaker(ABC):
         return (event(encode(error_body(error))),)
 
     @abstractmethod
-    def _choice(self, chunk: Chunk) -> dict[str, Any]:
-        """What a chunk adds to one choice."""
+    def _choice(self, chunk: Chunk, said: int | None) -> dict[str, Any]:
+        """What a chunk adds to a choice of which so many characters are told; None: it begins."""
 
     def _chunk(self, choices: list[dict[str, Any]], took: dict[str, Any] | None) -> bytes:
-        body = {**self._head, "choices": choices}
+        body = {**self._head, **of_model(self._told), "choices": choices}
         if self._usage:
             body["usage"] = took
         return event(encode(body))
@@ -106,14 +107,10 @@ class ChatSpeaker(Speaker):
     def __init__(self, request_id: str, model: str, *, usage: bool, top: int) -> None:
         kind = "chat.completion.chunk"
         super().__init__(f"chatcmpl-{request_id}", kind, model, usage=usage, top=top)
-        self._begun: set[int] = set()
 
-    def _choice(self, chunk: Chunk) -> dict[str, Any]:
+    def _choice(self, chunk: Chunk, said: int | None) -> dict[str, Any]:
         """The first chunk of each choice says whose it is."""
-        delta: dict[str, Any] = {}
-        if chunk.index not in self._begun:
-            self._begun.add(chunk.index)
-            delta = {"role": "assistant", "content": ""}
+        delta: dict[str, Any] = {"role": "assistant", "content": ""} if said is None else {}
         if chunk.text:
             delta["content"] = chunk.text
         if chunk.reasoning:

@@ -58,32 +58,29 @@ class Keeper:
             self._drop(next(iter(self._kept)))
         return True
 
-    def find(self, principal: str, id_: str) -> Kept:
+    def find(self, principal: str, id_: str, asked: str = "") -> Kept:
         """A response; changes nothing, and may be called on any thread.
 
         Raises:
-            NotKeptError: there is none of that id, or it is another's.
+            NotKeptError: there is none of that id, or it is another's; names what is `asked`.
         """
-        return self._found(principal, id_, id_)
+        found = self._kept.get(id_)
+        if found is None or found.principal != principal or found.expires_at < time.monotonic():
+            raise NotKeptError(
+                f"{(asked or id_)[:80]!r} is not kept: responses are, in memory, for an hour at"
+                f" most and up to {MAX_EACH >> 20} MiB each"
+            )
+        return found
 
     def item(self, principal: str, id_: str) -> dict[str, Any]:
         """An item of a response's output; as for `find`."""
-        response = self._found(principal, self._places.get(id_, ""), id_)
+        response = self.find(principal, self._places.get(id_, ""), id_)
         return next(each for each in response.body["output"] if each["id"] == id_)
 
     def delete(self, principal: str, id_: str) -> None:
         """Forget a response; errors as for `find`."""
         self.find(principal, id_)
         self._drop(id_)
-
-    def _found(self, principal: str, id_: str, asked: str) -> Kept:
-        found = self._kept.get(id_)
-        if found is None or found.principal != principal or found.expires_at < time.monotonic():
-            raise NotKeptError(
-                f"{asked[:80]!r} is not kept: responses are, in memory, for an hour at most and"
-                f" up to {MAX_EACH >> 20} MiB each"
-            )
-        return found
 
     @property
     def _oldest(self) -> float:
