@@ -21,7 +21,7 @@ demo: setup ## real input through every capability (LOG=file METRICS=file.csv fo
 	@$(BIN)/sensorium demo $(if $(LOG),--log "$(LOG)") $(if $(METRICS),--metrics "$(METRICS)")
 
 test: $(VENV)/.dev ## the whole suite
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, contracts
 	@$(BIN)/ruff format --check src tests benchmarks scripts

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
+
 from tests.cli.running import LIMIT_S, environ
 
 CTRL_C, CTRL_D, UP = "\x03", "\x04", "\x1b[A"
@@ -52,6 +54,13 @@ class Terminal:
         self.type(line + "\n")
         found = self.wait_for(answer)
         return found + self.wait_for(">>> ")
+
+    def wait_until_it_listens(self) -> None:
+        """Return once the command sleeps, as one does that waits for keys."""
+        command = psutil.Process(self.process.pid)
+        until = time.monotonic() + LIMIT_S
+        while command.status() != psutil.STATUS_SLEEPING:
+            assert time.monotonic() < until, "it never sleeps"
 
     def status(self) -> int:
         """The exit status, once it has ended."""

@@ -189,6 +189,7 @@ def test_ctrl_c_at_the_prompt_ends_the_chat_the_second_time(tmp_path: Path) -> N
     with chat(tmp_path) as typed:
         typed.type("half a line")
         typed.wait_for("half a line")
+        typed.wait_until_it_listens()  # between two keys, Python notes Ctrl-C at the third
         typed.type(CTRL_C)
         assert "to leave" not in typed.wait_for(">>> ")
         typed.type(CTRL_C)

@@ -4,7 +4,6 @@ The library always opens an HTTP listener of its own. It is closed off: it liste
 socket in a folder that only this user reads, and wants a random key.
 """
 
-import os
 import re
 import secrets
 import shutil
@@ -24,7 +23,7 @@ from sensorium.core.errors import (
 )
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
-from sensorium.models.backends.gguf_options import ENCODERS, batch_tokens
+from sensorium.models.backends.gguf_options import ENCODERS, batch_tokens, threads_of
 from sensorium.models.backends.too_long import too_long
 from sensorium.models.headers.header import Header
 from sensorium.models.templates.vetting import is_harmless
@@ -128,8 +127,7 @@ def parameters(artifact: Artifact, options: LoadOptions, header: Header, *, embe
     made.n_ctx = context * parallel
     made.n_parallel = parallel
     made.n_gpu_layers = options.gpu_layers
-    threads = options.threads or os.cpu_count() or 1
-    made.cpuparams.n_threads = made.cpuparams_batch.n_threads = threads
+    made.cpuparams.n_threads = made.cpuparams_batch.n_threads = threads_of(options, header)
     made.embedding = embeds
     step = batch_tokens(options, context, embeds=embeds)
     made.n_batch = made.n_ubatch = max(step, 2 * parallel)

@@ -3,7 +3,6 @@
 One text at a time: this library has no batch that several share.
 """
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from sensorium.models.backends.gguf_options import (
     batch_tokens,
     check_device,
     spec_of,
+    threads_of,
 )
 from sensorium.models.backends.looking import Emit, Looking, UnwantedError
 from sensorium.models.backends.telling import Telling
@@ -155,7 +155,7 @@ def _has_gpu() -> bool:
 
 def _parameters(options: LoadOptions, header: Header, context: int) -> dict[str, Any]:
     encoder = header.architecture in ENCODERS
-    threads = options.threads or os.cpu_count() or 1
+    threads = threads_of(options, header)
     widest = batch_tokens(options, context, embeds=True)
     pooling = llama_cpp.LLAMA_POOLING_TYPE_UNSPECIFIED
     if not (encoder or header.details.get("pooling")):

@@ -1,7 +1,10 @@
 """What the options of loading mean for a GGUF file, whichever library runs it."""
 
+import os
+
 from sensorium.core.errors import NotSupportedError, UnavailableError
 from sensorium.models.backends.base import LoadOptions, ModelSpec
+from sensorium.models.headers.header import Header
 
 ENCODERS = ("bert", "nomic-bert", "jina-bert-v2", "modern-bert", "t5encoder")
 """Architectures that give vectors and no text."""
@@ -10,6 +13,10 @@ STEP, GPU_STEP = 128, 512
 that nobody wants is ended; a processor is no slower with few, a GPU is."""
 WIDEST = 2048
 """Tokens that a text may have which is made a vector: all of it is one batch."""
+
+SMALL = 16 << 20
+"""Bytes of weights below which one thread computes: several would wait for each other longer than
+they compute, and where another process has one of the cores, for its turns too."""
 
 
 def check_device(options: LoadOptions, *, has_gpu: bool, reason: str) -> None:
@@ -35,6 +42,13 @@ def spec_of(options: LoadOptions, *, has_gpu: bool, reason: str) -> ModelSpec:
         providers=["gpu", "cpu"] if wanted and has_gpu else ["cpu"],
         degraded=reason if wanted and not has_gpu else "",
     )
+
+
+def threads_of(options: LoadOptions, header: Header) -> int:
+    """How many threads compute: as many as are asked for, or as suits the model."""
+    if options.threads or header.tensor_bytes < SMALL:
+        return options.threads or 1
+    return os.cpu_count() or 1
 
 
 def batch_tokens(options: LoadOptions, context: int, *, embeds: bool) -> int:
