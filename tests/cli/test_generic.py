@@ -1,19 +1,24 @@
 """`call`, and the commands generated from the operations."""
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sensorium.app import MODULES
+from sensorium.cli.call import read_request
 from sensorium.cli.main import COMMANDS, GROUPS, HUMAN, NOUNS, build
 from sensorium.core.registry import Registry
 from tests.cli.running import environ, on_terminal, sensorium
 from tests.faults.observing import until
 from tests.servers import Server, serving
+
+GENERATED = "sensorium.cli.generated"
 
 
 def test_every_operation_has_a_command_and_every_noun_a_word() -> None:
@@ -22,6 +27,24 @@ def test_every_operation_has_a_command_and_every_noun_a_word() -> None:
         noun, _, verb = operation.name.partition(".")
         ran = build([noun])
         assert verb.replace("_", "-") in ran[noun], operation.name
+
+
+def test_the_examples_of_help_are_commands_that_ask_just_that() -> None:
+    tried = 0
+    for operation in Registry(MODULES):
+        noun, _, verb = operation.name.partition(".")
+        command = build([noun])[noun][verb.replace("_", "-")]
+        _, marked, example = (command.help or "").rpartition("For example:\n\n")
+        if not marked or command.default_command.__module__ != GENERATED:
+            continue
+        words = shlex.split(example)
+        assert words[:3] == ["sensorium", noun, verb.replace("_", "-")]
+        _, bound, *_ = command.parse_args(words[3:], exit_on_error=False, print_error=False)
+        given = dict(bound.arguments)
+        request = read_request(operation, given.pop("data", ""), given)
+        assert msgspec.json.encode(request) == msgspec.json.encode(operation.example)
+        tried += 1
+    assert tried > 30
 
 
 def test_a_commands_options_are_the_fields() -> None:

@@ -1,6 +1,7 @@
 """One command for each operation, its options read from the request Struct."""
 
 import inspect
+import shlex
 from functools import partial
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -143,10 +144,12 @@ def _example(operation: Operation) -> str:
     values = _differing(operation.example)
     options = {field.name for field in struct_fields(operation.request) if option(field)}
     if values and all(name in options and isinstance(v, SIMPLE) for name, v in values.items()):
-        words += [f"--{name.replace('_', '-')} {value}" for name, value in values.items()]
+        for name, value in values.items():
+            words.append(f"--{'no-' if value is False else ''}{name.replace('_', '-')}")
+            words += [] if isinstance(value, bool) else [str(value)]
     elif values:
-        words.append(f"--data '{msgspec.json.encode(values).decode()}'")
-    written = " ".join(words)
+        words += ["--data", msgspec.json.encode(values).decode()]
+    written = shlex.join(words)
     return written if len(written) <= LONGEST_EXAMPLE else ""
 
 
