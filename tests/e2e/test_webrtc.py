@@ -111,7 +111,8 @@ def test_camera_and_microphone_feed_a_call(page: Tab) -> None:
     assert (final["width"], final["height"]) == (640, 480)
     assert final["images"] > 1
     assert final["audio_s"] > 0.2
-    assert max(each["chunk"]["loudness_dbfs"] for each in measured) > -60  # it beeps each second
+    heard = [each["chunk"]["loudness_dbfs"] for each in measured]
+    assert max(each for each in heard if each is not None) > -60  # it beeps each second
     assert last == {"end": {}}
 
 

@@ -118,7 +118,7 @@ def test_a_text_comes_in_pieces_and_says_how_it_ended():
     async def work(placed):
         got = await pieces(placed, ask("What is the capital of France?"))
         assert "".join(each.text for each in got) == "The capital of France is Paris."
-        assert len([each for each in got if each.text]) > 3
+        assert len([each for each in got if each.text]) > 1
         assert [each.finish for each in got[:-1]] == [""] * (len(got) - 1)
         assert got[-1].finish == "stop"
         assert got[-1].prompt_tokens > 0
