@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.running import sensorium
 from tests.e2e.browser import Tab, tab
+from tests.faults.observing import until
 from tests.models.backends.remote_servers import Served, served
 from tests.servers import serving
 
@@ -211,10 +212,12 @@ def test_a_key_for_conversations_alone_is_enough(browser: str) -> None:
     with serving() as own, tab(browser) as page:
         data = str(own.data_dir)
         made = sensorium("keys", "create", "--operations", "chat.*", "--data-dir", data)
+        with own.client() as http:
+            until(
+                lambda: http.post("/v1/models/list", json={}).status_code == 401, 10, "it is known"
+            )
         page.open(f"{own.url}/#chat")
-        page.wait(
-            "document.getElementById('key').open || document.querySelector('#chat select').value"
-        )
+        page.wait("document.getElementById('key').open")
         page.run(f"sessionStorage.setItem('sensorium.key', {made.out.strip()!r})")
         page.open(f"{own.url}/?again#chat")
         begin(page)
