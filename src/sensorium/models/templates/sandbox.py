@@ -7,22 +7,18 @@ rounds of loops, operators, comparisons and all that is written. Nothing is comp
 template is compiled, where nobody would count it.
 """
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from functools import wraps
 from types import BuiltinMethodType, FunctionType, MethodType
 from typing import Any
 
 from jinja2 import TemplateError, nodes, pass_context
 from jinja2.exceptions import SecurityError
-from jinja2.ext import Extension, loopcontrols
-from jinja2.parser import Parser
+from jinja2.ext import loopcontrols
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro, Undefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
-from markupsafe import escape
 
 from sensorium.models.templates.allowed import (
     COMPARING,
@@ -50,8 +46,7 @@ from sensorium.models.templates.counting import (
     UNPACKED,
     counted,
 )
-
-MAX_DATE = 256
+from sensorium.models.templates.given import GenerationTag, escaped, now, to_json
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -69,8 +64,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         )
         self._local = threading.local()
         self.globals = {name: self.globals[name] for name in GLOBALS}
-        self.globals.update(raise_exception=self._refuse, strftime_now=_now)
-        self.filters |= {"tojson": _to_json, "safe": str, "e": _escaped, "escape": _escaped}
+        self.globals.update(raise_exception=self._refuse, strftime_now=now)
+        self.filters |= {"tojson": to_json, "safe": str, "e": escaped, "escape": escaped}
         self.filters = {name: self._filter(name, self.filters[name]) for name in FILTERS}
         self.tests = {name: self.tests[name] for name in TESTS} | {
             name: self._test(name, self.tests[name]) for name in COMPARING
@@ -247,41 +242,3 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.budget.step()
         self.budget.check((BOX if isinstance(value, str) else ITEM) * len(value))
         return value
-
-
-class GenerationTag(Extension):
-    """`{% generation %}`, by which training marks what the model says: its content, as it is."""
-
-    tags = {"generation"}  # noqa: RUF012 - as the library declares it
-
-    def parse(self, parser: Parser) -> list[nodes.Node]:
-        """The tag's content."""
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-
-def _to_json(
-    value: Any,
-    indent: int | str | None = None,
-    separators: tuple[str, str] | None = None,
-    ensure_ascii: bool = False,
-    sort_keys: bool = False,
-) -> str:
-    """JSON as templates expect it: without the escapes that HTML wants."""
-    return json.dumps(
-        value,
-        ensure_ascii=ensure_ascii,
-        indent=indent,
-        separators=separators,
-        sort_keys=sort_keys,
-    )
-
-
-def _escaped(value: str) -> str:
-    return str(escape(value))
-
-
-def _now(form: str) -> str:
-    if len(form) > MAX_DATE:
-        raise TemplateError("a date's form is short")
-    return datetime.now().astimezone().strftime(form)
