@@ -21,6 +21,9 @@ EMOJI = "🦊👋🏽🇫🇷 so"
 TINYLM = ROOT / "src" / "sensorium" / "models" / "samples" / "tinylm" / "tinylm-q8_0.gguf"
 TEMPLATE_KEY = b"tokenizer.chat_template"
 MANY = 32
+OWN = {"parallel": 4, "context": 8192}
+"""Texts that last until their callers leave."""
+FRESH = {"parallel": MANY, "context": 2048}
 ROUND = "{% for a in range(99999) %}"
 TEMPLATES = {
     "loops": ROUND * 3 + "{% endfor %}" * 3 + "x",
@@ -50,6 +53,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         assert len(other) <= len(template)
         write(folder / name, content.replace(template, other.encode().ljust(len(template))))
     with serving(environ={"SENSORIUM_MODEL_CACHE_PATH": str(folder)}) as running:
+        load(running, **OWN)
         yield running
 
 
@@ -57,7 +61,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def fresh() -> Iterator[Server]:
     """A server of the test's own, which makes many texts at once, and whose model it may kill."""
     with serving() as running:
-        load(running)
+        load(running, **FRESH)
         yield running
 
 
@@ -72,11 +76,11 @@ def in_use(http: httpx.Client) -> int:
     return sum(each["in_use"] for each in loaded)
 
 
-def load(server: Server) -> float:
-    """Load the model for many texts at once; returns the seconds that it took."""
+def load(server: Server, **options: int) -> float:
+    """Load the model with these options; returns the seconds that it took."""
     began = time.perf_counter()
     with server.client() as http:
-        asked = {"model": MODEL, "fresh": True, "options": {"parallel": MANY}}
+        asked = {"model": MODEL, "fresh": True, "options": options}
         assert http.post("/v1/models/load", json=asked).status_code == 200
     return time.perf_counter() - began
 
@@ -246,7 +250,7 @@ def test_no_token_crosses_from_door_to_door(fresh: Server) -> None:
 
 
 def test_a_process_killed_under_many_streams_ends_each_with_an_error(fresh: Server) -> None:
-    usual_s = load(fresh)
+    usual_s = load(fresh, **FRESH)
     asked = [(door, door.endless()) for door in DOORS for _ in range(MANY // len(DOORS))]
     killed: list[float] = []
 

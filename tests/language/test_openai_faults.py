@@ -26,10 +26,10 @@ EMOJI = "🦊👋🏽🇫🇷 so"
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Server]:
-    """A server whose model makes so many texts at once, and no others."""
+    """A server whose model makes so many texts at once, long ones, and no others."""
     with serving() as running:
         with running.client() as http:
-            asked = {"model": MODEL, "options": {"parallel": SLOTS}}
+            asked = {"model": MODEL, "options": {"parallel": SLOTS, "context": 8192}}
             assert http.post("/v1/models/load", json=asked).status_code == 200
         yield running
 
@@ -196,7 +196,7 @@ def test_closing_a_stream_of_the_client_ends_the_text(own: Server, interface: st
                     model=MODEL, input="Count.", text=text, max_output_tokens=8000, stream=True
                 )
         next(iter(stream))
-        assert in_use(http) > 0
+        until(lambda: in_use(http) > 0, 10, "a text is being made")
         stream.close()
         until(lambda: in_use(http) == 0, 2.0, "nothing is being made")
 
