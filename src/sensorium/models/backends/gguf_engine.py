@@ -4,9 +4,11 @@ The library always opens an HTTP listener of its own. It is closed off: it liste
 socket in a folder that only this user reads, and wants a random key.
 """
 
+import os
 import re
 import secrets
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -45,8 +47,8 @@ class Engine:
     def __init__(
         self, artifact: Artifact, options: LoadOptions, header: Header, *, embeds: bool
     ) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="sensorium-"))
-        socket, key = self._folder / "llama.sock", secrets.token_hex(16)
+        folder = Path(tempfile.mkdtemp(prefix="sensorium-"))
+        socket, key = folder / "llama.sock", secrets.token_hex(16)
         made = parameters(artifact, options, header, embeds=embeds)
         self.has_template = header.chat_template != "" and is_harmless(header.chat_template)
         """Whether the library has the model's own: it tries it at once, and has no bounds."""
@@ -55,10 +57,11 @@ class Engine:
         try:
             self._server: Any = xllamacpp.Server(made)
         except RuntimeError:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
             raise InvalidInputError("llama.cpp cannot load it; the log has the reason") from None
+        self._place = _Place(folder, socket)
         self._http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(socket)),
+            transport=httpx.HTTPTransport(uds=self._place.address),
             base_url="http://llama",
             headers={"authorization": f"Bearer {key}"},
             timeout=60.0,
@@ -94,6 +97,30 @@ class Engine:
         """Give back what it holds; a second time does nothing."""
         self._http.close()
         self._server = None
+        self._place.close()
+
+
+class _Place:
+    """Where the socket is reached.
+
+    On Linux that is a descriptor: the folder is removed at once, so that a process which is killed
+    leaves nothing behind.
+    """
+
+    def __init__(self, folder: Path, socket: Path) -> None:
+        self.address = str(socket)
+        self._folder = folder
+        self._descriptor: int | None = None
+        if sys.platform == "linux":
+            self._descriptor = os.open(socket, os.O_PATH)
+            self.address = f"/proc/self/fd/{self._descriptor}"
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """A second time does nothing."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
