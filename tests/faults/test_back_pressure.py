@@ -188,5 +188,5 @@ def _assert_others_are_served(http: httpx.Client) -> None:
     began = time.monotonic()
     assert http.post("/v1/testing/process", json={"token": "o"}).json()["token"] == "o"
     assert http.post("/v1/testing/count", json={"count": 3}).text.endswith('{"end":{}}\n')
-    assert time.monotonic() - began < 2
-    assert figure(http, "sensorium_event_loop_lag_seconds", "latest") < 0.5
+    assert time.monotonic() - began < 5
+    assert figure(http, "sensorium_event_loop_lag_seconds", "latest") < 2

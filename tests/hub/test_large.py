@@ -125,4 +125,4 @@ def test_other_calls_are_answered_while_a_file_is_hashed_and_sent(
             assert http.get("/healthz").status_code == 200
             slowest = max(slowest, time.monotonic() - begun)
         assert [each.result() for each in fetching] == [SIZE, SIZE]
-        assert slowest < 0.5, "on a busy machine"
+        assert slowest < 2, "on a busy machine"

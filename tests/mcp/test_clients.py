@@ -176,7 +176,7 @@ def test_an_agent_that_gives_up_stops_the_compute(server: Server) -> None:
             left = time.monotonic()
             with server.client() as http:
                 await asyncio.to_thread(until, lambda: in_flight(http, "testing.process") == 0, 2.0)
-            assert time.monotonic() - left < 2
+            assert time.monotonic() - left < 10
 
     asyncio.run(tried())
 

@@ -236,7 +236,7 @@ def test_the_server_hears_that_nobody_waits(remote, server, protocol):
     model.generate(
         Generation(prompt="a", max_tokens=9), lambda p: not (seen.append(p) or p == Piece())
     )
-    assert time.perf_counter() - began < 2.0
+    assert time.perf_counter() - began < 10
     assert seen[-1] == Piece()
     assert server.given_up.wait(5)
 

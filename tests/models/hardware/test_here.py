@@ -39,7 +39,7 @@ def test_it_takes_a_few_milliseconds() -> None:
         began = time.perf_counter()
         read(unwatched)
         took_s.append(time.perf_counter() - began)
-    assert min(took_s) < 0.05
+    assert min(took_s) < 0.25
 
 
 def test_reading_a_machine_loads_no_library() -> None:

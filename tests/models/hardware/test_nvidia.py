@@ -144,15 +144,15 @@ def hung() -> "Hung":
 
 def test_a_driver_that_hangs_does_not_hang_the_answer(root: Path, hung: Hung) -> None:
     nvml = Nvml(hung.library, lambda: ())
-    machine = Linux(root, Bounded(nvml.read, 0.2))
+    machine = Linux(root, Bounded(nvml.read, 1.0))
     began = time.monotonic()
     found = machine.read(unwatched)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
     assert found.problems == ("NVIDIA's driver did not answer within 5 s",)
     assert len(found.gpus) == 2
     began = time.monotonic()
     machine.read(unwatched)
-    assert time.monotonic() - began < 0.2  # it is known to hang
+    assert time.monotonic() - began < 0.9  # it is known to hang
     assert hung.calls == 1
     hung.let_go.set()
     while machine.read(unwatched).problems:
