@@ -1,6 +1,5 @@
 """Inference: a model by name, its turn at the compute, and what came of it on the record."""
 
-import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
@@ -27,6 +26,7 @@ from sensorium.core.tensors import Tensor
 from sensorium.models.artifact import Artifact
 from sensorium.models.checking import check_inputs, chosen_outputs
 from sensorium.models.exchange import ProcessDiedError, Request
+from sensorium.models.hardware.cores import usable_cores
 from sensorium.models.loaded import Loaded
 from sensorium.models.placement.base import Placed
 from sensorium.models.pool import Pool
@@ -46,7 +46,7 @@ class Inference:
     def __init__(self, pool: Pool, queue_limit: int) -> None:
         self._pool = pool
         self._queue_limit = queue_limit
-        self._compute = Compute(os.cpu_count() or 1)
+        self._compute = Compute(usable_cores())
         self._turns: WeakKeyDictionary[Loaded, Turns] = WeakKeyDictionary()
         self._lanes: WeakKeyDictionary[Loaded, Lane] = WeakKeyDictionary()
         self.texts = TextCounts()

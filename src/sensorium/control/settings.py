@@ -1,11 +1,11 @@
 """What can be set about how calls are run."""
 
-import os
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from sensorium.core.settings import Secret
+from sensorium.models.hardware.cores import usable_cores
 
 
 class ControlSettings(Struct, frozen=True, kw_only=True):
@@ -15,7 +15,8 @@ class ControlSettings(Struct, frozen=True, kw_only=True):
         str, Meta(description="Where keys and records are kept; default: the platform's folder.")
     ] = ""
     workers: Annotated[
-        int, Meta(ge=0, le=256, description="Worker processes; 0: one per core, at least two.")
+        int,
+        Meta(ge=0, le=256, description="Worker processes; 0: one per usable core, at least two."),
     ] = 0
     threads: Annotated[
         int, Meta(ge=1, le=256, description="Threads for operations that release the GIL.")
@@ -73,4 +74,4 @@ class ControlSettings(Struct, frozen=True, kw_only=True):
     @property
     def worker_count(self) -> int:
         """How many worker processes that comes to."""
-        return self.workers or max(2, os.cpu_count() or 2)
+        return self.workers or max(2, usable_cores())

@@ -1,9 +1,8 @@
 """What the options of loading mean for a GGUF file, whichever library runs it."""
 
-import os
-
 from sensorium.core.errors import NotSupportedError, UnavailableError
 from sensorium.models.backends.base import LoadOptions, ModelSpec
+from sensorium.models.hardware.cores import usable_cores
 from sensorium.models.headers.header import Header
 
 ENCODERS = ("bert", "nomic-bert", "jina-bert-v2", "modern-bert", "t5encoder")
@@ -48,7 +47,7 @@ def threads_of(options: LoadOptions, header: Header) -> int:
     """How many threads compute: as many as are asked for, or as suits the model."""
     if options.threads or header.tensor_bytes < SMALL:
         return options.threads or 1
-    return os.cpu_count() or 1
+    return usable_cores()
 
 
 def batch_tokens(options: LoadOptions, context: int, *, embeds: bool) -> int:

@@ -28,6 +28,7 @@ from sensorium.models.backends.transformers_files import Described, Kind, descri
 from sensorium.models.backends.transformers_generation import GeneratingModel
 from sensorium.models.backends.transformers_looking import LookingModel
 from sensorium.models.backends.transformers_seeing import SeeingModel
+from sensorium.models.hardware.cores import usable_cores
 
 CLASSES: dict[Kind, Any] = {
     "generates": AutoModelForCausalLM,
@@ -54,8 +55,7 @@ class TransformersBackend:
         folder = artifact.path
         described = describe(folder)
         device, name, degraded = device_of(options)
-        if options.threads:
-            torch.set_num_threads(options.threads)
+        torch.set_num_threads(options.threads or min(torch.get_num_threads(), usable_cores()))
         placed = {"device_map": {"": device}} if described.quantised else {}
         try:
             reader = READERS.get(described.kind, AutoTokenizer).from_pretrained(folder, **LOCAL)
