@@ -13,16 +13,14 @@ import pytest
 from sensorium.models.headers.reading import read_header
 from tests.faults.observing import until
 from tests.language.doors import DOORS, Body, Door, Heard, model_of
+from tests.language.lasting import TINYLM, lasting
 from tests.language.openai_words import FRANCE, GREEDY, MODEL, PARIS
 from tests.security.raw import connected
-from tests.servers import ROOT, Server, serving
+from tests.servers import Server, serving
 
 EMOJI = "🦊👋🏽🇫🇷 so"
-TINYLM = ROOT / "src" / "sensorium" / "models" / "samples" / "tinylm" / "tinylm-q8_0.gguf"
 TEMPLATE_KEY = b"tokenizer.chat_template"
 MANY = 32
-OWN = {"parallel": 4, "context": 8192}
-"""Texts that last until their callers leave."""
 FRESH = {"parallel": MANY, "context": 2048}
 ROUND = "{% for a in range(99999) %}"
 TEMPLATES = {
@@ -52,15 +50,14 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     for name, other in TEMPLATES.items():
         assert len(other) <= len(template)
         write(folder / name, content.replace(template, other.encode().ljust(len(template))))
-    with serving(environ={"SENSORIUM_MODEL_CACHE_PATH": str(folder)}) as running:
-        load(running, **OWN)
+    with serving(environ=lasting(folder)) as running:
         yield running
 
 
 @pytest.fixture
-def fresh() -> Iterator[Server]:
+def fresh(tmp_path: Path) -> Iterator[Server]:
     """A server of the test's own, which makes many texts at once, and whose model it may kill."""
-    with serving() as running:
+    with serving(environ=lasting(tmp_path)) as running:
         load(running, **FRESH)
         yield running
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from sensorium.control.keys import KeyStore
 from tests.faults.observing import until
+from tests.language.lasting import lasting
 from tests.language.openai_words import FRANCE, MODEL, connect, said
 from tests.servers import Server, serving
 
@@ -130,9 +132,9 @@ def test_what_is_too_long_for_the_model(shared: openai.OpenAI) -> None:
         list(ask(shared, messages=said("word " * 2000), stream=True))
 
 
-def test_a_full_queue_says_when_to_come_again() -> None:
+def test_a_full_queue_says_when_to_come_again(tmp_path: Path) -> None:
     with (
-        serving(environ={"SENSORIUM_MODEL_QUEUE": "1"}) as own,
+        serving(environ={"SENSORIUM_MODEL_QUEUE": "1", **lasting(tmp_path)}) as own,
         connect(own) as client,
         own.client() as http,
         ThreadPoolExecutor(8) as pool,
@@ -143,7 +145,7 @@ def test_a_full_queue_says_when_to_come_again() -> None:
 
         def one(_: int) -> Exception | None:
             try:
-                ask(client, **{**ENDLESS, "n": 1})
+                ask(client, **{**ENDLESS, "n": 1, "max_tokens": 300})
             except openai.APIStatusError as error:
                 return error
             return None
@@ -165,9 +167,9 @@ def kill_model(server: Server) -> None:
 
 
 @pytest.mark.parametrize("interface", ["chat", "completions", "responses"])
-def test_an_error_within_a_stream_is_raised(interface: str) -> None:
+def test_an_error_within_a_stream_is_raised(interface: str, tmp_path: Path) -> None:
     """The model's process is killed in the middle of a text."""
-    with serving() as own, connect(own) as client, own.client() as http:
+    with serving(environ=lasting(tmp_path)) as own, connect(own) as client, own.client() as http:
         assert http.post("/v1/models/load", json={"model": MODEL}).status_code == 200
         stream: Any
         match interface:

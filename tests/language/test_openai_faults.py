@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from tests.faults.observing import until
+from tests.language.lasting import lasting
 from tests.language.openai_words import FRANCE, GREEDY, MODEL, PARIS, connect, said
 from tests.language.test_openai_errors import ENDLESS
 from tests.security.raw import connected, request, status, talk, until_closed
@@ -25,11 +26,11 @@ EMOJI = "🦊👋🏽🇫🇷 so"
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[Server]:
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose model makes so many texts at once, long ones, and no others."""
-    with serving() as running:
+    with serving(environ=lasting(tmp_path_factory.mktemp("models"))) as running:
         with running.client() as http:
-            asked = {"model": MODEL, "options": {"parallel": SLOTS, "context": 8192}}
+            asked = {"model": MODEL, "options": {"parallel": SLOTS}}
             assert http.post("/v1/models/load", json=asked).status_code == 200
         yield running
 

@@ -61,7 +61,14 @@ class LoadOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     def tokens(self, trained: int) -> int:
         """Tokens that a text may have, with a model trained on so many (0: it does not say)."""
-        return self.context or min(trained or LONGEST_CONTEXT, LONGEST_CONTEXT)
+        wanted = self.context or LONGEST_CONTEXT
+        return min(wanted, trained or wanted)
+
+    def shortened(self, trained: int) -> str:
+        """Why a text may have fewer tokens than were asked for; empty where it may have them."""
+        if self.tokens(trained) >= self.context:
+            return ""
+        return f"it was trained on {trained} tokens, and a text has no more"
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True):

@@ -39,7 +39,7 @@ class GgufModel:
 
     def __init__(self, artifact: Artifact, options: LoadOptions, header: Header) -> None:
         self.parallel = options.parallel
-        self.spec = spec_of(options, has_gpu=has_gpu(), reason=NO_GPU)
+        self.spec = spec_of(options, header.context_length, has_gpu=has_gpu(), reason=NO_GPU)
         self._encoder = header.architecture in ENCODERS
         self._engine = Engine(artifact, options, header, embeds=self._encoder)
         try:

@@ -41,7 +41,7 @@ class LlamaCppModel:
     parallel = 1
 
     def __init__(self, llama: Any, header: Header, options: LoadOptions, context: int) -> None:
-        self.spec = spec_of(options, has_gpu=_has_gpu(), reason=NO_GPU)
+        self.spec = spec_of(options, header.context_length, has_gpu=_has_gpu(), reason=NO_GPU)
         self._turns = Turns(llama)
         self._words = Words(llama)
         self._context = context

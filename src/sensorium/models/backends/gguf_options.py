@@ -31,15 +31,16 @@ def check_device(options: LoadOptions, *, has_gpu: bool, reason: str) -> None:
         raise UnavailableError(f"{reason}; ask for fallback to take the CPU")
 
 
-def spec_of(options: LoadOptions, *, has_gpu: bool, reason: str) -> ModelSpec:
-    """What is told of a model: where it is computed, and why nowhere else."""
+def spec_of(options: LoadOptions, trained: int, *, has_gpu: bool, reason: str) -> ModelSpec:
+    """What is told of a model trained on so many tokens: where it is computed, and what lacks."""
     wanted = options.gpu_layers != 0
+    lacks = [reason if wanted and not has_gpu else "", options.shortened(trained)]
     return ModelSpec(
         platform="llamacpp_gguf",
         inputs=[],
         outputs=[],
         providers=["gpu", "cpu"] if wanted and has_gpu else ["cpu"],
-        degraded=reason if wanted and not has_gpu else "",
+        degraded="; ".join(filter(None, lacks)),
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec.structs import replace
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -110,7 +111,9 @@ def _model(
         described.max_tokens,
     ]
     trained = min((each for each in limits if each and 0 < each < UNBOUNDED), default=0)
-    context = min(options.tokens(trained), trained or UNBOUNDED)
+    context = options.tokens(trained)
+    lacks = filter(None, [spec.degraded, options.shortened(trained)])
+    spec = replace(spec, degraded="; ".join(lacks))
     if described.kind == "generates":
         return GeneratingModel(model, tokenizer, spec, context, begins=described.begins)
     if described.kind == "sees":
