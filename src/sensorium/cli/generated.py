@@ -2,9 +2,10 @@
 
 import inspect
 import shlex
+from collections.abc import Callable
 from functools import partial
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from cyclopts import App, Parameter
@@ -21,11 +22,14 @@ from sensorium.client.stubs import bare, description
 from sensorium.core.operation import Kind, Operation
 from sensorium.core.registry import Registry
 
+F = TypeVar("F", bound=Callable[..., None])
 SIMPLE = (str, int, float, bool)
 LISTS: dict[Any, Any] = {str: list[str], int: list[int], float: list[float]}
 TAKEN = {"data", "json", "server", "api_key", "timeout"}
 """Options that every command has; a field of that name is given within --data."""
 LONGEST_EXAMPLE = 400
+MOST = 10_000_000
+"""A bound above which only says that there is one."""
 
 
 def nouns() -> dict[str, str]:
@@ -76,6 +80,32 @@ def command(operation: Operation) -> Any:
     return run
 
 
+def takes(kind: type[Struct], heading: str) -> Callable[[F], F]:
+    """Have a command take an option for each field of a Struct; it gets those that are given."""
+
+    def add(run: F) -> F:
+        group = Parameter(group=heading)
+        more = {
+            field.name: Annotated[made, group]
+            for field in struct_fields(kind)
+            if (made := option(field)) is not None
+        }
+        own = inspect.signature(run)
+        first = [each for each in own.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        rest = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=made)
+            for name, made in more.items()
+        ]
+        run.__dict__["__signature__"] = own.replace(parameters=[*first, *rest])
+        run.__annotations__ = {
+            **{name: each for name, each in run.__annotations__.items() if name != "options"},
+            **more,
+        }
+        return run
+
+    return add
+
+
 def option(field: FieldInfo) -> Any:
     """The annotation of a field's option, or None where only --data can hold it."""
     kind = _scalar(field.type)
@@ -117,9 +147,9 @@ def _bounds(kind: Any) -> str:
     metas = [each for each in getattr(kind, "__metadata__", ()) if isinstance(each, Meta)]
     low = next((each.ge for each in metas if each.ge is not None), None)
     high = next((each.le for each in metas if each.le is not None), None)
-    if low is None or high is None or abs(high) >= 1 << 53:
+    if low is None or high is None or abs(high) > MOST:
         return ""
-    return f"{low:g} to {high:g}"
+    return f"{low:,} to {high:,}"
 
 
 def _help(operation: Operation) -> str:

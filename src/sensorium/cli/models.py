@@ -1,13 +1,15 @@
 """`sensorium models …` for people: what is there, what is loaded, and fetching with a bar."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from sensorium.capabilities.models.schema import LoadedEntry
 from sensorium.cli.connect import Target
+from sensorium.cli.generated import takes
 from sensorium.cli.numbers import show_bytes, show_duration
 from sensorium.cli.render import Output, note, progress
+from sensorium.models.backends.base import LoadOptions
 from sensorium.models.hub.progress import PullOutcome
 from sensorium.models.quantising.progress import Precision, QuantizeOutcome
 
@@ -108,6 +110,7 @@ def quantize(
         note(f"sensorium: with more bits: {outcome.kept}")
 
 
+@takes(LoadOptions, "How it is loaded")
 def load(
     model: Name,
     *,
@@ -118,25 +121,40 @@ def load(
     fresh: Annotated[
         bool, Parameter(negative=(), help="Anew from disk, even if it is loaded.")
     ] = False,
+    alias: Annotated[
+        str, Parameter(show_default=False, help="Another name under which it answers.")
+    ] = "",
     target: Target = HERE,
     output: Output = PLAIN,
+    **options: Any,
 ) -> None:
     """Load a model on a server, and keep it.
 
     Examples:
         sensorium models load machine-state --keep-alive -1 --server http://127.0.0.1:8484
+        sensorium models load org/name --context 32768 --parallel 2 --gpu-layers -1
     """
+    if not target.server and not output.as_json:
+        note("sensorium: without --server it is only tried: this process ends, and it with it")
+    given = {name: value for name, value in options.items() if value is not None}
     with target.client() as client:
         answer = client.models.load(
-            model=model, version=version, keep_alive_s=keep_alive, fresh=fresh
+            model=model,
+            version=version,
+            options=LoadOptions(**given) if given else None,
+            keep_alive_s=keep_alive,
+            fresh=fresh,
+            alias=alias,
         )
     if output.as_json:
         output.value(answer)
-    else:
-        output.line(
-            f"{answer.name} version {answer.version} is loaded: {answer.platform} on "
-            f"{', '.join(answer.providers)}, in {answer.load_s:.2f} s"
-        )
+        return
+    output.line(
+        f"{answer.name} version {answer.version} is loaded: {answer.platform} on "
+        f"{', '.join(answer.providers)}, in {answer.load_s:.2f} s"
+    )
+    if answer.degraded:
+        note(f"sensorium: not as asked for: {answer.degraded}")
 
 
 def ps(*, target: Target = HERE, output: Output = PLAIN) -> None:
