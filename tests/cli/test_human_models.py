@@ -43,6 +43,9 @@ def test_a_model_is_shown() -> None:
     assert (ran.status, ran.err) == (0, "")
     assert "FP32" in ran.out
     assert "sha256" in ran.out
+    shown = sensorium("models", "show", "tinylm").out
+    assert "context\t256 tokens" in shown
+    assert "parameters\t2,885,888 Q8_0" in shown
 
 
 def test_a_model_is_loaded_as_the_options_say_and_stopped(own: Server) -> None:

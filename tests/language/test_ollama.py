@@ -196,7 +196,12 @@ def test_what_there_is(asked: ollama.Client) -> None:
         shown = asked.show(name)
         assert shown.details.format == "gguf"
         assert "completion" in shown.capabilities
+        assert (shown.details.family, shown.details.quantization_level) == ("llama", "Q8_0")
+        assert shown.details.parameter_size == "2.9M"
+        assert shown.modelinfo["llama.context_length"] == 256
+        assert "{%" in shown.template
     assert asked.show("machine-life").capabilities == []
+    assert asked.show("machine-life").modelinfo.keys() == {"general.basename", "general.license"}
 
 
 def test_whoever_asks_for_versions_hears_one(server: Server) -> None:

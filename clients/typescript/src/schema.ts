@@ -2852,6 +2852,11 @@ export interface components {
              * @default false
              */
             load?: boolean;
+            /**
+             * @description Also read what its files say of it: its context, its template, …
+             * @default false
+             */
+            header?: boolean;
         };
         /**
          * Model
@@ -2867,6 +2872,11 @@ export interface components {
              * @default null
              */
             loaded?: components["schemas"]["LoadedEntry"] | null;
+            /**
+             * @description What its files say of it; null where nobody asked.
+             * @default null
+             */
+            header?: components["schemas"]["Header"] | null;
         };
         /**
          * ModelEntry
@@ -2963,6 +2973,132 @@ export interface components {
             datatype: "BF16" | "BOOL" | "BYTES" | "FP16" | "FP32" | "FP64" | "INT16" | "INT32" | "INT64" | "INT8" | "UINT16" | "UINT32" | "UINT64" | "UINT8";
             /** @description Its extents; -1 for one that may vary. */
             shape: number[];
+        };
+        /**
+         * Header
+         * @description What a model file says of itself, as far as its format says it.
+         */
+        Header: {
+            /**
+             * @description The format of the file.
+             * @enum {unknown}
+             */
+            format: "gguf" | "lightgbm" | "litert" | "mediapipe" | "onnx" | "remote" | "tokenizer" | "torchscript" | "transformers";
+            /**
+             * @description What it calls its architecture.
+             * @default
+             */
+            architecture?: string;
+            /**
+             * @description Numbers in all its tensors.
+             * @default 0
+             */
+            parameters?: number;
+            /**
+             * @description Bytes of all its tensors.
+             * @default 0
+             */
+            tensor_bytes?: number;
+            /**
+             * @description Bytes of its files of weights.
+             * @default 0
+             */
+            file_bytes?: number;
+            /**
+             * @description Bytes of its tensors, were packed weights plain; 0: none are.
+             * @default 0
+             */
+            plain_bytes?: number;
+            /**
+             * @description How many tensors it has.
+             * @default 0
+             */
+            tensors?: number;
+            /**
+             * @description What it takes.
+             * @default []
+             */
+            inputs?: components["schemas"]["TensorSpec"][];
+            /**
+             * @description What it gives.
+             * @default []
+             */
+            outputs?: components["schemas"]["TensorSpec"][];
+            /**
+             * @description Tokens at once; 0 if not told.
+             * @default 0
+             */
+            context_length?: number;
+            /**
+             * @description The type of most of its numbers.
+             * @default
+             */
+            quantisation?: string;
+            /**
+             * @description Of a language model.
+             * @default null
+             */
+            attention?: components["schemas"]["Attention"] | null;
+            /**
+             * @description Kinds of its nodes; [] if not told.
+             * @default []
+             */
+            operators?: string[];
+            /**
+             * @description How it wants conversations, in Jinja.
+             * @default
+             */
+            chat_template?: string;
+            /**
+             * @description What else it tells.
+             * @default {}
+             */
+            details?: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Attention
+         * @description The shape of a language model, on which the memory for its context depends.
+         */
+        Attention: {
+            /** @description Its layers. */
+            blocks: number;
+            /**
+             * @description Query heads in a layer.
+             * @default 0
+             */
+            heads?: number;
+            /**
+             * @description Key and value heads in all layers together.
+             * @default 0
+             */
+            kv_heads?: number;
+            /**
+             * @description Numbers in a key of one head.
+             * @default 0
+             */
+            key_length?: number;
+            /**
+             * @description Numbers in a value of one head.
+             * @default 0
+             */
+            value_length?: number;
+            /**
+             * @description Numbers in a hidden state.
+             * @default 0
+             */
+            embedding_length?: number;
+            /**
+             * @description Numbers inside its MLP.
+             * @default 0
+             */
+            feed_forward_length?: number;
+            /**
+             * @description Tokens that it knows.
+             * @default 0
+             */
+            vocabulary?: number;
         };
         /**
          * InferRequest

@@ -234,11 +234,11 @@ def show(
         sensorium models show machine-state
     """
     with target.client() as client:
-        answer = client.models.get(model=model, version=version, load=True)
+        answer = client.models.get(model=model, version=version, load=True, header=True)
     if output.as_json:
         output.value(answer)
         return
-    entry, loaded = answer.entry, answer.loaded
+    entry, loaded, header = answer.entry, answer.loaded, answer.header
     rows = [
         ("model", f"{entry.name} version {entry.version} (of {', '.join(answer.versions)})"),
         ("files", f"{entry.format}, {show_bytes(entry.size_bytes)}, sha256 {entry.digest}"),
@@ -246,6 +246,12 @@ def show(
         ("licence", entry.licence),
         ("task", entry.task),
     ]
+    if header is not None:
+        rows.append(("architecture", header.architecture))
+        if header.parameters:
+            rows.append(("parameters", f"{header.parameters:,} {header.quantisation}"))
+        if header.context_length:
+            rows.append(("context", f"{header.context_length:,} tokens"))
     if loaded is not None:
         rows.append(("runs on", f"{loaded.platform}, {', '.join(loaded.providers)}"))
         rows += [("takes", f"{each.name}  {each.datatype} {each.shape}") for each in loaded.inputs]

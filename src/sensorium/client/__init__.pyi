@@ -568,6 +568,7 @@ class ModelsMethods:
         model: str,
         version: str = "",
         load: bool = False,
+        header: bool = False,
     ) -> Model:
         """A model: its files, its versions, and what it takes and gives once it is loaded.
 
@@ -575,6 +576,7 @@ class ModelsMethods:
             model: The model: org/name, a name or an alias.
             version: A whole number; '' for the highest.
             load: Load it if it is not, to tell what it takes and gives.
+            header: Also read what its files say of it: its context, its template, …
         """
     @overload
     def get(
@@ -1810,6 +1812,7 @@ class AsyncModelsMethods:
         model: str,
         version: str = "",
         load: bool = False,
+        header: bool = False,
     ) -> Model:
         """A model: its files, its versions, and what it takes and gives once it is loaded.
 
@@ -1817,6 +1820,7 @@ class AsyncModelsMethods:
             model: The model: org/name, a name or an alias.
             version: A whole number; '' for the highest.
             load: Load it if it is not, to tell what it takes and gives.
+            header: Also read what its files say of it: its context, its template, …
         """
     @overload
     async def get(

@@ -27,12 +27,14 @@ from sensorium.capabilities.models.schema import (
     UnloadRequest,
 )
 from sensorium.core.dispatch import LOCAL, Caller
-from sensorium.core.errors import ConflictError, NotFoundError
+from sensorium.core.errors import ConflictError, NotFoundError, SensoriumError
 from sensorium.core.generation import Generation, Piece
+from sensorium.core.loading import load
 from sensorium.core.operation import Context, Execution, Form, operation
 from sensorium.core.tensors import EXACT, Tensor, unpack_bytes, unpack_numbers
 from sensorium.models.artifact import Artifact
 from sensorium.models.catalogue.shelves import Shelves
+from sensorium.models.headers.header import Header
 from sensorium.models.hub.progress import PullProgress
 from sensorium.models.hub.puller import Puller
 from sensorium.models.loaded import Loaded
@@ -42,6 +44,7 @@ from sensorium.models.quantising.quantiser import Quantiser
 from sensorium.models.settings import ModelSettings
 
 READER = "sensorium.capabilities.models.open_inference"
+READ_HEADER = "sensorium.models.headers.reading:read_header"
 FORMS = {
     "application/vnd.open-inference+json": Form(f"{READER}:read"),
     "application/vnd.open-inference": Form(f"{READER}:read_binary", light=True),
@@ -161,7 +164,18 @@ async def get(request: GetRequest, context: Context) -> Model:
         entry=entry(artifact, pool),
         versions=[each.version for each in there if each.name == artifact.name],
         loaded=None if loaded is None else loaded_entry(loaded),
+        header=await asyncio.to_thread(header_of, artifact) if request.header else None,
     )
+
+
+def header_of(artifact: Artifact) -> Header | None:
+    """What a model's files say of it: nothing where they are damaged, or lie elsewhere."""
+    try:
+        # Nothing of it is run, so that none has to be trusted.
+        found: Header = load(READ_HEADER)(artifact, trusted=True)
+        return found
+    except SensoriumError:
+        return None
 
 
 @operation(
@@ -200,7 +214,7 @@ async def files(request: FilesRequest, context: Context) -> ModelFiles:
     deadline_s=600.0,
     example=LoadRequest(model=SAMPLE),
 )
-async def load(request: LoadRequest, context: Context) -> LoadedEntry:
+async def load_model(request: LoadRequest, context: Context) -> LoadedEntry:
     """Load a model, or load it anew; calls that run keep the old one until they end."""
     pool = context.get(Pool)
     loaded = await pool.load(

@@ -8,6 +8,7 @@ from sensorium.core.generation import Generation
 from sensorium.core.tensors import Datatype, Tensor, TensorSpec
 from sensorium.core.types import Count
 from sensorium.models.backends.base import LoadOptions
+from sensorium.models.headers.header import Header
 from sensorium.models.quantising.progress import Precision
 
 ModelName = Annotated[
@@ -135,6 +136,9 @@ class GetRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     load: Annotated[
         bool, Meta(description="Load it if it is not, to tell what it takes and gives.")
     ] = False
+    header: Annotated[
+        bool, Meta(description="Also read what its files say of it: its context, its template, …")
+    ] = False
 
 
 class Model(Struct, frozen=True, kw_only=True):
@@ -143,6 +147,9 @@ class Model(Struct, frozen=True, kw_only=True):
     entry: Annotated[ModelEntry, Meta(description="What is on disk.")]
     versions: Annotated[list[str], Meta(description="The versions on disk.")]
     loaded: Annotated[LoadedEntry | None, Meta(description="null while it is not loaded.")] = None
+    header: Annotated[
+        Header | None, Meta(description="What its files say of it; null where nobody asked.")
+    ] = None
 
 
 class FilesRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -196,8 +196,8 @@ async def _running(call: Call) -> None:
 async def _show(call: Call) -> None:
     asked = await call.read(Named)
     with naming(asked.named):
-        found = await call.ask("models.get", {"model": ours(asked.named)}, Shown)
-    await call.answer(show(found.entry))
+        found = await call.ask("models.get", {"model": ours(asked.named), "header": True}, Shown)
+    await call.answer(show(found))
 
 
 async def _delete(call: Call) -> None:

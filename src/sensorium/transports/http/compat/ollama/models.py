@@ -24,10 +24,31 @@ MANIFEST = {"status": "pulling manifest"}
 SUCCESS = {"status": "success"}
 
 
+class Attention(Struct):
+    """What is read of a language model's shape."""
+
+    blocks: int = 0
+    heads: int = 0
+    embedding_length: int = 0
+    vocabulary: int = 0
+
+
+class Header(Struct):
+    """What is read of what a model's files say of it."""
+
+    architecture: str = ""
+    parameters: int = 0
+    context_length: int = 0
+    quantisation: str = ""
+    chat_template: str = ""
+    attention: Attention | None = None
+
+
 class Shown(Struct):
     """What is read of the answer of `models.get`."""
 
     entry: Entry
+    header: Header | None = None
 
 
 class Progress(Struct):
@@ -53,18 +74,52 @@ def running(listed: Listed) -> dict[str, Any]:
     }
 
 
-def show(found: Entry) -> dict[str, Any]:
+def show(found: Shown) -> dict[str, Any]:
     """The body that answers `/api/show`; what is not known of a model is empty."""
+    entry, header = found.entry, found.header or Header()
     return {
         "modelfile": "",
         "parameters": "",
-        "template": "",
-        "license": found.licence,
+        "template": header.chat_template,
+        "license": entry.licence,
         "modified_at": UNKNOWN_TIME,
-        "details": _details(found),
-        "model_info": {"general.basename": found.name, "general.license": found.licence},
-        "capabilities": _capabilities(found),
+        "details": {
+            **_details(entry),
+            "family": header.architecture,
+            "families": [header.architecture] if header.architecture else [],
+            "parameter_size": _rounded(header.parameters) if header.parameters else "",
+            "quantization_level": header.quantisation,
+        },
+        "model_info": {
+            "general.basename": entry.name,
+            "general.license": entry.licence,
+            **_model_info(header),
+        },
+        "capabilities": _capabilities(entry),
     }
+
+
+def _model_info(header: Header) -> dict[str, Any]:
+    """Under the names that GGUF has for them, which apps look for; zeros are not known."""
+    shape, kind = header.attention or Attention(), header.architecture
+    known = {
+        "general.architecture": kind,
+        "general.parameter_count": header.parameters,
+        f"{kind}.context_length": header.context_length,
+        f"{kind}.block_count": shape.blocks,
+        f"{kind}.embedding_length": shape.embedding_length,
+        f"{kind}.attention.head_count": shape.heads,
+        f"{kind}.vocab_size": shape.vocabulary,
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def _rounded(parameters: int) -> str:
+    """A number of parameters as it is part of models' names: `8.0B`."""
+    for unit, size in (("B", 1e9), ("M", 1e6), ("K", 1e3)):
+        if parameters >= size:
+            return f"{parameters / size:.1f}{unit}"
+    return str(parameters)
 
 
 class PullSpeaker:
