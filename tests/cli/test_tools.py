@@ -114,9 +114,7 @@ def doctor(*arguments: str, **variables: str) -> tuple[int, dict[str, tuple[str,
 
 def test_a_healthy_installation(server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "not" / "yet"
-    status, found = doctor(
-        "--server", server.url, SENSORIUM_DATA_DIR=str(folder)
-    )
+    status, found = doctor("--server", server.url, SENSORIUM_DATA_DIR=str(folder))
     assert status == 0
     assert {state for state, _ in found.values()} <= {"ok", "missing"}
     assert found["data folder"] == ("ok", f"{folder} (made when first needed)")
