@@ -81,7 +81,7 @@ def test_who_waits_gets_it_by_priority_then_in_turn():
             await asyncio.sleep(0)
         await asyncio.sleep(0.01)
         assert book.waiting == 4
-        with pytest.raises(OverloadedError):  # it would fit, but others were first
+        with pytest.raises(OverloadedError):  # others were first
             await book.lease(wish(1))
         book.release(held.id, "a")
         await asyncio.gather(*tasks)
@@ -154,8 +154,8 @@ def test_lower_priorities_are_taken_back_on_request_and_only_as_needed():
 def test_idle_models_make_room_first():
     held = [6 * GIB]
 
-    async def make_room(device, size):
-        assert device == "nvidia:0"
+    async def make_room(device, size, least):
+        assert (device, size, least) == ("nvidia:0", 3 * GIB, 2 * GIB)
         held[0] = 0
 
     async def work():
@@ -167,6 +167,45 @@ def test_idle_models_make_room_first():
         taken = await book.lease(wish(4 * GIB, preempt=True))
         assert taken.preempted == []
         assert low in book.held
+
+    run(work)
+
+
+def test_who_waits_for_one_device_keeps_nobody_from_another():
+    async def work():
+        book = leases(8 * GIB, 4 * GIB)
+        held = await book.lease(wish(8 * GIB, devices=("nvidia:0",)))
+        first = asyncio.create_task(book.lease(wish(GIB, devices=("nvidia:0",)), wait_s=10))
+        await asyncio.sleep(0.01)
+        assert (await book.lease(wish(GIB, devices=("nvidia:1",)))).device.name == "nvidia:1"
+        assert (await book.lease(wish(GIB, priority=1))).device.name == "nvidia:1"
+        other = await book.lease(wish(GIB, devices=("nvidia:1",)))
+        second = asyncio.create_task(book.lease(wish(2 * GIB, devices=("nvidia:1",)), wait_s=10))
+        await asyncio.sleep(0.01)
+        assert book.waiting == 2
+        with pytest.raises(OverloadedError, match="others wait before you"):
+            await book.lease(wish(GIB, devices=("nvidia:1",)))
+        book.release(other.id, "a")  # the one who waits longer, elsewhere, is no reason to wait
+        assert (await second).device.name == "nvidia:1"
+        book.release(held.id, "a")
+        assert (await first).device.name == "nvidia:0"
+
+    run(work)
+
+
+def test_what_would_not_suffice_is_not_taken_from_idle_models():
+    asked = []
+
+    async def make_room(device, size, least):
+        asked.append((size, least))
+
+    async def work():
+        book = leases(make_room=make_room)
+        await book.lease(wish(7 * GIB, priority=90))
+        await book.lease(wish(GIB, priority=1))
+        with pytest.raises(OverloadedError):
+            await book.lease(wish(5 * GIB, preempt=True))
+        assert asked == [(5 * GIB, 4 * GIB)]  # the lower one has but one of them
 
     run(work)
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from sensorium.app import App, load_settings
+from sensorium.control.leases import Wish
 from sensorium.core.dispatch import Caller
+from sensorium.core.errors import OverloadedError
 from tests.servers import serving
 
 SAMPLE = "machine-state"
@@ -48,3 +50,23 @@ def test_a_server_loads_beforehand_what_it_is_told_to(names: str) -> None:
         assert (loaded["name"], loaded["expires_in_s"]) == (SAMPLE, None)
         if "none" in names:
             assert server.logged("none cannot be loaded", "there is no model")
+
+
+def test_idle_models_make_room_for_a_lease_and_not_in_vain(tmp_path: Path) -> None:
+    app = App(load_settings({"data_dir": str(tmp_path)}), isolated=False)
+
+    async def use() -> None:
+        async with app.running():
+            pool, leases = app.model_runtime.pool, app.model_runtime.leases
+            await pool.load(SAMPLE)
+            idle = pool.idle_bytes
+            assert idle > 0
+            (main,) = (each for each in await leases.devices() if each.name == "cpu")
+            await leases.lease(Wish("a", main.free_bytes, ("cpu",), priority=90))
+            with pytest.raises(OverloadedError):
+                await leases.lease(Wish("b", idle + 1, ("cpu",), preempt=True))
+            assert pool.loaded
+            await leases.lease(Wish("b", idle, ("cpu",), preempt=True))
+            assert not pool.loaded
+
+    asyncio.run(use())

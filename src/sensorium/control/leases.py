@@ -1,7 +1,7 @@
 """Leases: bytes on a device for a while, given by priority, taken back when their time is over."""
 
 import asyncio
-import heapq
+import bisect
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from sensorium.control.devices import Device
 from sensorium.control.expiry import Expiry
-from sensorium.core.errors import InvalidInputError, NotFoundError, OverloadedError, SensoriumError
+from sensorium.core.errors import InvalidInputError, NotFoundError, OverloadedError
 
 MAX_LEASES = 100_000
 MAX_WAITING = 1_000
@@ -58,14 +58,15 @@ class Leases:
     """Who holds how much of what. All of it runs on one event loop.
 
     `find_devices` tells what there is, when it is first asked for. `make_room` is asked to free so
-    many bytes of a device that nobody leases (idle models), and may free fewer. `look` reads anew
-    what others hold.
+    many bytes of a device that nobody leases (idle models), and may free fewer; none where it could
+    not free the last number, for which nothing else would suffice. `look` reads anew what others
+    hold.
     """
 
     def __init__(
         self,
         find_devices: Callable[[], Awaitable[list[Device]]],
-        make_room: Callable[[str, int], Awaitable[None]] | None = None,
+        make_room: Callable[[str, int, int], Awaitable[None]] | None = None,
         look: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._look = look
@@ -89,13 +90,13 @@ class Leases:
         await self._know_devices()
         self._expire()
         candidates = self._candidates(wish)
-        lease = None if self._outranked(wish) else self._give(wish, candidates)
-        if lease is None and wish.preempt and not self._outranked(wish):
-            lease = await self._take_back(wish, candidates)
+        lease = self._give(wish, self._open(wish, candidates))
+        if lease is None and wish.preempt:
+            lease = await self._take_back(wish, self._open(wish, candidates))
         if lease is not None:
             return lease
         if wait_s <= 0 or len(self._waiting) >= MAX_WAITING:
-            raise _no_room(wish, candidates)
+            raise self._no_room(wish, candidates)
         return await self._wait(wish, wait_s, candidates)
 
     def release(self, lease_id: str, holder: str) -> str:
@@ -164,14 +165,16 @@ class Leases:
             raise InvalidInputError(f"no such device has {wish.size} bytes; the largest {largest}")
         return found
 
-    def _outranked(self, wish: Wish) -> bool:
-        """Whether somebody waits who goes first."""
-        return any(each.wish.priority >= wish.priority for each in self._waiting)
+    def _open(self, wish: Wish, candidates: Iterable[Device]) -> list[Device]:
+        """The devices for which nobody waits who goes first."""
+        first = [each.wish for each in self._waiting if each.wish.priority >= wish.priority]
+        wanted = {device.name for each in first for device in self._candidates(each)}
+        return [each for each in candidates if each.name not in wanted]
 
     def _give(self, wish: Wish, candidates: Iterable[Device]) -> Lease | None:
         """A lease on the device with the most room, if there is enough."""
-        device = max(candidates, key=lambda each: each.free_bytes)
-        if device.free_bytes < wish.size:
+        device = max(candidates, key=lambda each: each.free_bytes, default=None)
+        if device is None or device.free_bytes < wish.size:
             return None
         if len(self._leases) >= MAX_LEASES:
             raise OverloadedError("there are as many leases as there may be", retry_after_s=1.0)
@@ -185,10 +188,12 @@ class Leases:
     async def _take_back(self, wish: Wish, candidates: list[Device]) -> Lease | None:
         """Take from idle models, then from lower priorities: the lowest first, then the newest."""
         for device in candidates:
+            missing = wish.size - device.free_bytes
             if self._make_room is not None:
-                await self._make_room(device.name, wish.size - device.free_bytes)
-            held = (each for each in self._leases.values() if each.device is device)
-            lower = [each for each in held if each.wish.priority < wish.priority]
+                lower = self._lower(wish, device)
+                least = missing - sum(each.wish.size for each in lower)
+                await self._make_room(device.name, missing, least)
+            lower = self._lower(wish, device)
             if device.free_bytes + sum(each.wish.size for each in lower) < wish.size:
                 continue
             lower.sort(key=lambda each: (each.wish.priority, -each.expires_at))
@@ -203,11 +208,16 @@ class Leases:
                 return lease
         return None
 
+    def _lower(self, wish: Wish, device: Device) -> list[Lease]:
+        """The leases of a device that a wish may take back."""
+        held = (each for each in self._leases.values() if each.device is device)
+        return [each for each in held if each.wish.priority < wish.priority]
+
     async def _wait(self, wish: Wish, wait_s: float, candidates: list[Device]) -> Lease:
         self._sequence += 1
         turn: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         waiting = _Waiting((-wish.priority, self._sequence), wish, turn)
-        heapq.heappush(self._waiting, waiting)
+        bisect.insort(self._waiting, waiting)
         self._look_again()
         try:
             async with asyncio.timeout(wait_s):
@@ -217,12 +227,11 @@ class Leases:
                 self._end(turn.result(), "released")
                 self._serve_waiting()
             if isinstance(error, TimeoutError):
-                raise _no_room(wish, candidates) from None
+                raise self._no_room(wish, candidates) from None
             raise
         finally:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
-                heapq.heapify(self._waiting)
             self._serve_waiting()
 
     def _look_again(self) -> None:
@@ -236,20 +245,33 @@ class Leases:
         self._look_again()
 
     def _serve_waiting(self) -> None:
-        """Give to who waits, in order, until the first for whom there is not enough."""
-        while self._waiting:
-            first = self._waiting[0]
+        """Give to who waits, in order; a device of which there is not enough waits for who does."""
+        kept: set[str] = set()
+        for each in list(self._waiting):
+            if len(kept) == len(self._devices):
+                return
+            candidates = self._candidates(each.wish)
             try:
-                lease = self._give(first.wish, self._candidates(first.wish))
-            except SensoriumError:
+                lease = self._give(each.wish, [d for d in candidates if d.name not in kept])
+            except OverloadedError:
                 return
             if lease is None:
-                return
-            heapq.heappop(self._waiting)
-            if first.turn.done():
+                kept |= {device.name for device in candidates}
+                continue
+            self._waiting.remove(each)
+            if each.turn.done():
                 self._end(lease, "released")
             else:
-                first.turn.set_result(lease)
+                each.turn.set_result(lease)
+
+    def _no_room(self, wish: Wish, candidates: list[Device]) -> OverloadedError:
+        free = max((each.free_bytes for each in candidates), default=0)
+        why = "others wait before you" if free >= wish.size else f"but {free}"
+        return OverloadedError(
+            f"{wish.size} bytes are not free now, {why}: wait for them, or preempt",
+            retry_after_s=1.0,
+            details={"free_bytes": free},
+        )
 
     def _on_expiry(self) -> None:
         self._expire()
@@ -267,12 +289,3 @@ class Leases:
         self._ended[lease.id + lease.wish.holder] = how
         while len(self._ended) > REMEMBERED:
             del self._ended[next(iter(self._ended))]
-
-
-def _no_room(wish: Wish, candidates: Iterable[Device]) -> OverloadedError:
-    free = max((each.free_bytes for each in candidates), default=0)
-    return OverloadedError(
-        f"{wish.size} bytes are not free now, but {free}: wait for them, or preempt",
-        retry_after_s=1.0,
-        details={"free_bytes": free},
-    )

@@ -94,9 +94,9 @@ class ModelRuntime:
         """Break off what is fetched and quantised, and unload everything."""
         await asyncio.gather(self.puller.close(), self.quantiser.close(), self.pool.close())
 
-    async def _make_room(self, device: str, size: int) -> None:
-        """Have idle models give up main memory for a lease."""
-        if device == MAIN:
+    async def _make_room(self, device: str, size: int, least: int) -> None:
+        """Have idle models give up main memory for a lease, unless they have less than `least`."""
+        if device == MAIN and self.pool.idle_bytes >= least:
             await self.pool.give_up(size)
 
     def _budget(self) -> int:

@@ -190,6 +190,11 @@ class Pool:
                     log.info("%s is unloaded: idle", each.artifact.name)
                     self._retire(each)
 
+    @property
+    def idle_bytes(self) -> int:
+        """What `give_up` could free."""
+        return sum(each.main_bytes for each in self._idle())
+
     async def give_up(self, size: int) -> None:
         """Unload idle models, the longest unused first, until so many bytes are free again."""
         wanted = self.used_bytes - size
