@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.models import files
+
 CLIENT = """
 import tritonclient.{door} as client
 from tritonclient.utils import InferenceServerException
@@ -11,6 +13,12 @@ GRPC = {grpc}
 def given(name, array, datatype, binary=True):
     made = client.InferInput(name, list(array.shape), datatype)
     made.set_data_from_numpy(array, **({{}} if GRPC else {{"binary_data": binary}}))
+    return made
+def ranked(name, classes):
+    return client.InferRequestedOutput(name, class_count=classes)
+def shared(name):
+    made = client.InferRequestedOutput(name)
+    made.set_shared_memory("region", 12)
     return made
 def wanted(name, binary=True):
     return client.InferRequestedOutput(name, **({{}} if GRPC else {{"binary_data": binary}}))
@@ -139,6 +147,39 @@ result = [bool((first != second).all()), bool((newest == second).all()), gone,
 
 
 @DOORS
+def test_what_is_loaded_again_is_read_from_disk_again(triton, door, models):
+    """Only a version that is on disk by now, so that both doors find the same."""
+    files.mlp(models / f"changing_{door}" / "1", seed=1)
+    result = triton(
+        script(
+            door,
+            f"""
+import shutil
+x, name = np.ones((1, 8), np.float32), "changing_{door}"
+def answer():
+    return triton.infer(name, [given("x", x, "FP32")]).as_numpy("y")
+before = answer()
+folder = {str(models)!r} + "/"
+shutil.copytree(folder + "versions/2", folder + name + "/1", dirs_exist_ok=True)
+same = answer()
+triton.load_model(name)
+after = answer()
+def refused(**more):
+    try:
+        triton.load_model(name, **more)
+        return "no error"
+    except InferenceServerException as error:
+        return error.message()
+result = [bool((before == same).all()), bool((after != before).all()),
+          refused(config='{{"max_batch_size": 9}}')]
+""",
+        )
+    )
+    assert result[:2] == [True, True]
+    assert "takes no parameters here, and was given config" in result[2]
+
+
+@DOORS
 @pytest.mark.parametrize(
     ("call", "why"),
     [
@@ -149,6 +190,8 @@ result = [bool((first != second).all()), bool((newest == second).all()), gone,
         ('"mlp", [given("x", X, "FP32")], outputs=[wanted("w")]', "there is no output 'w'"),
         ('"mlp", [given("x", X, "FP32")], model_version="9"', "no version '9'"),
         ('"damaged", [given("x", X, "FP32")]', "cannot be used"),
+        ('"mlp", [given("x", X, "FP32")], outputs=[ranked("y", 2)]', "classification"),
+        ('"mlp", [given("x", X, "FP32")], outputs=[shared("y")]', "shared_memory_region"),
     ],
 )
 def test_mistakes_are_said(triton, door, call, why):
@@ -289,6 +332,14 @@ def test_an_outputs_own_word_goes_before_the_requests(served):
         answer = http.post("/v2/models/echo/infer", json=asked)
         assert answer.status_code == 400
         assert "classification" in answer.json()["error"]
+
+
+def test_an_input_without_data_is_named(served):
+    with served.client() as http:
+        given = {"name": "x", "datatype": "FP32", "shape": [1, 8]}
+        answer = http.post("/v2/models/mlp/infer", json={"inputs": [given]})
+    assert answer.status_code == 400
+    assert "the input x has neither data nor binary_data_size" in answer.json()["error"]
 
 
 def test_many_strings_are_written_as_json(triton):

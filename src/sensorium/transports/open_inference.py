@@ -1,13 +1,17 @@
 """What the Open Inference Protocol's doors tell of models, from the `models` operations."""
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from msgspec import Struct
 
 from sensorium.core.dispatch import Caller, Dispatcher
+from sensorium.core.errors import NotSupportedError
 from sensorium.core.tensors import TensorSpec
 
 R = TypeVar("R")
+UNSUPPORTED = ("classification", "shared_memory_region")
+"""Extensions of Triton's that change what an answer is, so that to pass them over would mislead."""
 UNLOADED = "it is loaded when it is first wanted"
 
 
@@ -95,6 +99,23 @@ class Repository:
             elif not ready:
                 rows.append(IndexRow(each.name, each.version, "UNAVAILABLE", UNLOADED))
         return rows
+
+    async def load(self, caller: Caller, model: str, parameters: Iterable[str]) -> None:
+        """Load a model, anew where it is loaded: its files may have changed.
+
+        Raises:
+            NotSupportedError: there are parameters, which say what a model is.
+        """
+        if names := sorted(parameters):
+            raise NotSupportedError(
+                f"loading takes no parameters here, and was given {', '.join(names)[:200]}: put "
+                "the model's files into the models folder"
+            )
+        await self.call("models.load", caller, Struct, model=model, fresh=True)
+
+    async def unload(self, caller: Caller, model: str) -> None:
+        """Unload a model."""
+        await self.call("models.unload", caller, Struct, model=model)
 
     async def _get(self, caller: Caller, model: str, version: str, *, load: bool = False) -> Model:
         return await self.call("models.get", caller, Model, model=model, version=version, load=load)

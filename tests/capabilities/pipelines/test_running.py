@@ -241,6 +241,28 @@ def test_what_is_large_is_passed_on_and_not_looked_into(runner: Runner) -> None:
             runner.run(looking, inputs={"lines": lines}, outputs={})
 
 
+@pytest.mark.parametrize("first", ["5 dollars", "$5", '{"$5": "in a text"}'])
+def test_what_is_large_is_an_output_whatever_its_texts_begin_with(
+    runner: Runner, first: str
+) -> None:
+    lines = [first, *["user came"] * 120_000]
+    scan = {"lines": "$input.lines", "include_assignments": True}
+    answer = runner.run(
+        {"name": "a", "operation": "logs.cluster", "request": scan}, inputs={"lines": lines}
+    )
+    assert answer["outputs"]["a"]["line_count"] == len(lines)
+
+
+def test_a_stage_is_one_step_of_those_that_a_call_may_lead_to(runner: Runner) -> None:
+    """32 times a pipeline of 31 stages are 1,024 steps, and not twice as many: 2,000 may be."""
+    inner = {"stages": [stage(f"s{n}", "testing.inline") for n in range(31)], "outputs": {}}
+    outer = [
+        {"name": f"o{n}", "operation": "pipelines.run", "request": escaped({"pipeline": inner})}
+        for n in range(32)
+    ]
+    assert len(runner.run(*outer, outputs={})["stages"]) == 32
+
+
 def test_what_a_run_holds_is_bounded(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flow, "MAX_HELD_BYTES", 1_000_000)
     large = "x" * 400_000

@@ -87,6 +87,8 @@ def _request(given: _Request, binary: memoryview, fields: Mapping[str, str]) -> 
     at = 0
     for each in given.inputs:
         size = each.parameters.get(SIZE)
+        if size is None and not each.data:
+            raise ValueError(f"the input {each.name} has neither data nor {SIZE}")
         if size is None:
             data: bytes | memoryview = elements(each.datatype, each.data)
         else:

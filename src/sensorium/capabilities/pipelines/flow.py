@@ -78,7 +78,9 @@ class Held:
 
     def shown(self) -> msgspec.Raw:
         """What stands for it in an answer: tagged JSON."""
-        if self._raw is not None and (self._tagged or b'"$' not in self._raw):
+        # Only in a map whose first member begins with a dollar sign is anything to be escaped; an
+        # operation's answer has no blanks, and in a text the quotation mark would be escaped.
+        if self._raw is not None and (self._tagged or b'{"$' not in self._raw):
             return msgspec.Raw(self._raw)
         return msgspec.Raw(to_json(self.value("an output")))
 

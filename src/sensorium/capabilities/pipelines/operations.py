@@ -77,7 +77,8 @@ async def run(request: RunRequest, context: Context) -> RunResponse:
     began = time.perf_counter()
     caller = context.get(Caller)
     pipeline = await _chosen(request, context)
-    caller.account.spend(len(pipeline.stages))  # at once: a pipeline may run itself
+    # At once, because a pipeline may run itself; what runs an operation is counted as its call.
+    caller.account.spend(sum(1 for each in pipeline.stages if not each.operation))
     plan = _plan(pipeline, context)
     if plan.problems:
         raise _refusal(plan)

@@ -16,7 +16,7 @@ from sensorium.core.tensors import Tensor, TensorSpec, pack_bytes, pack_numbers
 from sensorium.core.version import VERSION
 from sensorium.transports.grpc.calls import Context, caller_of, fail
 from sensorium.transports.grpc.compat.messages import DATATYPES, message_classes, methods
-from sensorium.transports.open_inference import Repository
+from sensorium.transports.open_inference import UNSUPPORTED, Repository
 
 EXTENSIONS = ["model_configuration", "model_repository", "statistics"]
 INFER = "models.infer"
@@ -145,16 +145,19 @@ class OpenInferenceService(grpc.GenericRpcHandler):  # type: ignore[misc]
         return answer
 
     async def _repository_model_load(self, message: Any, caller: Caller) -> Any:
-        await self._repository.call("models.load", caller, Struct, model=message.model_name)
+        await self._repository.load(caller, message.model_name, message.parameters)
         return self._messages["RepositoryModelLoadResponse"]()
 
     async def _repository_model_unload(self, message: Any, caller: Caller) -> Any:
-        await self._repository.call("models.unload", caller, Struct, model=message.model_name)
+        await self._repository.unload(caller, message.model_name)
         return self._messages["RepositoryModelUnloadResponse"]()
 
     async def _model_infer(self, message: Any, caller: Caller) -> Any:
         if not caller.principal.covers(INFER) or caller.principal is ANONYMOUS:
             self._dispatcher.authorise(caller.principal, INFER)  # before anything is unpacked
+        for each in (*message.inputs, *message.outputs):
+            if any(name in each.parameters for name in UNSUPPORTED):
+                raise InvalidInputError(f"{', '.join(UNSUPPORTED)} are not supported")
         found = await self._repository.call(
             INFER,
             caller,

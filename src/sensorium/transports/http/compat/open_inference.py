@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from sensorium.core.dispatch import Caller, Dispatcher
 from sensorium.core.errors import (
@@ -133,8 +132,14 @@ class OpenInference:
         await exchange.answer(200, JSON, msgspec.json.encode(index))
 
     async def _move(self, exchange: Exchange, caller: Caller, model: str, verb: str) -> None:
-        await _json(exchange)
-        await self._repository.call(f"models.{verb}", caller, Struct, model=model)
+        asked = await _json(exchange)
+        if verb == "load":
+            parameters = asked.get("parameters") or {}
+            if not isinstance(parameters, dict):
+                raise MalformedInputError("the parameters are not a JSON object")
+            await self._repository.load(caller, model, parameters)
+        else:
+            await self._repository.unload(caller, model)
         await exchange.answer(200, JSON, b"{}")
 
     async def _infer(self, exchange: Exchange, caller: Caller, model: str, version: str) -> None:
