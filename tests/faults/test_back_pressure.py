@@ -184,6 +184,28 @@ def test_the_bodies_that_are_held_are_bounded_together() -> None:
         assert http.post(path, content=half + b'"}').status_code == 200
 
 
+def test_what_was_read_of_a_large_body_counts_until_its_operation_ends() -> None:
+    """Two are read and wait; a third has no room before one of them ends."""
+    waits = {"name": "a", "operation": "testing.awaiting", "request": {"token": "", "seconds": 60}}
+    pipeline = {"inputs": {"text": {"kind": "text"}}, "stages": [waits]}
+    asked = {"pipeline": pipeline, "inputs": {"text": "x" * 2_000_000}}
+    body = json.dumps(asked).encode()
+    path = "/v1/pipelines/run"
+    with (
+        serving("--workers", "1", "--max-pending-bytes", "5000000") as own,
+        own.client() as http,
+    ):
+        with ExitStack() as stack:
+            for _ in range(2):
+                stack.enter_context(posted(own, path, body))
+            until(lambda: in_flight(http, "testing.awaiting") == 2, 10)
+            refused = http.post(path, content=body)
+            assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        until(lambda: in_flight(http, "testing.awaiting") == 0, 10)
+        waits["request"] = {"token": "", "seconds": 0}
+        assert http.post(path, json=asked).status_code == 200
+
+
 def _assert_others_are_served(http: httpx.Client) -> None:
     began = time.monotonic()
     assert http.post("/v1/testing/process", json={"token": "o"}).json()["token"] == "o"

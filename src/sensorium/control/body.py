@@ -49,26 +49,28 @@ class Bodies:
         """
         if payload.size is not None:
             check_size(payload.size, limit)
-        if isinstance(payload.body, bytes | bytearray):
-            check_size(len(payload.body), limit)
-            yield Body(payload, [payload.body], len(payload.body))
-            return
         body = Body(payload, [], 0)
         try:
-            async for piece in payload.body:
-                if not piece:
-                    continue
-                if self.pending + len(piece) > self._max_pending:
-                    raise OverloadedError(
-                        "the server holds as many request bodies as it may", retry_after_s=1.0
-                    )
-                body.pieces.append(piece)
-                body.size += len(piece)
-                self.pending += len(piece)
-                check_size(body.size, limit)
+            if isinstance(payload.body, bytes | bytearray):
+                self._take(body, payload.body, limit)
+            else:
+                async for piece in payload.body:
+                    self._take(body, piece, limit)
             yield body
         finally:
             self.pending -= body.size
+
+    def _take(self, body: Body, piece: bytes | bytearray, limit: int) -> None:
+        if not piece:
+            return
+        if self.pending + len(piece) > self._max_pending:
+            raise OverloadedError(
+                "the server holds as many request bodies as it may", retry_after_s=1.0
+            )
+        body.pieces.append(piece)
+        body.size += len(piece)
+        self.pending += len(piece)
+        check_size(body.size, limit)
 
 
 def check_size(size: int, limit: int) -> None:

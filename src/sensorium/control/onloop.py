@@ -2,8 +2,7 @@
 
 from asyncio import to_thread
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
-from typing import Any
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from msgspec import Struct
 
@@ -47,7 +46,16 @@ class OnLoop:
         """Run a unary operation."""
         if operation.execution is Execution.INLINE:
             return self.inline(operation, await self.whole(payload))
-        request = await self._request(operation, payload, caller, deadline)
+        if self._is_small(operation, payload):
+            return await self._answer(
+                operation, await self._small(operation, payload), caller, deadline
+            )
+        async with self._large(operation, payload, caller, deadline) as request:
+            return await self._answer(operation, request, caller, deadline)
+
+    async def _answer(
+        self, operation: Operation, request: Struct, caller: Caller, deadline: float
+    ) -> Answer:
         with only_our_errors(operation.name):
             value: Struct = await operation.function(request, self._context(caller, deadline))
         return Answer(value)
@@ -61,14 +69,18 @@ class OnLoop:
         deadline: float,
     ) -> AsyncGenerator[Answer, None]:
         """Run a streaming operation; its request is to be here by the deadline."""
-        arguments: list[Any] = [await self._request(operation, payload, caller, deadline)]
-        with only_our_errors(operation.name):
-            if incoming is not None:
-                arguments.append(self._read_items(operation, incoming))
-            values = operation.function(*arguments, self._context(caller, None))
-            async with aclosing(values):
-                async for value in values:
-                    yield Answer(value)
+        async with AsyncExitStack() as stack:
+            if self._is_small(operation, payload):
+                request = await self._small(operation, payload)
+            else:
+                large = self._large(operation, payload, caller, deadline)
+                request = await stack.enter_async_context(large)
+            items = () if incoming is None else (self._read_items(operation, incoming),)
+            with only_our_errors(operation.name):
+                values = operation.function(request, *items, self._context(caller, None))
+                async with aclosing(values):
+                    async for value in values:
+                        yield Answer(value)
 
     async def whole(self, payload: Payload, *, large: bool = False) -> Payload:
         """The payload with its body here and in one piece; `large`: read elsewhere if need be."""
@@ -79,28 +91,40 @@ class OnLoop:
         async with self._bodies.gather(payload, limit) as body:
             return body.whole() if body.size <= self._max_bytes else await to_thread(body.whole)
 
-    async def _request(
+    def _is_small(self, operation: Operation, payload: Payload) -> bool:
+        """Whether the body is small, or has come and is small enough to be read on the loop."""
+        if not (operation.large and isinstance(payload, Encoded)):
+            return True
+        body = payload.body
+        return isinstance(body, bytes | bytearray) and len(body) <= self._max_bytes
+
+    async def _small(self, operation: Operation, payload: Payload) -> Struct:
+        payload = await self.whole(payload)
+        with only_our_errors(operation.name):
+            return read_request(operation, payload, self._max_bytes)
+
+    @asynccontextmanager
+    async def _large(
         self, operation: Operation, payload: Payload, caller: Caller, deadline: float
-    ) -> Struct:
-        """The validated request; read elsewhere where that would hold up the event loop."""
-        if not (operation.large and isinstance(payload, Encoded)) or self._is_here(payload):
-            payload = await self.whole(payload)
-            with only_our_errors(operation.name):
-                return read_request(operation, payload, self._max_bytes)
+    ) -> AsyncIterator[Struct]:
+        """The validated request; read elsewhere where that would hold up the event loop.
+
+        What it takes counts among the bodies that are held until the operation is done with it.
+        """
+        assert isinstance(payload, Encoded)
         form = operation.forms.get(payload.media_type)
         light = form is not None and form.light and not payload.content_encoding
         async with self._bodies.gather(payload, self._max_large_bytes) as body:
             if body.size > self._max_bytes and not light:
-                return await self._read_elsewhere(operation, body, caller, deadline)
-            small = body.size <= self._max_bytes
-            whole = body.whole() if small else await to_thread(body.whole)
-            with only_our_errors(operation.name):
-                return read_request(operation, whole, self._max_bytes)
-
-    def _is_here(self, payload: Encoded) -> bool:
-        """Whether the body has come, whole and small enough to be read on the event loop."""
-        body = payload.body
-        return isinstance(body, bytes | bytearray) and len(body) <= self._max_bytes
+                request = await self._read_elsewhere(operation, body, caller, deadline)
+            else:
+                small = body.size <= self._max_bytes
+                whole = body.whole() if small else await to_thread(body.whole)
+                with only_our_errors(operation.name):
+                    request = read_request(operation, whole, self._max_bytes)
+                del whole
+            body.pieces.clear()  # the request has its own
+            yield request
 
     @staticmethod
     def _check(payload: Payload, limit: int) -> None:
