@@ -215,3 +215,25 @@ def test_a_setting_that_makes_no_sense_opens_no_door(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "there is no such folder" in done.stderr
+
+
+@pytest.mark.parametrize("mode", ["http", "grpc", "http,grpc"])
+@pytest.mark.parametrize("damage", ["keys", "folder"])
+def test_a_data_folder_that_is_none_ends_the_start(tmp_path: Path, mode: str, damage: str) -> None:
+    """It shows once a door listens, when the keys are read: none is left open then."""
+    folder = tmp_path / "data"
+    if damage == "keys":
+        folder.mkdir()
+        (folder / "keys.json").write_text("{broken")
+    else:
+        folder.write_text("a file")
+    ports = ("--port", "0", "--grpc-port", "0")
+    ran = subprocess.run(
+        [*SERVE, "--mode", mode, *ports, "--data-dir", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert "keys.json in the data folder" in ran.stderr

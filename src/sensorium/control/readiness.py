@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Literal
@@ -14,6 +15,9 @@ from sensorium.core.telemetry import OperationStats, Telemetry
 
 log = logging.getLogger("sensorium.control")
 PROBE_S = 5.0
+FORGET_S = 60.0
+"""A failure that did not happen again for so long says nothing any more. What is probed fails again
+sooner; a stream, and what changes something, is tried by its callers alone."""
 ModelState = Literal["untested", "ready", "failing"]
 
 
@@ -25,7 +29,7 @@ class State(Enum):
     READY = "ready"
     """Its last work succeeded."""
     FAILING = "failing"
-    """Its last work failed through no fault of the caller; probed until it succeeds."""
+    """Its last work failed lately through no fault of the caller; probed until it succeeds."""
 
 
 class Readiness:
@@ -82,6 +86,7 @@ class Readiness:
 
 
 def _state(stats: OperationStats) -> State:
-    if stats.last_success is None and stats.last_failure is None:
-        return State.UNTESTED
-    return State.READY if (stats.last_success or 0) >= (stats.last_failure or 0) else State.FAILING
+    worked, failed = stats.last_success or 0.0, stats.last_failure or 0.0
+    if failed > worked and time.time() - failed < FORGET_S:
+        return State.FAILING
+    return State.READY if worked else State.UNTESTED

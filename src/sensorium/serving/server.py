@@ -119,7 +119,11 @@ class Serving:
             raise self._failures[0]
 
     def _listen(self, address: str | None) -> None:
-        self._on_listening(address, self.app)
+        """Say where calls come in; where that shows that none can be answered, all end."""
+        try:
+            self._on_listening(address, self.app)
+        except SensoriumError as error:
+            self._end(error)
         self._listening.set()
 
     def _servers(self) -> dict[str, Serve]:
@@ -153,10 +157,14 @@ class Serving:
         except Exception as error:
             if not isinstance(error, SensoriumError):
                 log.exception("the door failed")
-            self._failures.insert(0, error if isinstance(error, SensoriumError) else _internal())
-            self._alive.clear()
-            self.stop.leaving.set()
+            self._end(error if isinstance(error, SensoriumError) else _internal())
             self._listening.set()  # who waits for it is to see that the server leaves
+
+    def _end(self, error: SensoriumError) -> None:
+        """Have all doors end because of an error that is not of one of them."""
+        self._failures.insert(0, error)
+        self._alive.clear()
+        self.stop.leaving.set()
 
     async def _started(self) -> bool:
         """Whether calls come in, a moment after they began to."""
