@@ -1,5 +1,6 @@
 """Tokens that a key may spend: so many a minute, refilled all the time."""
 
+import math
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -38,7 +39,8 @@ class Spending:
         if left <= 0:
             wait_s = (1 - left) * MINUTE_S / limit
             raise RateLimitedError(
-                f"this key may spend {limit} tokens a minute, and has; try again in a while",
+                f"this key may spend {limit} tokens a minute, and has; try again in "
+                f"{math.ceil(wait_s)} s",
                 retry_after_s=max(0.001, round(wait_s, 3)),
             )
 
