@@ -57,6 +57,11 @@ class Download:
         """Where to ask: where the last redirect led, as long as that works."""
         return self._location or Target(self.item.url, self.item.least)
 
+    @property
+    def finished_file(self) -> Path:
+        """Where it lies when it is complete, before and after it was placed."""
+        return self.journal.data if self.journal.data.exists() else self.placed
+
     def first_part(self) -> Part | None:
         """The part whose answer tells about the others; None where nothing is missing."""
         if self.journal.header is not None:
@@ -131,6 +136,7 @@ class Download:
         self.journal.discard()
         self.size = self.item.size
         self.etag = ""
+        self.digest = ""
         self.received = 0
         self._opened = False
         self._location = None

@@ -1,7 +1,7 @@
 """What a pull is to fetch, what it takes over from the model that is there, and what stays."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -16,7 +16,7 @@ from sensorium.models.hub.reference import Reference
 from sensorium.models.hub.selection import Listing, RemoteFile, select
 
 Present = Callable[[ManifestFile], bool]
-"""Whether a file of the present model is on disk as its manifest says."""
+"""Whether a file of the present model is on disk, be it damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +73,17 @@ class Plan:
 
 
 def plan_hub(
-    reference: Reference, listing: Listing, old: Manifest | None, present: Present
+    reference: Reference,
+    listing: Listing,
+    old: Manifest | None,
+    present: Present,
+    damaged: Collection[str] = (),
 ) -> Plan:
     """What to fetch of a repository.
 
     Other models in the folder stay where the reference names files. Where it does not, they stay
-    if the repository still has them as they are, and what is pulled becomes the usual one.
+    if the repository still has them as they are, and what is pulled becomes the usual one. What is
+    damaged is fetched anew; another model whose damaged file the repository has no more goes.
 
     Raises:
         NotFoundError, InvalidInputError: see `select`.
@@ -92,14 +97,20 @@ def plan_hub(
     reused: list[ManifestFile] = []
     for path in sorted({path for entry in entries for path in entry.files}):
         item = _item(reference.location, listing, told[path], pinned.get(path, ""))
-        if path in known and _same(known[path], item) and present(known[path]):
+        sound = path in known and path not in damaged and present(known[path])
+        if sound and _same(known[path], item):
             reused.append(known[path])
         else:
             items.append(item)
-    kept = _kept(reference, listing, old, entries, present) if old else []
+    kept = _kept(reference, listing, old, entries, present, damaged) if old else []
     beside = {path for entry in kept for path in entry.files}
     beside -= {path for entry in entries for path in entry.files}
-    reused += [known[path] for path in sorted(beside)]
+    reused += [known[path] for path in sorted(beside) if path not in damaged]
+    items += [
+        _item(reference.location, listing, told[path], "")
+        for path in sorted(beside)
+        if path in damaged
+    ]
     return Plan(
         reference=reference,
         items=tuple(items),
@@ -212,6 +223,7 @@ def _kept(
     old: Manifest,
     pulled: Sequence[Entry],
     present: Present,
+    damaged: Collection[str],
 ) -> list[Entry]:
     """The models that are there, are not pulled anew, and stay."""
     listed = {file.path: _item("", listing, file, "") for file in listing.files}
@@ -219,9 +231,13 @@ def _kept(
     kept: list[Entry] = []
     for entry in old.entries:
         files = [old.by_path[path] for path in entry.files]
-        still = all(file.path in listed and _same(file, listed[file.path]) for file in files)
-        wanted = entry.path not in new and (still or bool(reference.files))
-        if wanted and all(present(file) for file in files):
+        gone = {
+            file.path
+            for file in files
+            if file.path not in listed or not _same(file, listed[file.path])
+        }
+        wanted = entry.path not in new and (not gone or bool(reference.files))
+        if wanted and gone.isdisjoint(damaged) and all(present(file) for file in files):
             kept.append(entry)
     return kept
 

@@ -1,7 +1,7 @@
 """`pull`: fetch a model into the folder of models, telling how far it is."""
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -32,6 +32,7 @@ from sensorium.models.hub.progress import Meter, PullOutcome, PullProgress
 from sensorium.models.hub.reference import Reference, parse
 from sensorium.models.hub.room import check_room, disk_problem
 from sensorium.models.hub.selection import Listing
+from sensorium.models.hub.soundness import Kept, find_damaged
 from sensorium.models.hub.staging import Staging, is_empty, sweep
 from sensorium.models.hub.transfer import Transfer
 from sensorium.models.hub.unchanged import is_unchanged
@@ -49,7 +50,8 @@ def pull(
 
     `check` is called at least every 50 ms, from the thread that iterates, and ends the pull by
     raising: what came in is kept, and the next pull goes on with it. So it is after a failure and
-    after a kill. Pulls of one model wait for each other, over processes too.
+    after a kill. Pulls of one model wait for each other, over processes too. Files that are here
+    are hashed again, and fetched anew where they are not what was fetched.
 
     Raises:
         InvalidInputError: the reference names no model, or one of several.
@@ -103,22 +105,39 @@ class _Pull:
         yield PullProgress(phase="resolving")
         old = read_manifest(self._staging.target)
         self._refuse_foreign(old)
-        entry = pulled_before(self._reference, old)
-        if old is not None and entry is not None:
-            whole = all(self._present(old.by_path[path]) for path in entry.files)
-            entry = entry if whole else None
         if self._reference.kind == "local":
             return (yield from self._copy())
         if self._place.uses_no_network:
+            entry = yield from self._sound_entry(old)
             if old is None or entry is None:
                 raise UnavailableError(
-                    "this model is not here, and the server is set to use no network",
+                    "this model is not here or damaged, and the server is set to use no network",
                     details={"reason": "offline"},
                 )
             return self._outcome(old, entry)
         if self._reference.kind == "web":
-            return (yield from self._pull_web(old, entry))
+            return (yield from self._pull_web(old))
         return (yield from self._pull_hub(old))
+
+    def _sound_entry(self, old: Manifest | None) -> Generator[PullProgress, None, Entry | None]:
+        """The model that is meant, if it is here and all its files are as they were fetched."""
+        entry = pulled_before(self._reference, old)
+        if old is None or entry is None:
+            return None
+        files = [old.by_path[path] for path in entry.files]
+        if not all(self._present(file) for file in files):
+            return None
+        return None if (yield from self._damaged(old, files)) else entry
+
+    def _damaged(
+        self, old: Manifest, files: Sequence[ManifestFile]
+    ) -> Generator[PullProgress, None, frozenset[str]]:
+        """Which files of the present model are not what its manifest says."""
+        if old.fetched_at >= self._began:
+            return frozenset()  # a pull that we waited for has looked
+        target = self._staging.target
+        kept = [Kept(file.path, target / file.path, file.size, file.sha256) for file in files]
+        return (yield from find_damaged(kept, self._check))
 
     def _pull_hub(self, old: Manifest | None) -> Steps:
         reference, place = self._reference, self._place
@@ -135,11 +154,16 @@ class _Pull:
 
         listing = yield from self._asking(ask)
         plan = plan_hub(reference, listing, old, self._present)
-        if old is not None and already_there(plan, old):
-            return self._outcome(old, plan.entries[0])
+        if old is not None:
+            damaged = yield from self._damaged(old, plan.reused)
+            if damaged:
+                plan = plan_hub(reference, listing, old, self._present, damaged)
+            if already_there(plan, old):
+                return self._outcome(old, plan.entries[0])
         return (yield from self._fetch(plan))
 
-    def _pull_web(self, old: Manifest | None, entry: Entry | None) -> Steps:
+    def _pull_web(self, old: Manifest | None) -> Steps:
+        entry = yield from self._sound_entry(old)
         if old is not None and entry is not None:
             just_now = old.fetched_at >= self._began
             if just_now or self._reference.sha256:
@@ -171,6 +195,7 @@ class _Pull:
         )
         try:
             staging.keep_only(transfer.parts_names, plan.paths)
+            transfer.begin_anew((yield from find_damaged(transfer.finished, self._check)))
             transfer.start()
             for _ in until(transfer.wait, self._check):
                 yield self._told(transfer, sum(file.size for file in plan.reused))
@@ -237,10 +262,7 @@ class _Pull:
             )
 
     def _present(self, file: ManifestFile) -> bool:
-        try:
-            return (self._staging.target / file.path).stat().st_size == file.size
-        except OSError:
-            return False
+        return (self._staging.target / file.path).is_file()
 
     def _outcome(self, manifest: Manifest, entry: Entry, fetched: int = 0) -> PullOutcome:
         files = [manifest.by_path[path] for path in entry.files]

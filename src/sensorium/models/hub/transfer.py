@@ -6,7 +6,7 @@ in their place. Whatever ends a transfer, what came in stays for the next one.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from sensorium.core.settings import Secret
@@ -18,6 +18,7 @@ from sensorium.models.hub.parts import Item
 from sensorium.models.hub.place import Place
 from sensorium.models.hub.room import check_room
 from sensorium.models.hub.scheduler import Scheduler
+from sensorium.models.hub.soundness import Kept
 
 STOP_S = 0.15
 """How long to wait for threads that were told to stop: less than a cancelled call is given."""
@@ -97,6 +98,21 @@ class Transfer:
             download.item.path: (download.size or 0, download.digest, download.etag)
             for download in self._downloads
         }
+
+    @property
+    def finished(self) -> list[Kept]:
+        """The files that an earlier pull completed."""
+        return [
+            Kept(download.item.path, download.finished_file, download.size or 0, download.digest)
+            for download in self._downloads
+            if download.digest
+        ]
+
+    def begin_anew(self, paths: Collection[str]) -> None:
+        """Fetch some of them again. Before the start."""
+        for download in self._downloads:
+            if download.item.path in paths:
+                self._scheduler.restart(download)
 
     def start(self) -> None:
         """Begin.
