@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sensorium.models.catalogue.manifest import Entry, Manifest
+from sensorium.models.catalogue.manifest import Entry, Manifest, ManifestFile
 from sensorium.models.hub import staging as module
 from sensorium.models.hub.kernel import exchange
 from sensorium.models.hub.place import Place
@@ -15,8 +15,8 @@ from tests.models.hub.pulling import content, leftovers, noise, pulled
 
 MANIFEST = Manifest(
     source="hf://org/m",
-    entries=(Entry(format="gguf", path="m.gguf", weights=(), files=()),),
-    files=(),
+    entries=(Entry(format="gguf", path="m.gguf", weights=("m.gguf",), files=("m.gguf",)),),
+    files=(ManifestFile(path="m.gguf", size=3, sha256=""),),
     fetched_at=1.0,
 )
 

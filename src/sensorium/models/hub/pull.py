@@ -56,7 +56,7 @@ def pull(
     Raises:
         InvalidInputError: the reference names no model, or one of several.
         NotFoundError, ForbiddenError: it is not there, or not for us.
-        ConflictError: another model has its name.
+        ConflictError: another model has its name, or files of the user lie where its are to go.
         UnavailableError: it cannot be fetched now; `details["reason"]` may be `no_room`,
             `unwritable`, `wrong_hash`, `wrong_size`, `changing`, `broken`, `redirect`, `address`.
     """
@@ -103,6 +103,7 @@ class _Pull:
 
     def _pull(self) -> Steps:
         yield PullProgress(phase="resolving")
+        self._staging.recover()
         old = read_manifest(self._staging.target)
         self._refuse_foreign(old)
         if self._reference.kind == "local":
@@ -187,6 +188,7 @@ class _Pull:
 
     def _fetch(self, plan: Plan) -> Steps:
         staging = self._staging
+        staging.refuse_clashes(plan.paths)
         staging.prepare()
         for file in plan.reused:
             staging.reuse(file.path, self._check)
@@ -203,12 +205,13 @@ class _Pull:
             transfer.stop()
         entries = plan.entries or self._recognised()
         manifest = plan.manifest(transfer.digests, entries)
-        staging.publish(manifest)
+        staging.publish(manifest, self._check)
         return self._outcome(manifest, entries[0], transfer.fresh_bytes)
 
     def _copy(self) -> Steps:
         staging, reference = self._staging, self._reference
         source = find_source(reference.location, self._place.local_files)
+        staging.refuse_clashes(source.files)
         staging.prepare()
         staging.keep_only(set(), set())
         check_room(staging.tree, source.size)
@@ -227,7 +230,7 @@ class _Pull:
         except BaseException:
             staging.clear()  # what was copied is no use to the next pull
             raise
-        staging.publish(manifest)
+        staging.publish(manifest, self._check)
         return self._outcome(manifest, entries[0], done)
 
     def _told(self, transfer: Transfer, reused_bytes: int) -> PullProgress:

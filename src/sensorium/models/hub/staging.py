@@ -2,12 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from sensorium.models.catalogue.digests import nothing
 from sensorium.models.catalogue.manifest import FILE, Manifest, write_manifest
 from sensorium.models.catalogue.partial import (
     PARTIAL,
@@ -17,6 +18,7 @@ from sensorium.models.catalogue.partial import (
     remove,
     take,
 )
+from sensorium.models.hub.carrying import bring_after, own_paths, refuse_clashes, take_over
 from sensorium.models.hub.kernel import exchange
 from sensorium.models.hub.progress import PullProgress
 
@@ -33,6 +35,7 @@ class Staging:
         self.target = root / folder
         self.parts = self._base / "parts"
         self.tree = self._base / "tree"
+        self._leaving = self._base / "leaving"
 
     def prepare(self) -> None:
         """Make the folders.
@@ -40,6 +43,7 @@ class Staging:
         Raises:
             OSError: they cannot be made.
         """
+        self.recover()
         self.parts.mkdir(parents=True, exist_ok=True)
         self.tree.mkdir(exist_ok=True)
         os.utime(self._base)
@@ -54,46 +58,89 @@ class Staging:
             if name not in files and not any(file.startswith(f"{name}/") for file in files):
                 remove(path)
 
+    def refuse_clashes(self, paths: Collection[str]) -> None:
+        """See that files can go to these paths of the model's folder, see `refuse_clashes`."""
+        refuse_clashes(own_paths(self.target), paths)
+
     def reuse(self, path: str, check: Callable[[], None]) -> None:
-        """Take a file of the present model over, without a copy where that can be.
-
-        A copy calls `check` for every MiB.
-
-        Raises:
-            OSError: it cannot be read, or the copy cannot be written.
-        """
-        placed = self.tree / path
-        placed.parent.mkdir(parents=True, exist_ok=True)
-        remove(placed)
-        try:
-            os.link(self.target / path, placed)
-        except OSError:
-            with (self.target / path).open("rb") as old, placed.open("wb") as new:
-                while data := old.read(1 << 20):
-                    check()
-                    new.write(data)
+        """Take a file of the present model over, see `take_over`."""
+        take_over(self.target / path, self.tree / path, check)
 
     def clear(self) -> None:
-        """Throw away what was put together so far."""
-        remove(self._base)
-
-    def publish(self, manifest: Manifest) -> None:
-        """Make what is in the tree the model. Whoever has the old one loaded keeps it.
+        """Throw away what was put together so far.
 
         Raises:
+            OSError: the folder of a model that was being replaced cannot be brought to rest.
+        """
+        self.recover()
+        remove(self._base)
+
+    def publish(self, manifest: Manifest, check: Callable[[], None] = nothing) -> None:
+        """Make what is in the tree the model. Whoever has the old one loaded keeps it.
+
+        What the old one's manifest does not name is of the user and comes along. Whatever ends
+        this, `recover` finds the one folder or the other, and the user's files.
+
+        Raises:
+            ConflictError: a file of the user lies where one of the model is to go.
             OSError: the disk fails; then the old one is still there.
         """
         write_manifest(self.tree, manifest)
-        for folder in {self.tree, *(self.tree / file.path for file in manifest.files)}:
-            _sync(folder if folder.is_dir() else folder.parent)
-        if self.target.is_symlink() or self.target.exists():
-            if not exchange(self.tree, self.target):
-                discard(self._root, self.target)
-                self.tree.rename(self.target)
+        replaces = os.path.lexists(self.target)
+        if replaces:
+            self._carry(manifest, check)
+        for folder in {self.tree, *(path.parent for path in self.tree.rglob("*"))}:
+            _sync(folder)
+        if replaces:
+            self._replace()
         else:
             self.tree.rename(self.target)
         _sync(self._root)
-        remove(self._base)
+        self.recover()
+        discard(self._root, self._base)
+
+    @property
+    def is_replacing(self) -> bool:
+        """Whether one folder is taking the place of the other, or was when a pull was killed."""
+        return os.path.lexists(self._leaving)
+
+    def recover(self) -> None:
+        """Bring to an end what was under way when a pull was killed while one replaced the other.
+
+        Raises:
+            OSError: that cannot be done.
+        """
+        if not self.is_replacing:
+            return
+        if not os.path.lexists(self.target):
+            self._leaving.rename(self.target)
+            return
+        if not self._leaving.is_symlink():
+            bring_after(self._leaving, self.target)
+        discard(self._root, self._base)
+
+    def _carry(self, manifest: Manifest, check: Callable[[], None]) -> None:
+        own = own_paths(self.target)
+        taken = [path for path in own if os.path.lexists(self.tree / path)]
+        refuse_clashes(own, (*manifest.by_path, *taken))
+        for path in own:
+            take_over(self.target / path, self.tree / path, check)
+
+    def _replace(self) -> None:
+        """Swap the tree and the present folder, which leaves. Both hold the user's files.
+
+        What leaves is thrown away only by `recover`, which looks through it before.
+        """
+        self.tree.rename(self._leaving)
+        if exchange(self._leaving, self.target):
+            return
+        self._leaving.rename(self.tree)
+        self.target.rename(self._leaving)
+        try:
+            self.tree.rename(self.target)
+        except OSError:
+            self.recover()
+            raise
 
     def tell(self, progress: PullProgress) -> None:
         """Let others who wait for the same model see how far it is."""
@@ -118,11 +165,8 @@ def sweep(root: Path) -> None:
         for path in (root / PARTIAL).iterdir():
             if path.name.startswith(".trash-"):
                 remove(path)
-            elif path.name[0] != "." and now - path.stat().st_mtime > FORGOTTEN_S:
-                lock = lock_of(root, path.name)
-                if take(lock):
-                    remove(path)
-                    lock.release()
+            elif path.name[0] != ".":
+                _sweep(root, path, forgotten=now - path.stat().st_mtime > FORGOTTEN_S)
 
 
 def is_empty(folder: Path) -> bool:
@@ -133,6 +177,21 @@ def is_empty(folder: Path) -> bool:
         return True
     except OSError:
         return False
+
+
+def _sweep(root: Path, base: Path, *, forgotten: bool) -> None:
+    staging = Staging(root, base.name)
+    if not (forgotten or staging.is_replacing):
+        return
+    lock = lock_of(root, base.name)
+    if take(lock):
+        try:
+            with suppress(OSError):
+                staging.recover()
+                if forgotten:
+                    remove(base)
+        finally:
+            lock.release()
 
 
 def _sync(folder: Path) -> None:
