@@ -197,6 +197,8 @@ def test_a_kill_at_any_step_loses_nothing(
         killed += 1
         there = {path.read_bytes() for path in place.cache.rglob("*") if path.is_file()}
         assert there >= {*MINE.values(), ONE}
+        if swaps:
+            assert content(folder).items() >= MINE.items(), "they were never away"
         sweep(place.cache)
         assert content(folder).items() >= {**MINE, "m-one.gguf": ONE}.items()
         pulled("org/m:two", place)
