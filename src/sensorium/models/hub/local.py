@@ -38,7 +38,9 @@ def find_source(location: str, allowed: bool) -> Source:
         InvalidInputError: it is no model.
     """
     if not allowed:
-        raise ForbiddenError("this server takes no models from files of its own machine; it does with --pull-files")
+        raise ForbiddenError(
+            "this server takes no models from files of its own machine; it does with --pull-files"
+        )
     path = Path(location)
     try:
         if path.is_dir():

@@ -28,8 +28,8 @@ class Senders:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if self._names and (_name(host) not in self._names or _has_two_hosts(scope)):
             raise ForbiddenError(
-                "this server does not answer to that host name; SENSORIUM_ALLOWED_HOSTS lists those "
-                "that it does"
+                "this server does not answer to that host name; SENSORIUM_ALLOWED_HOSTS lists "
+                "those that it does"
             )
         origin = headers.get(b"origin")
         if origin is not None and not self._welcome(origin.decode("latin-1").lower(), host, scope):
