@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from sensorium.core.arrays import to_array, to_tensor
-from sensorium.core.errors import InvalidInputError, NotFoundError, OverloadedError
+from sensorium.core.errors import (
+    InvalidInputError,
+    NotFoundError,
+    NotSupportedError,
+    OverloadedError,
+)
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.exchange import Request
 from sensorium.models.placement.inproc import Inproc
@@ -22,6 +27,7 @@ class Shelf:
 
     def __init__(self, folder, names=("a", "b", "c"), weight=MIB):
         self.weight = weight
+        self.weights = {}
         self.loads = []
         self.there = {
             (name, "1"): files.artifact(files.mlp(folder / name, seed=seed), name)
@@ -40,7 +46,7 @@ class Shelf:
 
     def pool(self, budget=64 * MIB, keep_alive_s=300.0):
         def weigh(artifact, options):
-            return self.weight
+            return self.weights.get(artifact.name, self.weight)
 
         return Pool(self.find, self.place, weigh, budget=lambda: budget, keep_alive_s=keep_alive_s)
 
@@ -285,5 +291,36 @@ def test_what_is_deleted_is_forgotten_with_its_other_names(shelf):
         await pool.forget("a")
         assert [each.artifact.name for each in pool.loaded] == ["b"]
         assert pool.aliases == {}
+
+    run(pool, work)
+
+
+def test_a_model_that_can_never_fit_evicts_none_and_says_what_to_do(shelf):
+    shelf.weights["c"] = 10 * MIB
+    pool = shelf.pool(budget=2 * MIB)
+
+    async def work():
+        await pool.load("a")
+        await pool.load("b", keep_alive_s=-1)
+        with pytest.raises(NotSupportedError, match="--model-memory-bytes") as refused:
+            await pool.load("c")
+        assert refused.value.retry_after_s is None
+        assert {each.artifact.name for each in pool.loaded} == {"a", "b"}
+
+    run(pool, work)
+
+
+def test_a_model_that_all_idle_ones_would_not_make_room_for_evicts_none(shelf):
+    shelf.weights["c"] = 3 * MIB
+    pool = shelf.pool(budget=3 * MIB)
+
+    async def work():
+        await pool.load("b")
+        async with pool.use("a"):
+            with pytest.raises(OverloadedError, match="3 MiB of which 1 are in use") as refused:
+                await pool.load("c")
+            assert refused.value.retry_after_s
+            assert {each.artifact.name for each in pool.loaded} == {"a", "b"}
+        assert (await pool.load("c")).artifact.name == "c"
 
     run(pool, work)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sensorium.core.errors import NotFoundError, OverloadedError
+from sensorium.core.errors import NotFoundError, NotSupportedError, OverloadedError
 from sensorium.models.artifact import SEPARATOR, Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.leaving import Leaving
@@ -85,8 +85,16 @@ class Pool:
     @property
     def used_bytes(self) -> int:
         """Main memory that models are reckoned to hold, those that are being loaded among them."""
-        held = {*self._loaded.values(), *self._leaving.models}
-        return self._reserved + sum(each.main_bytes for each in held)
+        return self._reserved + sum(each.main_bytes for each in self._held)
+
+    @property
+    def _bound_bytes(self) -> int:
+        """How many of those no eviction would free."""
+        return self._reserved + sum(each.main_bytes for each in self._held if each.users)
+
+    @property
+    def _held(self) -> set[Loaded]:
+        return {*self._loaded.values(), *self._leaving.models}
 
     def alias(self, alias: str, name: str) -> None:
         """Have a model answer under another name, too, from now on.
@@ -104,6 +112,7 @@ class Pool:
 
         Raises:
             NotFoundError: there is no such model.
+            NotSupportedError: there is never memory enough for it.
             OverloadedError: there is no memory for it now.
             SensoriumError: it cannot be loaded.
         """
@@ -250,25 +259,38 @@ class Pool:
         return loaded
 
     async def _make_room(self, wanted: int, name: str) -> None:
-        """Evict idle models, the longest unused first, until so many bytes fit.
+        """Evict idle models, the longest unused first, until so many bytes fit; or none at all.
 
         Raises:
+            NotSupportedError: they can never fit.
             OverloadedError: the models that are in use leave too little.
         """
+        if wanted > self.budget_bytes:
+            raise NotSupportedError(
+                f"{name} needs {wanted >> 20} MiB, and this server's models may have "
+                f"{self.budget_bytes >> 20} MiB: name a smaller one, or start the server with a "
+                "higher --model-memory-bytes"
+            )
+        if self._bound_bytes + wanted > self.budget_bytes:
+            raise self._no_room(wanted, name)
         while self.used_bytes + wanted > self.budget_bytes and (idle := self._idle()):
             log.info("%s is unloaded to make room for %s", idle[0].artifact.name, name)
             self._retire(idle[0])
             await self._leaving.settled()
         if self.used_bytes + wanted > self.budget_bytes:
-            raise OverloadedError(
-                f"{name} needs {wanted >> 20} MiB, and the models may have "
-                f"{self.budget_bytes >> 20} MiB of which {self.used_bytes >> 20} are in use",
-                retry_after_s=1.0,
-            )
+            raise self._no_room(wanted, name)
+
+    def _no_room(self, wanted: int, name: str) -> OverloadedError:
+        return OverloadedError(
+            f"{name} needs {wanted >> 20} MiB, and the models may have "
+            f"{self.budget_bytes >> 20} MiB of which {self._bound_bytes >> 20} are in use",
+            retry_after_s=1.0,
+        )
 
     def _idle(self) -> list[Loaded]:
-        """The models that nobody uses, the longest unused first."""
-        return sorted((each for each in self.loaded if not each.users), key=lambda e: e.used_at)
+        """The models that hold memory and that nobody uses, the longest unused first."""
+        idle = (each for each in self.loaded if each.main_bytes and not each.users)
+        return sorted(idle, key=lambda each: each.used_at)
 
     def _retire(self, loaded: Loaded) -> None:
         """Give a model no more calls, and close it when it has none."""
