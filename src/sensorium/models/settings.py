@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from sensorium.core.errors import InvalidInputError
 from sensorium.core.settings import Secret
 
 
@@ -35,7 +36,7 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     ] = "tinylm"
     model_aliases: Annotated[
         dict[str, str],
-        Meta(description="Other names of models: `fast=org/small,gpt-4o=org/large`."),
+        Meta(description="Other names of models, or of aliases: `fast=org/small,gpt-4o=fast`."),
     ] = {}
     hf_token: Annotated[Secret, Meta(description="The model hub's access token.")] = Secret("")
     hf_endpoint: Annotated[str, Meta(description="Another address of the model hub.")] = ""
@@ -51,8 +52,31 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     ] = []
     offline: Annotated[bool, Meta(description="Fetch nothing; use what is on disk.")] = False
 
+    def __post_init__(self) -> None:
+        """Refuse aliases that lead nowhere.
+
+        Raises:
+            InvalidInputError: they go round in a circle.
+        """
+        _ = self.aliases
+
     @property
     def aliases(self) -> dict[str, str]:
-        """Other names of models, those of the defaults among them: alias to name."""
+        """Other names of models, those of the defaults among them: each with what it leads to."""
         defaults = {"default": self.default_model, "default-embedding": self.default_embedding}
-        return {**self.model_aliases, **defaults}
+        told = {**self.model_aliases, **defaults}
+        return {alias: _followed(alias, told) for alias in told}
+
+
+def _followed(alias: str, told: dict[str, str]) -> str:
+    """Where an alias leads to in the end; a name that means itself is a model's."""
+    way = [alias]
+    while (name := told.get(way[-1], way[-1])) != way[-1]:
+        if name in way:
+            circle = " = ".join([*way[way.index(name) :], name])
+            raise InvalidInputError(
+                f"the model aliases go round in a circle: {circle}; have one of them name a model "
+                "(model_aliases, default_model, default_embedding)"
+            )
+        way.append(name)
+    return way[-1]
