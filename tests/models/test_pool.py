@@ -1,6 +1,7 @@
 """The pool: loads once, keeps, evicts what is idle, swaps under its callers and loses no call."""
 
 import asyncio
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -322,5 +323,28 @@ def test_a_model_that_all_idle_ones_would_not_make_room_for_evicts_none(shelf):
             assert refused.value.retry_after_s
             assert {each.artifact.name for each in pool.loaded} == {"a", "b"}
         assert (await pool.load("c")).artifact.name == "c"
+
+    run(pool, work)
+
+
+def test_who_waits_for_a_digest_holds_no_thread(shelf):
+    pool, digested, asked = shelf.pool(), Future(), []
+    digested.set_running_or_notify_cancel()
+
+    def find(name, version):
+        asked.append(name)
+        return digested if name == "a" else shelf.find(name, version)
+
+    pool._find = find
+
+    async def work():
+        callers = [asyncio.create_task(pool.load("a")) for _ in range(50)]
+        await until(lambda: len(asked) == 50)
+        assert (await pool.load("b")).artifact.name == "b", "nobody stands in its way"
+        callers[0].cancel()
+        await asyncio.wait(callers[:1])
+        digested.set_result(shelf.find("a", ""))
+        assert len(set(await asyncio.gather(*callers[1:]))) == 1
+        assert shelf.loads == ["b", "a"]
 
     run(pool, work)

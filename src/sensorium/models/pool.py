@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from typing import Any
 
 from sensorium.core.errors import NotFoundError, NotSupportedError, OverloadedError
@@ -18,7 +19,7 @@ SWEEP_S = 1.0
 MAX_ALIASES = 1000
 
 
-Find = Callable[[str, str], Artifact]
+Find = Callable[[str, str], Artifact | Future[Artifact]]
 Place = Callable[[Artifact, LoadOptions], Awaitable[Placed]]
 Weigh = Callable[[Artifact, LoadOptions], int]
 Budget = Callable[[], int]
@@ -132,7 +133,7 @@ class Pool:
         With other `options` than it has, or `fresh`, a new one is loaded and takes the place of
         the old one, which is closed after its last call. Errors as for `use`.
         """
-        artifact = await asyncio.to_thread(self._find, self.aliases.get(name, name), version)
+        artifact = await self._found(name, version)
         key = (artifact.name, artifact.version)
         running = self._loading.get(key)
         if running is not None:
@@ -224,6 +225,11 @@ class Pool:
             each.users = 0
             self._retire(each)
         await self._leaving.settled()
+
+    async def _found(self, name: str, version: str) -> Artifact:
+        """What lies on the disk. Whoever waits for a digest holds no thread meanwhile."""
+        found = await asyncio.to_thread(self._find, self.aliases.get(name, name), version)
+        return await asyncio.wrap_future(found) if isinstance(found, Future) else found
 
     async def _load_once(
         self, key: tuple[str, str], artifact: Artifact, options: LoadOptions

@@ -2,14 +2,16 @@
 
 import hashlib
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from sensorium.core.errors import NotFoundError
+from sensorium.models.artifact import Artifact
 from sensorium.models.catalogue import digests
 from sensorium.models.catalogue.catalogue import Catalogue
+from sensorium.models.catalogue.manifest import joint_digest
 from sensorium.models.catalogue.shared import Shared
 from sensorium.models.catalogue.shelves import SAMPLES, Shelves
 from tests.models.catalogue.test_catalogue import fetched, put, sha256
@@ -142,6 +144,32 @@ def test_who_asks_meanwhile_shares_one_computation(
     assert len(hashed) == 1
     assert shelves.hashed_files("m").result(10).hashed
     assert len(hashed) == 1, "and it was kept"
+
+
+def test_callers_who_wait_for_a_digest_share_it_and_hold_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "org--m/model.onnx")
+    begun, may_end, hashed = threading.Event(), threading.Event(), []
+
+    def slow(path: Path, _: object) -> str:
+        hashed.append(path)
+        begun.set()
+        assert may_end.wait(10)
+        return "0" * 64
+
+    monkeypatch.setattr(digests, "sha256_of", slow)
+    shelves = Shelves(tmp_path)
+    first = shelves.found("org/m")
+    assert isinstance(first, Future)
+    assert begun.wait(10)
+    assert shelves.found("org--m:model.onnx", "1") is first, "by whatever name"
+    may_end.set()
+    assert first.result(10).digest == joint_digest({"model.onnx": "0" * 64})
+    found = shelves.found("org/m")
+    assert isinstance(found, Artifact)
+    assert found == first.result()
+    assert len(hashed) == 1
 
 
 def test_a_shared_failure_is_everybodys_and_not_kept() -> None:

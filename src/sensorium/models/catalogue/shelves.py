@@ -46,6 +46,7 @@ class Shelves:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._hashing: Shared[Offered] = Shared("hashing")
+        self._digesting: Shared[Artifact] = Shared("digesting")
 
     @cached_property
     def _own(self) -> Catalogue:
@@ -66,12 +67,19 @@ class Shelves:
         """A model by name; see `Catalogue.find`."""
         return self._either(lambda shelf: shelf.find(name, version))
 
-    def found(self, name: str, version: str = "") -> Artifact:
-        """A model by name, its digest computed: for the first time, that reads all its files."""
+    def found(self, name: str, version: str = "") -> Artifact | Future[Artifact]:
+        """A model by name, with its digest.
+
+        For the first time, that reads all its files: then it is a future, the same for all who ask
+        meanwhile.
+        """
         artifact = self.find(name, version)
         if artifact.digest:
             return artifact
-        return replace(artifact, digest=self._either(lambda shelf: shelf.digest(artifact)))
+        return self._digesting.start(
+            artifact.path,
+            lambda: replace(artifact, digest=self._either(lambda shelf: shelf.digest(artifact))),
+        )
 
     def files(self, name: str, version: str = "") -> Offered:
         """The files of a model, with the hashes that are known; see `Catalogue.files`."""
