@@ -29,6 +29,8 @@ class Shelf:
     def __init__(self, folder, names=("a", "b", "c"), weight=MIB):
         self.weight = weight
         self.weights = {}
+        self.may_go_on = asyncio.Event()
+        self.may_go_on.set()
         self.loads = []
         self.there = {
             (name, "1"): files.artifact(files.mlp(folder / name, seed=seed), name)
@@ -41,8 +43,14 @@ class Shelf:
                 return artifact
         raise NotFoundError(f"there is no model {name}")
 
+    def add_version(self, name, version):
+        path = self.there[name, "1"].path
+        newest = files.artifact(path, name, version)
+        self.there = {(name, version): newest, **self.there}
+
     async def place(self, artifact, options):
         self.loads.append(artifact.name)
+        await self.may_go_on.wait()
         return await Inproc.load(artifact, options)
 
     def pool(self, budget=64 * MIB, keep_alive_s=300.0):
@@ -289,7 +297,7 @@ def test_what_is_deleted_is_forgotten_with_its_other_names(shelf):
     async def work():
         await pool.load("best")
         await pool.load("b")
-        await pool.forget("a")
+        await pool.forget(shelf.there["a", "1"].path)
         assert [each.artifact.name for each in pool.loaded] == ["b"]
         assert pool.aliases == {}
 
@@ -346,5 +354,185 @@ def test_who_waits_for_a_digest_holds_no_thread(shelf):
         digested.set_result(shelf.find("a", ""))
         assert len(set(await asyncio.gather(*callers[1:]))) == 1
         assert shelf.loads == ["b", "a"]
+
+    run(pool, work)
+
+
+def test_who_waits_for_a_load_with_other_options_gets_its_own(shelf):
+    pool = shelf.pool()
+
+    async def work():
+        shelf.may_go_on.clear()
+        loads = [
+            asyncio.create_task(pool.load("a", options=LoadOptions(max_batch=size)))
+            for size in (2, 4, 8, 4)
+        ]
+        await until(lambda: shelf.loads == ["a"])
+        shelf.may_go_on.set()
+        found = await asyncio.gather(*loads)
+        assert [each.options.max_batch for each in found] == [2, 4, 8, 4]
+        assert len(pool.loaded) == 1
+
+    run(pool, work)
+
+
+def test_a_call_does_not_wait_for_a_swap(shelf):
+    pool = shelf.pool()
+    pool.alias("best", "a")
+
+    async def work():
+        before = await pool.load("a")
+        shelf.may_go_on.clear()
+        swap = asyncio.create_task(pool.load("a", options=LoadOptions(max_batch=2)))
+        await until(lambda: len(shelf.loads) == 2)
+        async with pool.use("best") as loaded:
+            assert loaded is before
+        shelf.may_go_on.set()
+        after = await swap
+        async with pool.use("best") as loaded:
+            assert loaded is after
+
+    run(pool, work)
+
+
+def test_a_new_version_is_meant_by_all_names_and_the_old_one_goes(shelf):
+    pool = shelf.pool()
+    pool.alias("fast", "a")
+
+    async def work():
+        await pool.load("a", keep_alive_s=-1)
+        async with pool.use("fast") as old:
+            assert old.artifact.version == "1"
+            shelf.add_version("a", "2")
+            new = await pool.load("a", fresh=True)
+            assert (new.artifact.version, new.keep_alive_s) == ("2", -1)
+            async with pool.use("fast") as now:
+                assert now is new
+            assert old.retired
+            assert pool.loaded == [new]
+            await one(old)
+        await until(lambda: pool.used_bytes == MIB)
+
+    run(pool, work)
+
+
+def test_a_version_that_was_asked_for_by_its_number_stays(shelf):
+    pool = shelf.pool()
+
+    async def work():
+        await pool.load("a")
+        await pool.load("a", "1")
+        shelf.add_version("a", "2")
+        async with pool.use("a") as a:
+            assert a.artifact.version == "1", "nobody looked for another"
+        await pool.load("a")
+        assert pool.known("a", "").artifact.version == "2"
+        assert pool.known("a", "1").artifact.version == "1"
+        del shelf.there["a", "2"]
+        await pool.load("a")
+        assert [each.artifact.version for each in pool.loaded] == ["1"], "the newest was withdrawn"
+
+    run(pool, work)
+
+
+def test_a_version_that_comes_while_an_older_one_is_loaded_is_the_one_that_answers(shelf):
+    pool = shelf.pool()
+
+    async def work():
+        shelf.may_go_on.clear()
+        older = asyncio.create_task(pool.load("a"))
+        await until(lambda: shelf.loads == ["a"])
+        shelf.add_version("a", "2")
+        shelf.may_go_on.set()
+        newer = await pool.load("a", fresh=True)
+        assert newer.artifact.version == "2"
+        assert await older is newer
+        assert pool.loaded == [newer]
+
+    run(pool, work)
+
+
+def test_models_that_are_to_stay_are_evicted_last_and_come_back_as_they_were(shelf):
+    pool = shelf.pool(budget=2 * MIB)
+    few = LoadOptions(max_batch=2)
+
+    async def work():
+        await pool.load("a", keep_alive_s=-1, options=few)
+        await pool.load("b")
+        await pool.load("c")
+        assert {each.artifact.name for each in pool.loaded} == {"a", "c"}
+        async with pool.use("c"), pool.use("b"):
+            pass
+        assert {each.artifact.name for each in pool.loaded} == {"b", "c"}
+        async with pool.use("a") as a:
+            assert (a.options, a.keep_alive_s) == (few, -1)
+        loaded = await pool.load("a", keep_alive_s=60, options=LoadOptions())
+        await pool.unload("a")
+        async with pool.use("a") as a:
+            assert (a.options, a.keep_alive_s) == (loaded.options, 60), "another load said so"
+        await pool.forget(a.artifact.path)
+        async with pool.use("a") as a:
+            assert a.keep_alive_s == 300, "what is deleted is forgotten"
+
+    run(pool, work)
+
+
+def test_options_outlive_a_model_that_is_not_kept(shelf):
+    pool = shelf.pool()
+    few = LoadOptions(max_batch=2)
+
+    async def work():
+        await pool.load("a", keep_alive_s=0, options=few)
+        await until(lambda: not pool.loaded)
+        async with pool.use("a") as a:
+            assert a.options == few
+        assert not pool.loaded
+
+    run(pool, work)
+
+
+def test_a_load_that_fails_leaves_no_options_behind(shelf):
+    pool = shelf.pool()
+
+    async def work():
+        with pytest.raises(Exception, match="cuda"):
+            await pool.load("a", options=LoadOptions(providers=["cuda"]))
+        async with pool.use("a") as a:
+            assert a.options == LoadOptions()
+
+    run(pool, work)
+
+
+def test_a_model_that_is_deleted_while_it_is_loaded_does_not_stay(shelf):
+    pool = shelf.pool()
+
+    async def work():
+        shelf.may_go_on.clear()
+        load = asyncio.create_task(pool.load("a"))
+        await until(lambda: shelf.loads == ["a"])
+        artifact = shelf.there.pop(("a", "1"))
+        await pool.forget(artifact.path.parent)
+        again = asyncio.create_task(pool.load("a"))
+        shelf.may_go_on.set()
+        for each in (load, again):
+            with pytest.raises(NotFoundError):
+                await each
+        assert not pool.loaded
+        assert not pool.used_bytes
+
+    run(pool, work)
+
+
+def test_a_model_is_unloaded_by_any_name_that_it_was_asked_for_by(shelf):
+    pool, find = shelf.pool(), shelf.find
+    pool._find = lambda name, version: find("a" if name in ("short", "org/long:q4") else name, "")
+    pool.alias("best", "org/long:q4")
+
+    async def work():
+        for name in ("short", "org/long:q4", "best", "a"):
+            await pool.load("b")
+            await pool.load(name)
+            await pool.unload(name)
+            assert [each.artifact.name for each in pool.loaded] == ["b"]
 
     run(pool, work)

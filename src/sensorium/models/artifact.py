@@ -54,6 +54,10 @@ class Artifact:
     source: str = ""
     """Where it came from: `hf://org/name@revision`, an address, or empty."""
 
+    def lies_in(self, path: Path) -> bool:
+        """Whether it is the file or the folder at a path, or lies below."""
+        return self.path.is_relative_to(path)
+
 
 def folder_name(name: str) -> str:
     """The folder of a model that is called `org/name` or `org--name`; safe as a path.

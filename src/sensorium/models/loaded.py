@@ -1,6 +1,8 @@
-"""A model that is loaded, and what is known of its use."""
+"""A model that is loaded, and what is known of its use; and one that is being loaded."""
 
+import asyncio
 import time
+from dataclasses import dataclass
 from typing import Literal
 
 from sensorium.models.artifact import Artifact
@@ -64,3 +66,18 @@ class Loaded:
         if self.succeeded_at is None and self.failed_at is None:
             return "untested"
         return "ready" if (self.succeeded_at or 0) >= (self.failed_at or 0) else "failing"
+
+
+@dataclass(slots=True)
+class Loading:
+    """A model that is being loaded."""
+
+    task: asyncio.Task[Loaded]
+    artifact: Artifact
+    options: LoadOptions
+    deleted: bool = False
+    """Its files are gone meanwhile."""
+
+    def serves(self, artifact: Artifact, options: LoadOptions) -> bool:
+        """Whether it is what another caller wants, too."""
+        return not self.deleted and (self.artifact, self.options) == (artifact, options)

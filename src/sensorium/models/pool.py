@@ -5,14 +5,18 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
-from sensorium.core.errors import NotFoundError, NotSupportedError, OverloadedError
+from sensorium.core.errors import NotFoundError, OverloadedError
 from sensorium.models.artifact import SEPARATOR, Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.leaving import Leaving
-from sensorium.models.loaded import Loaded
+from sensorium.models.loaded import Loaded, Loading
+from sensorium.models.names import Key, Names, folder_of, is_version_of
 from sensorium.models.placement.base import Placed
+from sensorium.models.preferences import Preferences
+from sensorium.models.room import Room
 
 log = logging.getLogger("sensorium.models")
 SWEEP_S = 1.0
@@ -58,7 +62,6 @@ class Pool:
     def __init__(
         self, find: Find, place: Place, weigh: Weigh, *, budget: Budget, keep_alive_s: float
     ) -> None:
-        self.budget_bytes = 0
         self.keep_alive_s = keep_alive_s
         self.aliases: dict[str, str] = {}
         """Other names of models: alias to name."""
@@ -66,12 +69,12 @@ class Pool:
         self._find = find
         self._place = place
         self._weigh = weigh
-        self._loaded: dict[tuple[str, str], Loaded] = {}
-        self._known: dict[tuple[str, str], tuple[str, str]] = {}
-        """What a caller wrote, as the name and version of a model that is loaded."""
-        self._loading: dict[tuple[str, str], tuple[asyncio.Task[Loaded], LoadOptions]] = {}
-        self._reserved = 0
+        self._loaded: dict[Key, Loaded] = {}
+        self._loading: dict[Key, Loading] = {}
+        self._names = Names()
+        self._preferences = Preferences()
         self._leaving = Leaving()
+        self._room = Room(lambda: self.loaded, self._leaving, self._retire)
         self._sweeping: asyncio.Task[None] | None = None
 
     @property
@@ -86,16 +89,7 @@ class Pool:
     @property
     def used_bytes(self) -> int:
         """Main memory that models are reckoned to hold, those that are being loaded among them."""
-        return self._reserved + sum(each.main_bytes for each in self._held)
-
-    @property
-    def _bound_bytes(self) -> int:
-        """How many of those no eviction would free."""
-        return self._reserved + sum(each.main_bytes for each in self._held if each.users)
-
-    @property
-    def _held(self) -> set[Loaded]:
-        return {*self._loaded.values(), *self._leaving.models}
+        return self._room.used_bytes
 
     def alias(self, alias: str, name: str) -> None:
         """Have a model answer under another name, too, from now on.
@@ -106,7 +100,7 @@ class Pool:
         if alias not in self.aliases and len(self.aliases) >= MAX_ALIASES:
             raise OverloadedError(f"there may be {MAX_ALIASES} aliases")
         self.aliases[alias] = name
-        self._known = {asked: key for asked, key in self._known.items() if asked[0] != alias}
+        self._names.drop_name(alias)
 
     def use(self, name: str, version: str = "") -> "_Use":
         """A model for one call, loaded first if need be; it stays until the call has ended.
@@ -131,38 +125,42 @@ class Pool:
         """Have a model loaded; who asks for one that is being loaded waits for the same.
 
         With other `options` than it has, or `fresh`, a new one is loaded and takes the place of
-        the old one, which is closed after its last call. Errors as for `use`.
+        the old one, which is closed after its last call. Without options it is loaded as it was
+        the last time. Errors as for `use`.
         """
-        artifact = await self._found(name, version)
-        key = (artifact.name, artifact.version)
-        running = self._loading.get(key)
-        if running is not None:
-            task, its_options = running
-            if its_options == (options or LoadOptions()):  # who waits for it hears why it failed
-                await asyncio.shield(task)
-                fresh = False
-            else:
-                await asyncio.wait([task])
-        there = self._loaded.get(key)
-        changed = there is not None and options is not None and options != there.options
-        if there is None or changed or fresh:
-            there = await self._load_once(key, artifact, options or LoadOptions())
-        self._known[name, version] = key
-        if keep_alive_s is not None:
-            there.keep_alive_s = keep_alive_s
+        while True:
+            artifact = await self._found(name, version)
+            key = (artifact.name, artifact.version)
+            wanted = options or self._preferences.of(artifact).options or LoadOptions()
+            loading, there = self._loading.get(key), self._loaded.get(key)
+            suits = there is not None and not fresh and options in (None, there.options)
+            if there is not None and suits and (loading is None or options is None):
+                break
+            if loading is not None and not loading.serves(artifact, wanted):
+                await asyncio.wait([loading.task])  # who asked for it hears why it failed
+                continue
+            there = await asyncio.shield((loading or self._begin(key, artifact, wanted)).task)
+            fresh = False
+            # Another version may have come while this one was loaded.
+            if version or (await self._found(name, version)).version == key[1]:
+                break
+        self._settle(name, version, there, keep_alive_s)
         return there
 
     async def unload(self, name: str, version: str = "") -> None:
-        """Let go of a model: at once, or after the calls that use it.
+        """Let go of a model, by its own name, its folder's, or one that it was asked for by.
+
+        It goes at once, or after the calls that use it.
 
         Raises:
             NotFoundError: it is not loaded.
         """
-        wanted = self.aliases.get(name, name).replace("/", SEPARATOR)
+        meant = self.aliases.get(name, name)
+        wanted, asked = meant.replace("/", SEPARATOR), self._names.meant_by(name, meant)
         found = [
             each
-            for (known, number), each in self._loaded.items()
-            if wanted in (known, known.partition(":")[0]) and version in ("", number)
+            for key, each in self._loaded.items()
+            if (key in asked or wanted in (key[0], folder_of(key))) and version in ("", key[1])
         ]
         if not found:
             raise NotFoundError(f"the model {name[:80]} is not loaded")
@@ -170,18 +168,25 @@ class Pool:
             self._retire(each)
         await self._leaving.settled()
 
-    async def forget(self, name: str) -> None:
-        """Let go of a model whose files are gone: all its versions, variants and other names."""
-        wanted = name.replace("/", SEPARATOR)
+    async def forget(self, gone: Path) -> None:
+        """Let go of the models whose files were at a path or below it, and of their other names.
+
+        One that is being loaded is closed as soon as it is there.
+        """
+        names = {gone.name}
+        for loading in self._loading.values():
+            loading.deleted |= loading.artifact.lies_in(gone)
         for each in self.loaded:
-            if wanted in (each.artifact.name, each.artifact.name.partition(":")[0]):
+            if each.artifact.lies_in(gone):
+                names.add(each.artifact.name)
                 self._retire(each)
-        self.aliases = {alias: of for alias, of in self.aliases.items() if of != wanted}
+        self._preferences.forget(gone)
+        self.aliases = {alias: of for alias, of in self.aliases.items() if of not in names}
         await self._leaving.settled()
 
     def known(self, name: str, version: str) -> Loaded | None:
         """The model that a call would get that says so, if it is loaded."""
-        key = self._known.get((name, version))
+        key = self._names.find(name, version)
         return None if key is None else self._loaded.get(key)
 
     def leave(self, loaded: Loaded) -> None:
@@ -203,18 +208,15 @@ class Pool:
     @property
     def idle_bytes(self) -> int:
         """What `give_up` could free."""
-        return sum(each.main_bytes for each in self._idle())
+        return self._room.idle_bytes
 
     async def give_up(self, size: int) -> None:
         """Unload idle models, the longest unused first, until so many bytes are free again."""
-        wanted = self.used_bytes - size
-        while self.used_bytes > wanted and (idle := self._idle()):
-            self._retire(idle[0])
-            await self._leaving.settled()
+        await self._room.give_up(size)
 
     async def close(self) -> None:
         """Unload everything; calls that still run lose their model."""
-        tasks: list[asyncio.Task[Any]] = [task for task, _ in self._loading.values()]
+        tasks: list[asyncio.Task[Any]] = [each.task for each in self._loading.values()]
         if self._sweeping is not None:
             tasks.append(self._sweeping)
             self._sweeping = None
@@ -231,77 +233,58 @@ class Pool:
         found = await asyncio.to_thread(self._find, self.aliases.get(name, name), version)
         return await asyncio.wrap_future(found) if isinstance(found, Future) else found
 
-    async def _load_once(
-        self, key: tuple[str, str], artifact: Artifact, options: LoadOptions
-    ) -> Loaded:
-        running = self._loading.get(key)
-        if running is None:
-            task = asyncio.create_task(self._load(key, artifact, options))
-            running = self._loading[key] = task, options
-            task.add_done_callback(lambda _: self._loading.pop(key, None))
-        return await asyncio.shield(running[0])
+    def _begin(self, key: Key, artifact: Artifact, options: LoadOptions) -> Loading:
+        task = asyncio.create_task(self._load(key))
+        task.add_done_callback(lambda _: self._loading.pop(key, None))
+        loading = self._loading[key] = Loading(task, artifact, options)
+        return loading
 
-    async def _load(self, key: tuple[str, str], artifact: Artifact, options: LoadOptions) -> Loaded:
+    async def _load(self, key: Key) -> Loaded:
         """Load beside what is there, then take its place."""
+        loading = self._loading[key]
+        artifact, options = loading.artifact, loading.options
         if self._sweeping is None:
             self._sweeping = asyncio.create_task(self._sweep())
-        if not self.budget_bytes:
-            self.budget_bytes = await asyncio.to_thread(self._budget)
+        if not self._room.budget_bytes:
+            self._room.budget_bytes = await asyncio.to_thread(self._budget)
         wanted = await asyncio.to_thread(self._weigh, artifact, options)
-        await self._make_room(wanted, artifact.name)
-        self._reserved += wanted
-        try:
+        await self._room.make(wanted, artifact.name)
+        with self._room.reserved(wanted):
             placed = await self._place(artifact, options)
-        finally:
-            self._reserved -= wanted
-        loaded = Loaded(artifact, options, placed, self.keep_alive_s)
+        if loading.deleted:
+            await placed.close()
+            raise NotFoundError(f"the model {artifact.name} was deleted while it was loaded")
+        self._preferences.note(artifact, options=options)
+        kept_s = self._preferences.of(artifact).keep_alive_s
+        loaded = Loaded(artifact, options, placed, self.keep_alive_s if kept_s is None else kept_s)
         loaded.memory_bytes = wanted
         before = self._loaded.get(key)
         if before is not None:
-            loaded.keep_alive_s = before.keep_alive_s
             self._retire(before)
         self._loaded[key] = loaded
         log.info("%s is loaded", artifact.name, extra={"seconds": placed.facts.seconds})
         return loaded
 
-    async def _make_room(self, wanted: int, name: str) -> None:
-        """Evict idle models, the longest unused first, until so many bytes fit; or none at all.
-
-        Raises:
-            NotSupportedError: they can never fit.
-            OverloadedError: the models that are in use leave too little.
-        """
-        if wanted > self.budget_bytes:
-            raise NotSupportedError(
-                f"{name} needs {wanted >> 20} MiB, and this server's models may have "
-                f"{self.budget_bytes >> 20} MiB: name a smaller one, or start the server with a "
-                "higher --model-memory-bytes"
-            )
-        if self._bound_bytes + wanted > self.budget_bytes:
-            raise self._no_room(wanted, name)
-        while self.used_bytes + wanted > self.budget_bytes and (idle := self._idle()):
-            log.info("%s is unloaded to make room for %s", idle[0].artifact.name, name)
-            self._retire(idle[0])
-            await self._leaving.settled()
-        if self.used_bytes + wanted > self.budget_bytes:
-            raise self._no_room(wanted, name)
-
-    def _no_room(self, wanted: int, name: str) -> OverloadedError:
-        return OverloadedError(
-            f"{name} needs {wanted >> 20} MiB, and the models may have "
-            f"{self.budget_bytes >> 20} MiB of which {self._bound_bytes >> 20} are in use",
-            retry_after_s=1.0,
-        )
-
-    def _idle(self) -> list[Loaded]:
-        """The models that hold memory and that nobody uses, the longest unused first."""
-        idle = (each for each in self.loaded if each.main_bytes and not each.users)
-        return sorted(idle, key=lambda each: each.used_at)
+    def _settle(self, name: str, version: str, loaded: Loaded, keep_alive_s: float | None) -> None:
+        """Have a model stay as long as was asked, and be what is meant by a name from now on."""
+        if keep_alive_s is not None:
+            loaded.keep_alive_s = keep_alive_s
+            self._preferences.note(loaded.artifact, keep_alive_s=keep_alive_s)
+        if loaded.retired:
+            return
+        key = (loaded.artifact.name, loaded.artifact.version)
+        self._names.learn(name, version, key)
+        if version:
+            return
+        for other, each in list(self._loaded.items()):
+            if is_version_of(other, key) and not self._names.numbered(other):
+                log.info("%s is unloaded: there is version %s", each.label, key[1])
+                self._retire(each)
 
     def _retire(self, loaded: Loaded) -> None:
         """Give a model no more calls, and close it when it has none."""
         key = (loaded.artifact.name, loaded.artifact.version)
         if self._loaded.get(key) is loaded:
             del self._loaded[key]
-            self._known = {asked: known for asked, known in self._known.items() if known != key}
+            self._names.drop(key)
         self._leaving.add(loaded)

@@ -159,7 +159,7 @@ async def get(request: GetRequest, context: Context) -> Model:
     loaded = pool.find(artifact.name, artifact.version)
     if loaded is None and request.load:
         context.authorise("models.load")
-        loaded = await pool.load(artifact.name, artifact.version)
+        loaded = await pool.load(artifact.name, request.version)
     return Model(
         entry=entry(artifact, pool),
         versions=[each.version for each in there if each.name == artifact.name],
@@ -235,7 +235,14 @@ async def load_model(request: LoadRequest, context: Context) -> LoadedEntry:
 )
 async def unload(request: UnloadRequest, context: Context) -> Done:
     """Let go of a model's memory, after the calls that use it."""
-    await context.get(Pool).unload(request.model, request.version)
+    pool = context.get(Pool)
+    name = pool.aliases.get(request.model, request.model)
+    try:
+        found = await asyncio.to_thread(context.get(Shelves).find, name, request.version)
+        name = found.name
+    except NotFoundError:  # it holds several, or its files are gone: the pool knows what is meant
+        name = request.model
+    await pool.unload(name, request.version)
     return Done(model=request.model)
 
 
@@ -244,8 +251,8 @@ async def unload(request: UnloadRequest, context: Context) -> Done:
 )
 async def delete(request: DeleteRequest, context: Context) -> Done:
     """Delete a model's files, after unloading it."""
-    await asyncio.to_thread(context.get(Shelves).delete, request.model)
-    await context.get(Pool).forget(request.model)
+    gone = await asyncio.to_thread(context.get(Shelves).delete, request.model)
+    await context.get(Pool).forget(gone)
     return Done(model=request.model)
 
 

@@ -112,10 +112,11 @@ class Catalogue:
                 return known or self._compute_digest(model, check)
         raise NotFoundError(f"the model {artifact.name} is not here any more")
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str) -> Path:
         """Take a model away, all its versions, with what was fetched of it so far.
 
-        A variant is taken alone where there are others. Whoever has it loaded keeps it.
+        A variant is taken alone where there are others. Whoever has it loaded keeps it. Returns
+        where it was: its folder, or the variant's file.
 
         Raises:
             NotFoundError: there is none.
@@ -133,9 +134,10 @@ class Catalogue:
             try:
                 if gone is not None and len(models) > 1:
                     delete_variant(gone)
-                    return
+                    return gone.folder / gone.path
                 remove(begun)
                 discard(self._root, self._root / folder)
+                return self._root / folder
             except OSError as error:
                 raise unwritable(error) from error
 

@@ -30,8 +30,8 @@ class Catalogue(Protocol):
     def digest(self, artifact: Artifact) -> str:
         """A model's digest."""
 
-    def delete(self, name: str) -> None:
-        """Take a model away."""
+    def delete(self, name: str) -> Path:
+        """Take a model away, and tell where it was."""
 
     def files(self, name: str, version: str = "", *, compute: bool = False) -> Offered:
         """What other nodes may have of a model."""
@@ -99,14 +99,14 @@ class Shelves:
         """A model's file; see `Catalogue.resolve_file`."""
         return self._either(lambda shelf: shelf.resolve_file(name, path, version))
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str) -> Path:
         """Take a model away; see `Catalogue.delete`.
 
         Raises:
             ConflictError: it is a sample.
         """
         try:
-            self._own.delete(name)
+            return self._own.delete(name)
         except NotFoundError:
             if any(each.name == name for each in self._samples.entries()):
                 raise ConflictError(f"{name} is a sample that comes with Sensorium") from None
