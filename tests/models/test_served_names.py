@@ -84,3 +84,15 @@ def test_a_model_that_is_deleted_does_not_answer_any_more(http: httpx.Client, na
     assert ask(http, "infer", name, inputs=[X]) == 404
     assert loaded(http) == ["org--m:net-q8"], "and the others stay"
     assert ask(http, "unload", "org--m:net-q8") == 200, "though it is alone now"
+
+
+def test_latest_is_no_variant_at_any_door(http: httpx.Client) -> None:
+    """Apps list models where Ollama's clients do, and chat elsewhere."""
+    asked = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
+    for name in ("tinylm:latest", "default:latest"):
+        assert http.post("/v1/chat/completions", json={**asked, "model": name}).is_success
+        assert http.post("/v1/chat/complete", json={**asked, "model": name}).is_success
+        assert http.get(f"/v1/models/{name}").json()["id"]
+        assert ask(http, "unload", name) == 200
+    refused = http.post("/v1/chat/complete", json={**asked, "model": "tinylm:other"})
+    assert "no variant 'other'" in refused.json()["detail"]

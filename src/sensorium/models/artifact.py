@@ -29,6 +29,8 @@ SUFFIXES: dict[str, Format] = {
 """What the files of a format are called, where one file is the whole model."""
 SEPARATOR = "--"
 """Stands in folder names for the slash of `org/name`."""
+LATEST = "latest"
+"""The tag with which Ollama's clients write a model that has no other; apps take it elsewhere."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,190}")
 
 

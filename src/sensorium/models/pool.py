@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sensorium.core.errors import NotFoundError, OverloadedError
-from sensorium.models.artifact import SEPARATOR, Artifact
+from sensorium.models.artifact import LATEST, SEPARATOR, Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.leaving import Leaving
 from sensorium.models.loaded import Loaded, Loading
@@ -102,6 +102,10 @@ class Pool:
         self.aliases[alias] = name
         self._names.drop_name(alias)
 
+    def named(self, name: str) -> str:
+        """The name of a model that may be asked for by an alias, with or without `:latest`."""
+        return self.aliases.get(name) or self.aliases.get(name.removesuffix(f":{LATEST}"), name)
+
     def use(self, name: str, version: str = "") -> "_Use":
         """A model for one call, loaded first if need be; it stays until the call has ended.
 
@@ -155,7 +159,7 @@ class Pool:
         Raises:
             NotFoundError: it is not loaded.
         """
-        meant = self.aliases.get(name, name)
+        meant = self.named(name)
         wanted, asked = meant.replace("/", SEPARATOR), self._names.meant_by(name, meant)
         found = [
             each
@@ -230,7 +234,7 @@ class Pool:
 
     async def _found(self, name: str, version: str) -> Artifact:
         """What lies on the disk. Whoever waits for a digest holds no thread meanwhile."""
-        found = await asyncio.to_thread(self._find, self.aliases.get(name, name), version)
+        found = await asyncio.to_thread(self._find, self.named(name), version)
         return await asyncio.wrap_future(found) if isinstance(found, Future) else found
 
     def _begin(self, key: Key, artifact: Artifact, options: LoadOptions) -> Loading:

@@ -121,7 +121,7 @@ async def pull(request: PullRequest, context: Context) -> AsyncIterator[PullProg
 )
 async def quantize(request: QuantizeRequest, context: Context) -> AsyncIterator[QuantizeProgress]:
     """Make a GGUF file of a model in safetensors, with fewer bits, telling how far it is."""
-    name = context.get(Pool).aliases.get(request.model, request.model)
+    name = context.get(Pool).named(request.model)
     artifact = await asyncio.to_thread(context.get(Shelves).find, name, request.version)
     steps = context.get(Quantiser).quantise(artifact, request.to, request.name)
     async with aclosing(steps):
@@ -151,7 +151,7 @@ async def list_models(request: ListRequest, context: Context) -> Models:
 async def get(request: GetRequest, context: Context) -> Model:
     """A model: its files, its versions, and what it takes and gives once it is loaded."""
     pool, shelves = context.get(Pool), context.get(Shelves)
-    name = pool.aliases.get(request.model, request.model)
+    name = pool.named(request.model)
     current = None if request.version else pool.known(request.model, "")
     version = request.version if current is None else current.artifact.version
     artifact = await asyncio.to_thread(shelves.find, name, version)
@@ -187,7 +187,7 @@ def header_of(artifact: Artifact) -> Header | None:
 async def files(request: FilesRequest, context: Context) -> ModelFiles:
     """A model's files with their hashes, as another node fetches them under /hub."""
     shelves = context.get(Shelves)
-    name = context.get(Pool).aliases.get(request.model, request.model)
+    name = context.get(Pool).named(request.model)
     found = await asyncio.to_thread(shelves.files, name, request.version)
     if not found.hashed:
         found = await asyncio.wrap_future(shelves.hashed_files(name, request.version))
@@ -236,7 +236,7 @@ async def load_model(request: LoadRequest, context: Context) -> LoadedEntry:
 async def unload(request: UnloadRequest, context: Context) -> Done:
     """Let go of a model's memory, after the calls that use it."""
     pool = context.get(Pool)
-    name = pool.aliases.get(request.model, request.model)
+    name = pool.named(request.model)
     try:
         found = await asyncio.to_thread(context.get(Shelves).find, name, request.version)
         name = found.name

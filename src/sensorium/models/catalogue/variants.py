@@ -3,7 +3,7 @@
 import msgspec
 
 from sensorium.core.errors import NotFoundError
-from sensorium.models.artifact import SEPARATOR
+from sensorium.models.artifact import LATEST, SEPARATOR
 from sensorium.models.catalogue.folders import Listed
 from sensorium.models.catalogue.manifest import Manifest, write_manifest
 from sensorium.models.catalogue.recognition import Found, matching
@@ -25,6 +25,8 @@ def choose(folder: str, variant: str, models: list[Listed]) -> Listed:
     by_path = {model.path: model for model in models}
     founds = [Found(model.format, model.path, tuple(model.files)) for model in models]
     found = matching(variant, founds) if variant else []
+    if variant == LATEST and not found:
+        return choose(folder, "", models)
     if len(found) == 1:
         return by_path[found[0].path]
     choice = ", ".join(f"{folder}:{model.variant}" for model in models[:SHOWN])

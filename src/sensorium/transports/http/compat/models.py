@@ -7,6 +7,8 @@ from sensorium.transports.http.compat.call import READS, Call
 
 SEPARATOR = "--"
 """Stands in our names for the slash of `org/name`."""
+LATEST = ":latest"
+"""The tag of a model that has no other, as Ollama's clients write it."""
 UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 
 
@@ -61,7 +63,8 @@ async def found(call: Call, name: str) -> Entry:
         NotFoundError: there is none.
     """
     named = (await listed(call)).named
-    entry = named.get(name) or named.get(name.replace("/", SEPARATOR))
+    wanted = name.removesuffix(LATEST)
+    entry = named.get(name) or named.get(wanted) or named.get(wanted.replace("/", SEPARATOR))
     if entry is None:
         raise NotFoundError(
             f"there is no model {name[:200]!r}; GET /v1/models lists those there are"

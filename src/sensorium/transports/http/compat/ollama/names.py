@@ -3,10 +3,8 @@
 import re
 
 from sensorium.core.errors import InvalidInputError
-from sensorium.transports.http.compat.models import SEPARATOR
+from sensorium.transports.http.compat.models import LATEST, SEPARATOR
 
-LATEST = ":latest"
-"""The tag of a model that has no other."""
 HUBS = ("hf.co/", "huggingface.co/")
 FOR_EVER = -1.0
 MAX_S = 1e9
