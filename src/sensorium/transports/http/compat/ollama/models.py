@@ -17,6 +17,8 @@ NEVER_S = 10 * 365 * 86_400
 """How far ahead the end of a model lies that is not unloaded."""
 LANGUAGE = ("gguf", "transformers", "remote")
 """The formats of models that these addresses can use."""
+ENCODERS = ("bert", "t5encoder")
+"""Parts of the names of architectures that give vectors and no text."""
 EMBEDS = ("feature-extraction", "sentence-similarity")
 SEES = ("image-text-to-text", "image-to-text", "visual-question-answering")
 DEVICES = ("gpu", "cuda", "mps", "xpu")
@@ -95,7 +97,7 @@ def show(found: Shown) -> dict[str, Any]:
             "general.license": entry.licence,
             **_model_info(header),
         },
-        "capabilities": _capabilities(entry),
+        "capabilities": _capabilities(entry, header),
     }
 
 
@@ -154,10 +156,11 @@ class PullSpeaker:
         return (line(error_body(error)),)
 
 
-def _capabilities(found: Entry) -> list[str]:
-    if found.format not in LANGUAGE:
+def _capabilities(found: Entry, header: Header) -> list[str]:
+    no_weights = found.format == "gguf" and not header.parameters
+    if found.format not in LANGUAGE or no_weights:
         return []
-    if found.task in EMBEDS:
+    if found.task in EMBEDS or any(each in header.architecture.lower() for each in ENCODERS):
         return ["embedding"]
     return ["completion", "tools", *(["vision"] if found.task in SEES else [])]
 
