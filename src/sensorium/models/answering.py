@@ -1,7 +1,7 @@
 """What a model in its process answers to what is asked beside texts."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -22,8 +22,14 @@ from sensorium.core.asking import (
     Tokens,
     Vectors,
 )
-from sensorium.core.errors import InvalidInputError, NotSupportedError
+from sensorium.core.errors import CancelledCallError, InvalidInputError, NotSupportedError
 from sensorium.models.backends.base import LoadedModel, TextModel
+
+AT_ONCE = 32
+CHARACTERS_AT_ONCE = 8192
+"""So many texts, of so many characters in all, are read before it is asked whether the answer is
+still wanted: seconds at most, but for a single text that is longer."""
+Wanted = Callable[[], bool]
 
 
 @runtime_checkable
@@ -47,22 +53,25 @@ class Seer(Protocol):
         """See `core.asking.Sight.tasks`."""
 
 
-def answer(model: LoadedModel | TextModel, question: Question) -> Reply:
-    """The answer to a question.
+def answer(
+    model: LoadedModel | TextModel, question: Question, wanted: Wanted = lambda: True
+) -> Reply:
+    """The answer to a question. `wanted` tells whether anybody still waits for it.
 
     Raises:
+        CancelledCallError: nobody does.
         InvalidInputError: the model cannot take these texts or tokens.
         NotSupportedError: it has no answer to that.
     """
     if isinstance(question, Rank):
-        return _rank(model, question)
+        return _rank(model, question, wanted)
     if isinstance(question, See):
         return _sight(model)
     if not isinstance(model, TextModel):
         raise NotSupportedError("this model takes tensors, and no texts")
     match question:
         case Embed():
-            vectors, tokens = _embedded(model, question)
+            vectors, tokens = _embedded(model, question.texts, wanted, truncate=question.truncate)
             vectors = shortened(vectors, question.dimensions)
             return Vectors(dimensions=vectors.shape[1], data=vectors.tobytes(), tokens=tokens)
         case Tokenize():
@@ -88,14 +97,39 @@ def shortened(vectors: Any, dimensions: int) -> Any:
     return np.ascontiguousarray(cut / np.where(norms == 0, 1, norms), np.float32)
 
 
-def _embedded(model: TextModel, question: Embed) -> tuple[Any, int]:
+def _embedded(
+    model: TextModel, texts: Sequence[str], wanted: Wanted, *, truncate: bool = False
+) -> tuple[Any, int]:
+    """Vectors of texts, and their tokens; a few texts after the other."""
+    found = [_group(model, group, truncate=truncate) for group in _groups(texts, wanted)]
+    return np.concatenate([vectors for vectors, _ in found]), sum(tokens for _, tokens in found)
+
+
+def _groups(texts: Sequence[str], wanted: Wanted) -> Iterator[Sequence[str]]:
+    """Texts in turn, as many as are read at once; where there are none, no texts once.
+
+    Raises:
+        CancelledCallError: they are not wanted any more.
+    """
+    begin = characters = 0
+    for end, text in enumerate(texts):
+        characters += len(text)
+        if end > begin and (end - begin == AT_ONCE or characters > CHARACTERS_AT_ONCE):
+            yield texts[begin:end]
+            begin, characters = end, len(text)
+        if not wanted():
+            raise CancelledCallError
+    yield texts[begin:]
+
+
+def _group(model: TextModel, texts: Sequence[str], *, truncate: bool) -> tuple[Any, int]:
     try:
-        return model.embed(question.texts)
+        return model.embed(texts)
     except InvalidInputError as error:
         context = error.details.get("context")
-        if not (question.truncate and context):
+        if not (truncate and context):
             raise
-    return model.embed([_beginning(model, text, context) for text in question.texts])
+    return model.embed([_beginning(model, text, context) for text in texts])
 
 
 def _beginning(model: TextModel, text: str, most: int) -> str:
@@ -115,17 +149,18 @@ def _sight(model: LoadedModel | TextModel) -> Sight:
     return Sight(images=False)
 
 
-def _rank(model: LoadedModel | TextModel, question: Rank) -> Scores:
+def _rank(model: LoadedModel | TextModel, question: Rank, wanted: Wanted) -> Scores:
     """By a model that was made for it, or else by how near the texts' vectors are."""
     if isinstance(model, Ranker):
         try:
-            scores = model.rank(question.query, question.documents)
+            groups = _groups(question.documents, wanted)
+            scores = [score for group in groups for score in model.rank(question.query, group)]
             return Scores(scores=scores, method="reranker")
         except NotSupportedError:
             if not isinstance(model, TextModel):
                 raise
     if not isinstance(model, TextModel):
         raise NotSupportedError("this model takes tensors, and no texts")
-    vectors, tokens = model.embed([question.query, *question.documents])
+    vectors, tokens = _embedded(model, [question.query, *question.documents], wanted)
     cosines = vectors[1:] @ vectors[0]
     return Scores(scores=[float(each) for each in cosines], method="embedding", tokens=tokens)

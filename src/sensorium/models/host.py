@@ -86,7 +86,7 @@ def serve(header: bytes, body: bytearray, channel: Channel) -> None:
             channel.send(pack(facts))
         elif task.action == "ask":
             question = msgspec.msgpack.decode(body, type=Question)
-            channel.send(pack(answer(model, question)))
+            channel.send(pack(answer(model, question, lambda: not cancelling.cancelled)))
         elif isinstance(model, TextModel):
             _generate(model, body, channel, cancelling)
         else:

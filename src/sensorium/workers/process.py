@@ -94,10 +94,13 @@ class RunningCall:
         """Raise `problem` in place of the next answer."""
         self._answers.put_nowait(problem)
 
-    def cancel(self) -> None:
-        """Have the call stopped; kills the worker if it does not stop within the grace."""
+    def cancel(self, grace_s: float | None = None) -> None:
+        """Have the call stopped; kills the worker if it does not stop within the grace.
+
+        `grace_s` is for a call that is sure to end by itself, but not as soon as others.
+        """
         if not self.done.done():
-            self._worker.cancel(self._number)
+            self._worker.cancel(self._number, grace_s)
 
     def hear(self, kind: int, body: bytes) -> None:
         """Take up a frame that the worker sent about this call."""
@@ -205,12 +208,13 @@ class Worker(asyncio.Protocol):
         if not self._writable.is_set():
             await self._writable.wait()
 
-    def cancel(self, number: int) -> None:
+    def cancel(self, number: int, grace_s: float | None = None) -> None:
         """Ask for a call's end; kill the process if it does not come within the grace."""
         if self._transport is None or self.exited.done():
             return
         self._transport.write(pack(Frame.CANCEL, number))
-        grace_s = self._cancel_grace_s * max(1, len(self.calls))
+        if grace_s is None:
+            grace_s = self._cancel_grace_s * max(1, len(self.calls))
         asyncio.get_running_loop().call_later(grace_s, self._kill_if_still, number)
 
     def forget(self, number: int) -> None:

@@ -41,6 +41,9 @@ LOADING_BEATS = 600
 Python's lock for all that time, and a large file on a slow disk takes minutes."""
 TOKEN_GRACE_S = 5.0
 """How long a cancelled text may go on: as long as a long prompt's reading, which nothing ends."""
+ANSWER_GRACE_S = 600.0
+"""How long a cancelled question may go on, which ends by itself: it looks between a few texts, and
+one of them may take minutes. To kill the process would end what it makes for everybody else."""
 log = logging.getLogger("sensorium.models")
 R = TypeVar("R", bound=Reply)
 
@@ -122,12 +125,12 @@ class InProcess:
             UnavailableError: the process died.
             SensoriumError: what the model has against it.
         """
-        answer = await self._answer("ask", msgspec.msgpack.encode(question))
+        answer = await self._answer("ask", msgspec.msgpack.encode(question), ANSWER_GRACE_S)
         return msgspec.msgpack.decode(answer, type=returns)
 
-    async def _answer(self, action: Action, body: bytes) -> bytes:
+    async def _answer(self, action: Action, body: bytes, grace_s: float | None = None) -> bytes:
         """The one answer to a call."""
-        async with self._call(action) as call:
+        async with self._call(action, grace_s) as call:
             await call.write(body)
             await call.start()
             answer = await call.answer()
@@ -175,7 +178,9 @@ class InProcess:
             log.warning("%s could not be loaded again: %s", self._artifact.name, error.message)
 
     @asynccontextmanager
-    async def _call(self, action: Action) -> AsyncIterator[RunningCall]:
+    async def _call(
+        self, action: Action, grace_s: float | None = None
+    ) -> AsyncIterator[RunningCall]:
         """One call to the process; errors as for `ask`."""
         task = Task(action=action, artifact=self._artifact, options=self._options)
         try:
@@ -189,7 +194,7 @@ class InProcess:
         except WorkerDiedError:
             raise ProcessDiedError from None
         finally:
-            call.cancel()
+            call.cancel(grace_s)
 
     def _start(self, work: Any) -> "asyncio.Task[Any]":
         task = asyncio.get_running_loop().create_task(work)
