@@ -24,6 +24,10 @@ class Stage:
         )
         self.running = None
         self.interrupted = 0
+        self.coming = None
+
+    def coming_up(self):
+        return self.coming
 
     def run(self, requests):
         self.log.append((self.name, [mark(each) for each in requests]))
@@ -261,3 +265,96 @@ def test_a_request_without_rows_is_joined_with_nothing_where_nothing_is_joined()
         return [len(marks) for _, marks in log]
 
     assert run(work) == [1, 1, 1]
+
+
+def test_a_model_that_comes_up_has_no_turn_until_it_is_there():
+    async def work():
+        log = []
+        compute = Compute(1)
+        gone, other = Stage(log, "gone"), Stage(log, "other")
+        gone.coming = asyncio.get_running_loop().create_future()
+        turns, others = turns_of(gone, compute), turns_of(other, compute)
+        waiting, leaving, beside = ask(turns, 1), ask(turns, 2), ask(others, 3)
+        await settle()
+        assert (log, compute.in_use) == ([("other", [3])], 1)
+        leaving.cancel()
+        other.end()
+        await beside
+        await settle()
+        assert compute.in_use == 0
+        coming, gone.coming = gone.coming, None
+        coming.set_result(None)
+        await settle()
+        assert log[1:] == [("gone", [1])]
+        gone.end()
+        assert mark(Request(await waiting, [])) == 1
+        await settle()
+        assert compute.in_use == 0
+
+    run(work)
+
+
+def test_whoever_leaves_while_a_model_comes_up_leaves_nothing():
+    async def work():
+        log = []
+        compute = Compute(1)
+        stage = Stage(log)
+        coming = stage.coming = asyncio.get_running_loop().create_future()
+        turns = turns_of(stage, compute)
+        call = ask(turns, 1)
+        await settle()
+        call.cancel()
+        await settle()
+        assert (turns.waiting, compute.in_use) == (0, 0)
+        stage.coming = None
+        coming.set_result(None)
+        await settle()
+        assert (log, compute.in_use) == ([], 0)
+
+    run(work)
+
+
+def test_a_model_that_dies_before_its_turn_gives_that_back():
+    async def work():
+        log = []
+        compute = Compute(1)
+        stage, other = Stage(log, "dying"), Stage(log, "other")
+        turns, others = turns_of(stage, compute), turns_of(other, compute)
+        beside = ask(others, 1)
+        await settle()
+        call = ask(turns, 2)
+        await settle()
+        coming = stage.coming = asyncio.get_running_loop().create_future()
+        other.end()
+        await beside
+        await settle()
+        assert (log, compute.in_use) == ([("other", [1])], 0)
+        stage.coming = None
+        coming.set_result(None)
+        await settle()
+        stage.end()
+        assert mark(Request(await call, [])) == 2
+
+    run(work)
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_all_who_wait_for_a_model_that_does_not_come_up_hear_why(cancelled):
+    async def work():
+        log = []
+        stage = Stage(log)
+        coming = stage.coming = asyncio.get_running_loop().create_future()
+        turns = turns_of(stage)
+        calls = [ask(turns, number) for number in (1, 2)]
+        await settle()
+        stage.coming = None
+        if cancelled:
+            coming.cancel()
+        else:
+            coming.set_exception(InvalidInputError("damaged"))
+        for call in calls:
+            with pytest.raises(SensoriumError, match="inside the server" if cancelled else "dam"):
+                await call
+        assert not log
+
+    run(work)

@@ -121,11 +121,28 @@ class Turns:
     def _ask(self) -> None:
         if not self._asked and not self._running and self.waiting:
             self._asked = True
-            self._compute.ask(self._go)
+            coming = self._placed.coming_up()
+            if coming is None:
+                self._compute.ask(self._go)
+            else:  # a turn that waits for a process would be no other model's meanwhile
+                coming.add_done_callback(self._came_up)
+
+    def _came_up(self, coming: "asyncio.Future[None]") -> None:
+        self._asked = False
+        error = SensoriumError() if coming.cancelled() else coming.exception()
+        if error is not None:
+            known = error if isinstance(error, SensoriumError) else SensoriumError()
+            while (entry := self._waiting.next()) is not None:
+                entry.deliver(known)
+        self._ask()
 
     def _go(self) -> None:
         """It is this model's turn."""
         self._asked = False
+        if self.waiting and self._placed.coming_up() is not None:  # it died while it waited
+            self._compute.leave()
+            self._ask()
+            return
         self._running = self._take()
         if not self._running:  # everybody gave up in the meantime
             self._compute.leave()

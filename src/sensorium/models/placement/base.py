@@ -18,6 +18,12 @@ class Placed(Protocol):
     def facts(self) -> Facts:
         """What is known of it since it was loaded."""
 
+    def coming_up(self) -> "asyncio.Future[None] | None":
+        """None while it takes calls at once; else what ends when its new process has it.
+
+        The future raises why that fails. It is everybody's: wait for it, and do not cancel it.
+        """
+
     def run(self, requests: Sequence[Request]) -> "asyncio.Future[list[Result]]":
         """The results of requests that are joined into one run; starts at once.
 

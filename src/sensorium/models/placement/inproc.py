@@ -59,6 +59,10 @@ class Inproc:
             raise
         return placed
 
+    def coming_up(self) -> "asyncio.Future[None] | None":
+        """See `Placed.coming_up`."""
+        return None
+
     def run(self, requests: Sequence[Request]) -> "asyncio.Future[list[Result]]":
         """See `Placed.run`."""
         pace = self._pace

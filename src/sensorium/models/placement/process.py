@@ -29,7 +29,13 @@ from sensorium.models.exchange import (
 from sensorium.models.packing import pack_requests, unpack_results
 from sensorium.workers.limits import limited
 from sensorium.workers.pool import Pool
-from sensorium.workers.process import CANCEL_GRACE_S, RunningCall, WorkerDiedError, WorkFailedError
+from sensorium.workers.process import (
+    CANCEL_GRACE_S,
+    RunningCall,
+    Worker,
+    WorkerDiedError,
+    WorkFailedError,
+)
 
 SERVE = "sensorium.models.host:serve"
 UNKNOWN = dict.fromkeys(
@@ -65,7 +71,9 @@ class InProcess:
             cancel_grace_s=TOKEN_GRACE_S if text else CANCEL_GRACE_S,
             shared=not text,
         )
-        self._loaded_once = False
+        self._home: Worker | None = None
+        """The process that has the model; another takes its place when it dies."""
+        self._reload: asyncio.Task[None] | None = None
         self._running: RunningCall | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -83,7 +91,6 @@ class InProcess:
         placed._pool.start()
         try:
             placed.facts = await placed._load()
-            placed._loaded_once = True
         except ProcessDiedError:
             await placed._pool.stop()
             raise InvalidInputError(
@@ -100,6 +107,15 @@ class InProcess:
         """The process's id, while it is up."""
         workers = self._pool.workers
         return workers[0].pid if workers else None
+
+    def coming_up(self) -> "asyncio.Future[None] | None":
+        """See `Placed.coming_up`: all who wait, wait for the same."""
+        if self._home is not None and self._pool.workers == [self._home]:
+            return None
+        if self._reload is None or self._reload.done():
+            self._reload = self._start(self._come_back())
+            self._reload.add_done_callback(_heard)
+        return self._reload
 
     def run(self, requests: Sequence[Request]) -> "asyncio.Future[list[Result]]":
         """See `Placed.run`."""
@@ -125,18 +141,9 @@ class InProcess:
             UnavailableError: the process died.
             SensoriumError: what the model has against it.
         """
-        answer = await self._answer("ask", msgspec.msgpack.encode(question), ANSWER_GRACE_S)
+        async with self._call("ask", ANSWER_GRACE_S) as call:
+            answer = await _answered(call, msgspec.msgpack.encode(question))
         return msgspec.msgpack.decode(answer, type=returns)
-
-    async def _answer(self, action: Action, body: bytes, grace_s: float | None = None) -> bytes:
-        """The one answer to a call."""
-        async with self._call(action, grace_s) as call:
-            await call.write(body)
-            await call.start()
-            answer = await call.answer()
-            assert answer is not None
-            await call.done
-            return answer
 
     async def close(self) -> None:
         """See `Placed.close`."""
@@ -147,7 +154,11 @@ class InProcess:
     async def _load(self) -> Facts:
         self._pool.busy_beats = LOADING_BEATS
         try:
-            return msgspec.msgpack.decode(await self._answer("load", b""), type=Facts)
+            async with self._begun("load") as call:
+                (worker,) = self._pool.workers
+                facts = msgspec.msgpack.decode(await _answered(call, b""), type=Facts)
+            self._home = worker
+            return facts
         finally:
             self._pool.busy_beats = 0
 
@@ -155,11 +166,7 @@ class InProcess:
         async with self._call("run") as call:
             self._running = call
             try:
-                await call.write(pack_requests(requests, call.share))
-                await call.start()
-                answer = await call.answer()
-                assert answer is not None
-                await call.done
+                answer = await _answered(call, pack_requests(requests, call.share))
                 return unpack_results(answer, call.shared)
             finally:
                 self._running = None
@@ -167,8 +174,8 @@ class InProcess:
 
     def _came_up(self) -> None:
         """Have the model loaded in a new process before the next call wants it."""
-        if self._loaded_once:
-            self._start(self._come_back())
+        if self._home is not None:
+            self.coming_up()
 
     async def _come_back(self) -> None:
         try:
@@ -176,12 +183,28 @@ class InProcess:
             log.info("%s is loaded again", self._artifact.name)
         except SensoriumError as error:
             log.warning("%s could not be loaded again: %s", self._artifact.name, error.message)
+            raise
 
     @asynccontextmanager
     async def _call(
         self, action: Action, grace_s: float | None = None
     ) -> AsyncIterator[RunningCall]:
-        """One call to the process; errors as for `ask`."""
+        """One call to the process, once the model is loaded there; errors as for `ask`.
+
+        To wait for that in the process would cost the loading, where the caller leaves meanwhile.
+        """
+        while (coming := self.coming_up()) is not None:
+            await asyncio.wait([coming])
+            if coming.cancelled():  # the model is closed
+                raise ProcessDiedError
+            coming.result()
+        async with self._begun(action, grace_s) as call:
+            yield call
+
+    @asynccontextmanager
+    async def _begun(
+        self, action: Action, grace_s: float | None = None
+    ) -> AsyncIterator[RunningCall]:
         task = Task(action=action, artifact=self._artifact, options=self._options)
         try:
             call = await self._pool.call(msgspec.json.encode(task, enc_hook=str))
@@ -201,3 +224,19 @@ class InProcess:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+async def _answered(call: RunningCall, body: bytes) -> bytes:
+    """The one answer to a call."""
+    await call.write(body)
+    await call.start()
+    answer = await call.answer()
+    assert answer is not None
+    await call.done
+    return answer
+
+
+def _heard(task: "asyncio.Task[None]") -> None:
+    """Take note of a failure, for which perhaps nobody waits: it is in the log."""
+    if not task.cancelled():
+        task.exception()

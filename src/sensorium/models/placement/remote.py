@@ -30,6 +30,10 @@ class Remote:
         self.generate = texts.generate
         self._texts = texts
 
+    def coming_up(self) -> "asyncio.Future[None] | None":
+        """See `Placed.coming_up`."""
+        return None
+
     def run(self, requests: Sequence[Request]) -> "asyncio.Future[list[Result]]":
         """See `Placed.run`: it takes no tensors."""
         future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
