@@ -99,7 +99,9 @@ class CallContext:
         """See `core.operation.Context.ask`."""
         principal, spending = self._caller.principal, self.get(Spending)
         spending.check(principal)
-        found: R = await self.get(load(INFERENCE)).ask(model, question, returns, version=version)
+        found: R = await self.get(load(INFERENCE)).ask(
+            model, question, returns, version=version, priority=self._caller.priority
+        )
         if isinstance(found, Vectors | Scores):
             spending.spend(principal, found.tokens)
         return found

@@ -25,7 +25,7 @@ from sensorium.core.operation import Inferred
 from sensorium.core.tensors import Tensor
 from sensorium.models.artifact import Artifact
 from sensorium.models.checking import check_inputs, chosen_outputs
-from sensorium.models.exchange import ProcessDiedError, Request
+from sensorium.models.exchange import LONG, ProcessDiedError, Request
 from sensorium.models.hardware.cores import usable_cores
 from sensorium.models.loaded import Loaded
 from sensorium.models.placement.base import Placed
@@ -40,7 +40,8 @@ NOT_ITS_FAULT = (InvalidInputError, NotSupportedError, CancelledCallError, Overl
 class Inference:
     """Runs tensors and texts through the models of a pool.
 
-    At most `queue_limit` calls wait for one model.
+    At most `queue_limit` calls of a kind wait for one model: of those for tensors, for texts, for
+    what it computes of texts (vectors, scores), and for what it only looks up (tokens).
     """
 
     def __init__(self, pool: Pool, queue_limit: int) -> None:
@@ -48,7 +49,7 @@ class Inference:
         self._queue_limit = queue_limit
         self._compute = Compute(usable_cores())
         self._turns: WeakKeyDictionary[Loaded, Turns] = WeakKeyDictionary()
-        self._lanes: WeakKeyDictionary[Loaded, Lane] = WeakKeyDictionary()
+        self._lanes: WeakKeyDictionary[Loaded, dict[str, Lane]] = WeakKeyDictionary()
         self.texts = TextCounts()
 
     def runs(self) -> dict[str, float]:
@@ -110,11 +111,22 @@ class Inference:
                 yield piece
 
     async def ask(
-        self, model: str, question: Question, returns: type[R], *, version: str = ""
+        self,
+        model: str,
+        question: Question,
+        returns: type[R],
+        *,
+        version: str = "",
+        priority: Priority = Priority.INTERACTIVE,
     ) -> R:
-        """See `core.operation.Context.ask`. It waits for no text that is being made."""
+        """See `core.operation.Context.ask`. It waits for no text that is being made.
+
+        Raises:
+            OverloadedError: too many such questions wait for the model.
+        """
         async with self._pool.use(model, version) as loaded:
-            with _OnRecord(loaded):
+            kind = "vectors" if isinstance(question, LONG) else "tokens"
+            async with self._slot(loaded, kind, loaded.placed.facts.questions, priority):
                 found = await loaded.placed.ask(question, returns)
             return _signed(found, loaded.artifact)
 
@@ -123,15 +135,27 @@ class Inference:
         self, model: str, version: str, priority: Priority
     ) -> AsyncIterator[Loaded]:
         async with self._pool.use(model, version) as loaded:
-            if not loaded.placed.facts.parallel:
+            parallel = loaded.placed.facts.parallel
+            if not parallel:
                 raise NotSupportedError(f"the model {loaded.artifact.name} makes no text")
-            lane = self._lane_of(loaded)
-            await lane.enter(loaded.artifact.name, self._queue_limit, priority)
-            try:
-                with _OnRecord(loaded):
-                    yield loaded
-            finally:
-                lane.leave()
+            async with self._slot(loaded, "text", parallel, priority):
+                yield loaded
+
+    @asynccontextmanager
+    async def _slot(
+        self, loaded: Loaded, kind: str, capacity: int, priority: Priority
+    ) -> AsyncIterator[None]:
+        """A turn for a call of this kind; how it ends is put on record."""
+        lanes = self._lanes.setdefault(loaded, {})
+        lane = lanes.get(kind)
+        if lane is None:
+            lane = lanes[kind] = Lane(kind, capacity, self._queue_limit)
+        await lane.enter(loaded.artifact.name, self._queue_limit, priority)
+        try:
+            with _OnRecord(loaded):
+                yield
+        finally:
+            lane.leave()
 
     def _turns_of(self, loaded: Loaded) -> Turns:
         found = self._turns.get(loaded)
@@ -139,13 +163,6 @@ class Inference:
             compute = self._compute if loaded.on_cpu else Compute(1)
             found = Turns(loaded.placed, loaded.options, compute, self._queue_limit)
             self._turns[loaded] = found
-        return found
-
-    def _lane_of(self, loaded: Loaded) -> Lane:
-        found = self._lanes.get(loaded)
-        if found is None:
-            found = Lane("text", loaded.placed.facts.parallel, self._queue_limit)
-            self._lanes[loaded] = found
         return found
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from sensorium.core.asking import Embed, Rank
 from sensorium.core.errors import SensoriumError, UnavailableError
 from sensorium.core.tensors import Tensor
 from sensorium.models.artifact import Artifact
@@ -17,6 +18,10 @@ class Request(Struct, frozen=True):
     outputs: list[str]
 
 
+LONG = Embed | Rank
+"""Questions that take as long as the model computes; the others only look something up."""
+QUESTIONS = 2
+"""So many of either kind are answered at once, beside the texts."""
 Result = list[Tensor] | SensoriumError
 
 
@@ -28,6 +33,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     """Whether requests may be joined into one run: shown by trying it."""
     parallel: int = 0
     """How many texts it makes at once; 0 for a model of tensors."""
+    questions: int = QUESTIONS
+    """How many questions of either kind it answers at once, beside its texts."""
     steady: bool = False
     """Whether the number of rows alone tells how long a run takes."""
     seconds: float

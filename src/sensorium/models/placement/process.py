@@ -19,6 +19,8 @@ from sensorium.core.generation import Generation, Piece
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.exchange import (
+    LONG,
+    QUESTIONS,
     Action,
     Facts,
     ProcessDiedError,
@@ -65,7 +67,7 @@ class InProcess:
         self._pool = Pool(
             SERVE,
             1,
-            options.parallel + 1 if text else 1,
+            options.parallel + 2 * QUESTIONS if text else 1,
             {**UNKNOWN, **limited(options.memory_bytes)},
             on_up=self._came_up,
             cancel_grace_s=TOKEN_GRACE_S if text else CANCEL_GRACE_S,
@@ -74,6 +76,8 @@ class InProcess:
         self._home: Worker | None = None
         """The process that has the model; another takes its place when it dies."""
         self._reload: asyncio.Task[None] | None = None
+        self._questions = {long: asyncio.Semaphore(QUESTIONS) for long in (True, False)}
+        """Places in the process; one is taken until the question has ended there."""
         self._running: RunningCall | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -141,8 +145,17 @@ class InProcess:
             UnavailableError: the process died.
             SensoriumError: what the model has against it.
         """
-        async with self._call("ask", ANSWER_GRACE_S) as call:
-            answer = await _answered(call, msgspec.msgpack.encode(question))
+        places = self._questions[isinstance(question, LONG)]
+        await places.acquire()
+        call: RunningCall | None = None
+        try:
+            async with self._call("ask", ANSWER_GRACE_S) as call:
+                answer = await _answered(call, msgspec.msgpack.encode(question))
+        finally:
+            if call is None:
+                places.release()
+            else:  # whoever leaves is gone before the question is
+                call.done.add_done_callback(lambda _: places.release())
         return msgspec.msgpack.decode(answer, type=returns)
 
     async def close(self) -> None:

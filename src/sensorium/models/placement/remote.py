@@ -86,6 +86,7 @@ async def place(artifact: Artifact, options: LoadOptions) -> Remote | None:
         spec=texts.spec,
         joins=False,
         parallel=settings.parallel,
+        questions=settings.parallel,
         seconds=time.perf_counter() - began,
     )
     return Remote(texts, facts, embeds=embeds)
