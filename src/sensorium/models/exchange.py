@@ -51,6 +51,13 @@ class ProcessDiedError(UnavailableError):
         super().__init__(retry_after_s=1.0)
 
 
+class ModelChangedError(UnavailableError):
+    """The model's files have changed since it was loaded, and it is loaded afresh; try again."""
+
+    def __init__(self) -> None:
+        super().__init__(retry_after_s=1.0)
+
+
 class Task(Struct, frozen=True, kw_only=True):
     """What the process is asked for. Every task tells the model, so that a process that took the
     place of another knows it too."""

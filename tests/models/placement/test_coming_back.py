@@ -1,6 +1,7 @@
 """A model whose process died, and those who call it before it is back."""
 
 import asyncio
+import hashlib
 import os
 import signal
 from pathlib import Path
@@ -8,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sensorium.control.models import ModelRuntime
 from sensorium.control.turns import Compute, Turns
 from sensorium.core.arrays import to_array, to_tensor
 from sensorium.core.asking import Tokenize, Tokens
 from sensorium.core.dispatch import Priority
 from sensorium.core.errors import UnavailableError
 from sensorium.models.backends.base import LoadOptions
-from sensorium.models.exchange import Request
+from sensorium.models.exchange import ModelChangedError, Request
 from sensorium.models.placement.inproc import Inproc
 from sensorium.models.placement.process import InProcess
+from sensorium.models.settings import ModelSettings
 from tests.models import files
 from tests.models.placement import gated
 from tests.models.placement.working import text, with_model
@@ -112,6 +115,74 @@ def test_others_run_while_a_model_comes_back(gate: gated.Gate, tmp_path: Path) -
         finally:
             await placed.close()
             await other.close()
+
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await work()
+
+    asyncio.run(bounded())
+
+
+async def changed_under_it(path: Path, gate: gated.Gate, *, read: bool) -> None:
+    """Have a model's file replaced, before or while a new process reads it."""
+    placed = await InProcess.load(files.artifact(path), OPTIONS)
+    try:
+        if not read:
+            replaced(path)
+        await dead(placed, gate)
+        caller = placed.run([ONE])
+        if read:
+            (worker,) = placed._pool.workers
+            await until(lambda: bool(worker.calls))
+            replaced(path)
+        gate.open()
+        with pytest.raises(ModelChangedError) as caught:
+            await caller
+        assert caught.value.retry_after_s
+        with pytest.raises(ModelChangedError):
+            await placed.run([ONE])
+    finally:
+        await placed.close()
+
+
+def replaced(path: Path) -> None:
+    """Put another model's file in the place of this one."""
+    other = files.mlp(path.parent / "other", seed=2)
+    other.replace(path)
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_other_files_do_not_come_back_under_the_old_digest(
+    read: bool, gate: gated.Gate, tmp_path: Path
+) -> None:
+    asyncio.run(changed_under_it(files.mlp(tmp_path / "m"), gate, read=read))
+
+
+def test_a_model_whose_files_changed_is_loaded_afresh(tmp_path: Path) -> None:
+    path = files.mlp(tmp_path / "m")
+
+    async def work() -> None:
+        runtime = ModelRuntime(ModelSettings(), tmp_path)
+        infer = runtime.inference.infer
+        try:
+            loaded = await runtime.pool.load("m", options=LoadOptions(placement="process"))
+            before = await infer("m", ONE.inputs)
+            replaced(path)
+            assert (await infer("m", ONE.inputs)).digest == before.digest, "it is still that one"
+            placed = loaded.placed
+            assert isinstance(placed, InProcess)
+            pid = placed.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda: placed.pid != pid)
+            with pytest.raises(ModelChangedError):
+                await infer("m", ONE.inputs)
+            await until(lambda: not runtime.pool.loaded)
+            after = await infer("m", ONE.inputs)
+            assert after.digest == hashlib.sha256(path.read_bytes()).hexdigest() != before.digest
+            assert [each.data for each in after.outputs] != [each.data for each in before.outputs]
+        finally:
+            await runtime.close()
 
     async def bounded() -> None:
         async with asyncio.timeout(60):

@@ -23,12 +23,14 @@ from sensorium.models.exchange import (
     QUESTIONS,
     Action,
     Facts,
+    ModelChangedError,
     ProcessDiedError,
     Request,
     Result,
     Task,
 )
 from sensorium.models.packing import pack_requests, unpack_results
+from sensorium.models.placement.stamps import Stamps, are_same, stamps_of
 from sensorium.workers.limits import limited
 from sensorium.workers.pool import Pool
 from sensorium.workers.process import (
@@ -73,6 +75,7 @@ class InProcess:
             cancel_grace_s=TOKEN_GRACE_S if text else CANCEL_GRACE_S,
             shared=not text,
         )
+        self._stamps: Stamps = {}
         self._home: Worker | None = None
         """The process that has the model; another takes its place when it dies."""
         self._reload: asyncio.Task[None] | None = None
@@ -89,11 +92,12 @@ class InProcess:
 
         Raises:
             InvalidInputError: the file is malformed; perhaps so that it killed the process.
-            UnavailableError: a library or a provider is missing there.
+            UnavailableError: a library or a provider is missing there, or the files changed.
         """
         placed = cls(artifact, options, text=text)
         placed._pool.start()
         try:
+            placed._stamps = await asyncio.to_thread(stamps_of, artifact.path)
             placed.facts = await placed._load()
         except ProcessDiedError:
             await placed._pool.stop()
@@ -142,6 +146,7 @@ class InProcess:
         """See `Placed.ask`.
 
         Raises:
+            ModelChangedError: the process died, and the files are no longer those it had loaded.
             UnavailableError: the process died.
             SensoriumError: what the model has against it.
         """
@@ -165,15 +170,27 @@ class InProcess:
         await self._pool.stop()
 
     async def _load(self) -> Facts:
+        """Have the model loaded in the process that is up, or that comes up next.
+
+        Raises:
+            ModelChangedError: its files are not what its digest was made of.
+            SensoriumError: as for `load`.
+        """
         self._pool.busy_beats = LOADING_BEATS
         try:
+            await self._check_files()
             async with self._begun("load") as call:
                 (worker,) = self._pool.workers
                 facts = msgspec.msgpack.decode(await _answered(call, b""), type=Facts)
+            await self._check_files()  # which are large, perhaps, and were long in being read
             self._home = worker
             return facts
         finally:
             self._pool.busy_beats = 0
+
+    async def _check_files(self) -> None:
+        if not await asyncio.to_thread(are_same, self._stamps):
+            raise ModelChangedError
 
     async def _run(self, requests: Sequence[Request]) -> list[Result]:
         async with self._call("run") as call:
