@@ -1,5 +1,6 @@
 """What a model in its process answers to what is asked beside texts."""
 
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -29,6 +30,9 @@ AT_ONCE = 32
 CHARACTERS_AT_ONCE = 8192
 """So many texts, of so many characters in all, are read before it is asked whether the answer is
 still wanted: seconds at most, but for a single text that is longer."""
+QUICK_S = 0.25
+"""After a group that took less, the next may have twice its characters: where there is a GPU, small
+ones would leave it idle."""
 Wanted = Callable[[], bool]
 
 
@@ -112,11 +116,15 @@ def _groups(texts: Sequence[str], wanted: Wanted) -> Iterator[Sequence[str]]:
         CancelledCallError: they are not wanted any more.
     """
     begin = characters = 0
+    most = CHARACTERS_AT_ONCE
     for end, text in enumerate(texts):
-        characters += len(text)
-        if end > begin and (end - begin == AT_ONCE or characters > CHARACTERS_AT_ONCE):
+        if end > begin and (end - begin == AT_ONCE or characters + len(text) > most):
+            began = time.perf_counter()
             yield texts[begin:end]
-            begin, characters = end, len(text)
+            quick = time.perf_counter() - began < QUICK_S
+            most = max(CHARACTERS_AT_ONCE, 2 * characters if quick else characters // 2)
+            begin, characters = end, 0
+        characters += len(text)
         if not wanted():
             raise CancelledCallError
     yield texts[begin:]

@@ -1,6 +1,7 @@
 """Questions whose callers leave: they end soon, and cost nobody else anything."""
 
 import asyncio
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -82,3 +83,23 @@ def test_texts_in_groups_have_the_vectors_that_they_have_alone() -> None:
         assert found.tokens == sum(tokens for _, tokens in alone)
     finally:
         model.close()
+
+
+class Quick:
+    """A ranker that takes no time."""
+
+    def __init__(self) -> None:
+        self.groups: list[int] = []
+
+    def rank(self, query: str, documents: Sequence[str]) -> list[float]:
+        self.groups.append(len(documents))
+        return [float(len(each)) for each in documents]
+
+
+def test_what_is_quick_is_given_more_at_once() -> None:
+    ranker = Quick()
+    documents = ["a" * (CHARACTERS_AT_ONCE // 2)] * 70 + ["a"]
+    found = answer(ranker, Rank(query="a", documents=documents))  # type: ignore[arg-type]
+    assert isinstance(found, Scores)
+    assert found.scores == [float(len(each)) for each in documents]
+    assert ranker.groups == [2, 4, 8, 16, AT_ONCE, 9]
