@@ -6,12 +6,15 @@ import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from subprocess import Popen
+from typing import Any
 
 import pytest
 
 from sensorium.workers.limits import limited
 from sensorium.workers.pool import Pool
 from sensorium.workers.process import RunningCall, Worker, WorkerDiedError, WorkFailedError
+from sensorium.workers.starting import start_process
 
 HANDLER = "tests.workers.handlers:serve"
 
@@ -292,5 +295,30 @@ def test_a_worker_takes_no_more_memory_than_it_may() -> None:
             assert await ask(pool, b"%d" % (50 << 20)) == b"taken %d" % (50 << 20)
         finally:
             await pool.stop()
+
+    run(drill)
+
+
+def test_a_worker_that_is_given_up_while_it_is_spawned_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[Popen[bytes]] = []
+
+    def start(*arguments: Any) -> tuple[Popen[bytes], Any]:
+        process, ours = start_process(*arguments)
+        started.append(process)
+        return process, ours
+
+    monkeypatch.setattr("sensorium.workers.process.start_process", start)
+
+    async def drill() -> None:
+        for rounds in range(4):
+            spawning = asyncio.create_task(Worker.spawn(HANDLER, 1, {}, shared=True))
+            await asyncio.sleep(0)  # as far as the connection, which takes another round
+            assert len(started) == rounds + 1
+            spawning.cancel()
+            await asyncio.wait([spawning])
+            assert spawning.cancelled()
+        assert [each.returncode for each in started] == [-signal.SIGKILL] * len(started)
 
     run(drill)

@@ -180,10 +180,14 @@ class Worker(asyncio.Protocol):
             for arena in arenas:
                 arena.close()
             raise
-        loop = asyncio.get_running_loop()
-        _, worker = await loop.create_connection(
-            lambda: cls(process, cancel_grace_s, arenas), sock=ours
-        )
+        worker = cls(process, cancel_grace_s, arenas)
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: worker, sock=ours)
+        except BaseException:  # nobody else knows of the process yet
+            ours.close()
+            worker.kill()
+            worker.reap()
+            raise
         return worker
 
     @property
