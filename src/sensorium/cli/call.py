@@ -94,11 +94,11 @@ def read_request(operation: Operation, data: str, values: dict[str, Any]) -> Str
 
 def read_items(operation: Operation) -> Iterator[Struct | str]:
     """Items on standard input: a JSON object each line, or lines of text where it takes lines."""
-    for line in sys.stdin:
-        if operation.lines_field is not None and not line.startswith("{"):
-            yield line
+    for line in sys.stdin.buffer:
+        if operation.lines_field is not None and not line.startswith(b"{"):
+            yield line.decode("utf-8", "replace").replace("\r\n", "\n")
         elif line.strip():
-            yield decode_item(operation, Encoded(line.encode()), MAX_BYTES)
+            yield decode_item(operation, Encoded(line), MAX_BYTES)
 
 
 def _read(data: str) -> bytes:

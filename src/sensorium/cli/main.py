@@ -9,6 +9,7 @@ from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
+from sensorium.cli import encoding
 from sensorium.cli.render import MISUSED, guarded, note
 from sensorium.core.loading import load
 from sensorium.core.version import VERSION
@@ -107,7 +108,12 @@ SERVING, CALLING = "Server", "Operations"
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command; returns the exit status."""
-    return guarded(lambda: run(list(arguments)))
+    encoding.set_up_streams()
+    texts = encoding.read(arguments)
+    if texts is None:
+        note("sensorium: an argument is not UTF-8 text")
+        return MISUSED
+    return guarded(lambda: run(texts))
 
 
 def run(arguments: list[str]) -> object:

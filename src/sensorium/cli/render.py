@@ -18,6 +18,7 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
+from sensorium.cli import encoding
 from sensorium.core.errors import SensoriumError, UnauthenticatedError
 from sensorium.core.loading import EXTRAS, how_to_install, load
 
@@ -122,6 +123,11 @@ def guarded(action: Callable[[], object]) -> int:
     except OSError as error:
         note(f"sensorium: {_about(error)}")
         return FAILED
+    except UnicodeError as error:
+        if (text := encoding.explained(error)) is None:
+            raise
+        note(f"sensorium: {text}")
+        return MISUSED
     except ImportError as error:  # of a command whose module needs an extra
         cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error
         library = (cause.name or "").partition(".")[0]
