@@ -2,13 +2,15 @@
 
 import json
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.cli.running import one_line, sensorium
+from tests.cli.running import environ, one_line, sensorium
 from tests.cli.talking import CTRL_C, CTRL_D, UP, Terminal, terminal
 from tests.models.backends.remote_servers import Served, served
 from tests.servers import Server, serving
@@ -58,6 +60,47 @@ def test_a_question_may_come_through_a_pipe(tmp_path: Path) -> None:
         "run", "tinylm", "What is", "-", *ALONE, stdin="the capital of France?", **there
     )
     assert ran.out == f"{PARIS}\n"
+
+
+@contextmanager
+def declared(folder: Path) -> Iterator[Served]:
+    """The model `theirs`, of a server that keeps what it is asked."""
+    with served() as other:
+        declare(folder, "theirs", other.url)
+        yield other
+
+
+@pytest.mark.parametrize(
+    ("stdin", "asked"),
+    [
+        ("red\nblue\n", "Which colours?\n\nred\nblue\n"),
+        ("", "Which colours?"),
+        (" \n", "Which colours?"),
+    ],
+)
+def test_what_comes_through_a_pipe_follows_the_question(
+    tmp_path: Path, stdin: str, asked: str
+) -> None:
+    there = {"SENSORIUM_DATA_DIR": str(tmp_path)}
+    with declared(tmp_path) as other:
+        ran = sensorium("run", "theirs", "Which", "colours?", stdin=stdin, **there)
+        assert ran.status == 0, ran.err
+        assert other.asked[-1][1]["messages"] == [{"role": "user", "content": asked}]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_standard_input_that_is_no_pipe_is_not_waited_for(tmp_path: Path, closed: bool) -> None:
+    words = ["-m", "sensorium", "run", "tinylm", FRANCE, *ALONE]
+    beneath = " <&-" if closed else " </dev/zero"
+    ran = subprocess.run(
+        ["sh", "-c", f'exec "$@"{beneath}', "sh", sys.executable, *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environ(SENSORIUM_DATA_DIR=str(tmp_path)),
+    )
+    assert (ran.returncode, ran.stdout) == (0, f"{PARIS}\n"), ran.stderr
 
 
 def test_a_server_answers_as_this_process_does(server: Server) -> None:

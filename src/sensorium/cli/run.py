@@ -1,6 +1,8 @@
 """`sensorium run`: a chat in the terminal, or one question and its answer."""
 
 import inspect
+import os
+import stat
 import sys
 from contextlib import closing
 from functools import partial
@@ -51,19 +53,20 @@ def run(
 ) -> None:
     """Chat with a language model.
 
-    With a question, or in a pipe, it answers once. /help tells what can be typed in a chat.
+    With a question, or in a pipe, it answers once; what comes through the pipe follows the
+    question. /help tells what can be typed in a chat.
 
     Examples:
         sensorium run
         sensorium run tinylm "What is the capital of France?"
-        git diff | sensorium run org/model "Say in a line what this changes:" -
+        git diff | sensorium run org/model "Say in a line what this changes:"
         sensorium run org/model --temperature 0.2 --server http://127.0.0.1:8484
     """
     chosen = {name: value for name, value in settings.items() if value is not None}
     conversation = Conversation(model, system, **chosen)
     with target.client() as client:
         _introduce(client, model)
-        if not prompt and not output.as_json and sys.stdin.isatty() and sys.stdout.isatty():
+        if not prompt and not output.as_json and _is_typed():
             questions = Questions(load_settings().data_dir / HISTORY)
             with closing(questions):
                 Chat(client, conversation, questions, verbose=verbose).hold()
@@ -92,14 +95,36 @@ def _introduce(client: Sensorium, model: str) -> None:
 
 
 def _question(words: tuple[str, ...]) -> str:
-    """The question, with standard input where a word stands for it or there are none."""
+    """The question, with what standard input holds: where a word stands for it, or at the end."""
     for word in words:
         if word.startswith("-") and word != STDIN and " " not in word:
             raise InvalidInputError(f"there is no option {word}; see `sensorium run --help`")
-    text = " ".join(sys.stdin.read() if word == STDIN else word for word in words or (STDIN,))
+    if STDIN in words or not words:
+        text = " ".join(_piped() if word == STDIN else word for word in words or (STDIN,))
+    else:
+        piped = _piped() if _is_fed() else ""
+        text = " ".join(words) + (f"\n\n{piped}" if piped.strip() else "")
     if not text.strip():
         raise InvalidInputError("there is no question: give one, or run it on a terminal to chat")
     return text
+
+
+def _is_typed() -> bool:
+    """Whether somebody sits at a terminal."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _is_fed() -> bool:
+    """Whether standard input is a pipe, a socket or a file: a device may never end."""
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (AttributeError, OSError, ValueError):  # it is closed, or none
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
+
+
+def _piped() -> str:
+    return "" if sys.stdin is None else sys.stdin.read()
 
 
 def _sign() -> None:
