@@ -149,7 +149,7 @@ def _bounds(kind: Any) -> str:
     high = next((each.le for each in metas if each.le is not None), None)
     if low is None or high is None or abs(high) > MOST:
         return ""
-    return f"{low:,} to {high:,}"
+    return " to ".join(f"{int(each) if each == int(each) else each:,}" for each in (low, high))
 
 
 def _help(operation: Operation) -> str:
