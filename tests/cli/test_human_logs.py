@@ -103,7 +103,7 @@ def test_a_field_that_no_line_has_is_refused_with_those_there_are(tmp_path: Path
         (["missing.log"], "missing.log: No such file or directory"),
         (["/"], "/: Is a directory"),
         (["-", "-"], "standard input can be read only once"),
-        (["-", "--jason"], "there is no option --jason"),
+        (["-", "--jason"], "Unknown option: --jason. Did you mean --json?"),
         (["-", "--method", "magic"], "magic"),
         (["-", "--max-clusters", "0"], "max_clusters"),
         ([], "FILES"),

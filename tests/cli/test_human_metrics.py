@@ -180,7 +180,7 @@ def test_methods_and_their_settings_are_passed_on() -> None:
         (["--query", "up"], "--prometheus URL and --query QUERY go together"),
         (["x.csv", "--prometheus", "localhost", "--query", "up"], "a file or --prometheus, not"),
         (["missing.csv"], "missing.csv: No such file or directory"),
-        (["--jason"], "there is no option --jason"),
+        (["--jason"], "Unknown option: --jason. Did you mean --json?"),
         ([METRICS, "--column", "ram"], "has no column 'ram'; there is: timestamp, cpu_percent"),
         ([METRICS, "--plot", "out.gif"], "--plot takes a name that ends in .png or .svg"),
         ([METRICS, "--hold-off", "soon"], "--hold-off: 'soon' is not a length of time"),

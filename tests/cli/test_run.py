@@ -140,7 +140,6 @@ def test_an_answer_that_is_cut_off_says_so(tmp_path: Path) -> None:
     [
         (["nobody", "hello"], "there is no model 'nobody'"),
         (["tinylm", "hello", "--temperature", "9"], "temperature"),
-        (["tinylm", "hello", "--temprature", "1"], "there is no option --temprature"),
         (["tinylm"], "there is no question"),
         (["tinylm", "hello", "--server", "http://127.0.0.1:9"], "127.0.0.1"),
     ],
@@ -150,6 +149,30 @@ def test_what_cannot_be_is_told_in_a_line(arguments: list[str], said: str, tmp_p
     assert (ran.status, ran.out) == (1, "")
     assert said in ran.err.splitlines()[-1]
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["tinylm", "hello", "--tempertaure", "0"], "--tempertaure. Did you mean --temperature?"),
+        (["nobody", "hello", "--max_tokenz=7"], "--max_tokenz. Did you mean --max-tokens?"),
+        (["nobody", "--jsn"], "--jsn. Did you mean --json?"),
+        (["nobody", "hello", "-q"], "-q."),
+    ],
+)
+def test_an_option_that_is_none(arguments: list[str], said: str, tmp_path: Path) -> None:
+    ran = sensorium("run", *arguments, SENSORIUM_DATA_DIR=str(tmp_path))
+    assert (ran.status, ran.out) == (2, "")
+    known = "See `sensorium run --help`."
+    assert one_line(ran.err) == f"sensorium: Unknown option: {said} {known}"
+
+
+def test_a_question_may_begin_with_a_hyphen(tmp_path: Path) -> None:
+    with declared(tmp_path) as other:
+        for question in ("-5", "- one", "-- what is that?"):
+            ran = sensorium("run", "theirs", question, SENSORIUM_DATA_DIR=str(tmp_path))
+            assert ran.status == 0, ran.err
+            assert other.asked[-1][1]["messages"][0]["content"] == question
 
 
 def test_a_chat_keeps_what_was_said(tmp_path: Path) -> None:

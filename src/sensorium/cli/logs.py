@@ -146,14 +146,10 @@ def check_sources(paths: Sequence[str]) -> None:
     """Refuse what cannot be read.
 
     Raises:
-        InvalidInputError: there is no file, an option that there is none of, or standard input
-            more than once.
+        InvalidInputError: there is no file, or standard input more than once.
     """
     if not paths:
         raise InvalidInputError("name a log file, or - for standard input")
-    for path in paths:
-        if path.startswith("-") and path != STDIN:
-            raise InvalidInputError(f"there is no option {path}; --help lists them")
     if paths.count(STDIN) > 1:
         raise InvalidInputError("standard input can be read only once")
 

@@ -4,10 +4,11 @@ Only what a command needs is loaded: a noun's operations when its name is typed,
 commands when one of them is.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, Token, UnknownOptionError
 
 from sensorium.cli import encoding
 from sensorium.cli.render import MISUSED, guarded, note
@@ -103,6 +104,7 @@ GROUPS = {
         },
     ),
 }
+OPTION = re.compile(r"--?[a-zA-Z]\S*")
 SERVING, CALLING = "Server", "Operations"
 
 
@@ -121,7 +123,9 @@ def run(arguments: list[str]) -> object:
     arguments = _hyphened(arguments)
     app = build(arguments[:2])
     try:
-        return app(arguments or ["--help"])
+        command, bound, _ = app.parse_args(arguments or ["--help"])
+        _refuse_options(app, arguments, bound.args)
+        return command(*bound.args, **bound.kwargs)
     except CycloptsError as error:
         note("sensorium: " + _one_line(error))
         return MISUSED
@@ -197,6 +201,26 @@ def _hyphened(arguments: list[str]) -> list[str]:
     if len(head) == 2 and head[0] not in COMMANDS and not head[1].startswith("-"):
         head[1] = head[1].replace("_", "-")
     return head + arguments[2:]
+
+
+def _refuse_options(app: App, arguments: list[str], taken: Iterable[object]) -> None:
+    """A question or a file may begin with a hyphen, and so may an option that there is none of.
+
+    Raises:
+        UnknownOptionError: one was taken for another argument. What comes after `--` is none.
+    """
+    chain, apps, _ = app.parse_commands(arguments)
+    if "serve" in chain or "--" in arguments:
+        return
+    words = (str(word) for each in taken for word in (each if isinstance(each, list) else [each]))
+    for word in words:
+        if OPTION.fullmatch(word) and word in arguments:
+            raise UnknownOptionError(
+                token=Token(keyword=word.partition("=")[0], source="cli"),
+                argument_collection=apps[-1].assemble_argument_collection(),
+                command_chain=chain,
+                verbose=False,
+            )
 
 
 def _one_line(error: CycloptsError) -> str:

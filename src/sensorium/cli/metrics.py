@@ -82,8 +82,6 @@ class Source:
             raise InvalidInputError(
                 "name a file, - for standard input, or --prometheus with --query"
             )
-        if file.startswith("--"):
-            raise InvalidInputError(f"there is no option {file}; --help lists them")
         interval_s = _seconds("--interval", self.interval) if self.interval else None
         return read_series(file, Wanted(self.time_column, self.column, interval_s))
 

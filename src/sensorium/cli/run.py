@@ -96,9 +96,6 @@ def _introduce(client: Sensorium, model: str) -> None:
 
 def _question(words: tuple[str, ...]) -> str:
     """The question, with what standard input holds: where a word stands for it, or at the end."""
-    for word in words:
-        if word.startswith("-") and word != STDIN and " " not in word:
-            raise InvalidInputError(f"there is no option {word}; see `sensorium run --help`")
     if STDIN in words or not words:
         text = " ".join(_piped() if word == STDIN else word for word in words or (STDIN,))
     else:
