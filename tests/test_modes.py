@@ -205,6 +205,34 @@ def test_native_messaging_wants_pipes(tmp_path: Path, redirected: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--prot", "1"], "Unknown option: --prot. Did you mean --port?"),
+        (["--prot=1"], "Unknown option: --prot. Did you mean --port?"),
+        (
+            ["--max-body-byte", "1"],
+            "Unknown option: --max-body-byte. Did you mean --max-body-bytes?",
+        ),
+        (["--nonsense", "1"], "Unknown option: --nonsense."),
+        (["nonsense"], "'nonsense' is not an option."),
+        (["--port"], "--port needs a value."),
+    ],
+)
+def test_an_option_that_is_none(tmp_path: Path, words: list[str], said: str) -> None:
+    (tmp_path / "sensorium.toml").write_text("[nonsense]\n")  # nothing is looked up before
+    done = subprocess.run(
+        [*SERVE, *words],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"sensorium: {said} See `sensorium serve --help`.\n"
+
+
 def test_a_setting_that_makes_no_sense_opens_no_door(tmp_path: Path) -> None:
     done = subprocess.run(
         [*SERVE, "--mode", "web", "--port", "0", "--static-dir", "nowhere"],

@@ -6,7 +6,9 @@ import sys
 from importlib.util import find_spec
 from typing import Any
 
-from sensorium.app import LIBRARIES, App, load_settings
+from msgspec import Struct
+
+from sensorium.app import LIBRARIES, App, Settings, load_settings
 from sensorium.core.errors import SensoriumError
 from sensorium.core.loading import load
 from sensorium.core.telemetry import set_up_logging
@@ -51,7 +53,11 @@ def main(arguments: list[str]) -> int:
     _open_standard_streams()
     try:
         arguments, browser = without_marks(arguments)
-        flags = parse(arguments)
+        try:
+            flags = parse(arguments)
+        except SensoriumError as error:
+            sys.stderr.write(f"sensorium: {error.message} See `sensorium serve --help`.\n")
+            return 2
         mode = str(flags.pop("mode", os.environ.get("SENSORIUM_MODE") or "all"))
         doors = doors_of(mode, browser=browser)
         warm, take_over = (_switch(flags, name) for name in ("warm", "replace"))
@@ -114,13 +120,16 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     Raises:
         SensoriumError: something that is no option, or an option without its value.
     """
+    known = _known()
     flags: dict[str, Any] = {}
     rest = list(arguments)
     while rest:
         name, equals, value = rest.pop(0).partition("=")
         if not name.startswith("--"):
-            raise SensoriumError(f"{name!r} is not an option; see `sensorium serve --help`")
+            raise SensoriumError(f"{name[:80]!r} is not an option.")
         key = name.removeprefix("--").replace("-", "_")
+        if key not in known:
+            raise SensoriumError(load("sensorium.cli.options:unknown")(key, known))
         if equals:
             flags[key] = value
         elif key in SWITCHES:
@@ -128,8 +137,15 @@ def parse(arguments: list[str]) -> dict[str, Any]:
         elif rest:
             flags[key] = rest.pop(0)
         else:
-            raise SensoriumError(f"{name} needs a value")
+            raise SensoriumError(f"{name} needs a value.")
     return flags
+
+
+def _known() -> set[str]:
+    """The options: every setting, and what is none."""
+    sections = (section for section in Settings.__struct_defaults__ if isinstance(section, Struct))
+    names = (name for section in sections for name in section.__struct_fields__)
+    return {"mode", *SWITCHES, *names}
 
 
 def _open_standard_streams() -> None:
