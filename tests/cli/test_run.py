@@ -217,12 +217,27 @@ def test_settings_are_checked_when_they_are_set(tmp_path: Path) -> None:
         typed.say('/set logit_bias {"5": 1.5}', "logit_bias:")
         typed.say("/set logit_bias", "logit_bias: as usual")
         typed.say("/set nonsense 1", "sensorium: there is no setting 'nonsense'")
+        assert typed.say("/set nonsense 1", "there are: system, model, verbose, max_tokens, ")
+        typed.say("/set max-tokens 7", "max_tokens: 7")
+        typed.say("/show", "max_tokens         7")
+        typed.say("/set max-tokens", "max_tokens: as usual")
         typed.say("/set model nobody", "sensorium: there is no model 'nobody'")
         typed.say("/nonsense", "sensorium: there is no /nonsense")
         typed.say("/save", "sensorium: /save FILE wants")
         typed.say("/load /nowhere", "sensorium: /nowhere: No such file")
         typed.say("/load /bin/true", "sensorium: /bin/true holds no saved conversation")
         assert "Paris" not in typed.say(FRANCE, "The capital of")
+
+
+def test_verbose_is_on_or_off(tmp_path: Path) -> None:
+    with chat(tmp_path, *ALONE) as typed:
+        typed.say("/set verbose maybe", "sensorium: verbose is on or off, not 'maybe'")
+        assert "tokens/s" not in typed.say(FRANCE, PARIS)
+        for on, off in (("on", "off"), ("True", "false"), ("yes", "no")):
+            typed.say(f"/set verbose {on}", f"verbose: {on}")
+            assert "tokens/s" in typed.say(FRANCE, PARIS)
+            typed.say(f"/set verbose {off}", f"verbose: {off}")
+            assert "tokens/s" not in typed.say(FRANCE, PARIS)
 
 
 def test_what_a_terminal_would_obey_is_not_written(tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ HELP = """\
 
 \"\"\" begins a text of several lines and ends it; so does a \\ at a line's end for the next line.
 Ctrl-C stops an answer."""
+OTHERS = ("system", "model", "verbose")
+"""What can be set beside the fields of `Sampling`."""
+ON, OFF = ("on", "true", "yes"), ("", "off", "false", "no")
 AGAIN = "(Ctrl-C again, Ctrl-D or /bye to leave)"
 
 
@@ -50,7 +53,7 @@ class Chat:
             "/bye": self._bye,
             "/exit": self._bye,
         }
-        words = ["system", "model", "verbose", *SETTINGS]
+        words = [*OTHERS, *SETTINGS]
         names = [name for name in self._commands if name not in ("/?", "/exit")]
         questions.complete([*names, *(f"/set {word} " for word in words)])
 
@@ -104,7 +107,7 @@ class Chat:
 
     def _set(self, rest: str) -> None:
         name, _, value = rest.partition(" ")
-        value = value.strip()
+        name, value = name.replace("-", "_"), value.strip()
         match name:
             case "system":
                 self._conversation.system = value
@@ -112,9 +115,12 @@ class Chat:
                 self._client.models.get(model=value)  # a wrong name should be said now
                 self._conversation.model = value
             case "verbose":
-                self._verbose = value not in ("off", "false", "0")
-            case _:
+                self._verbose = _switched(value)
+            case _ if name in SETTINGS:
                 self._conversation.set(name, value)
+            case _:
+                known = ", ".join([*OTHERS, *SETTINGS])
+                raise InvalidInputError(f"there is no setting {name[:80]!r}; there are: {known}")
         print(paint(f"{name}: {value or 'as usual'}", "dim"))
 
     def _show(self, rest: str) -> None:
@@ -168,6 +174,12 @@ def interrupted_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _switched(value: str) -> bool:
+    if value.lower() not in (*ON, *OFF):
+        raise InvalidInputError(f"verbose is on or off, not {value[:80]!r}")
+    return value.lower() in ON
 
 
 def _file(rest: str, command: str) -> Path:
