@@ -1,9 +1,8 @@
 """Inference: a model by name, its turn at the compute, and what came of it on the record."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -17,7 +16,6 @@ from sensorium.core.dispatch import Priority
 from sensorium.core.errors import (
     CancelledCallError,
     InvalidInputError,
-    NotFoundError,
     NotSupportedError,
     OverloadedError,
     SensoriumError,
@@ -51,7 +49,6 @@ class Inference:
         self._queue_limit = queue_limit
         self._compute = Compute(usable_cores())
         self._turns: WeakKeyDictionary[Loaded, Turns] = WeakKeyDictionary()
-        self._retiring: set[asyncio.Task[None]] = set()
         self._lanes: WeakKeyDictionary[Loaded, dict[str, Lane]] = WeakKeyDictionary()
         self.texts = TextCounts()
 
@@ -77,7 +74,7 @@ class Inference:
             spec = loaded.placed.facts.spec
             check_inputs(spec.inputs, inputs, spec.optional)
             request = Request(list(inputs), chosen_outputs(spec.outputs, outputs))
-            with _OnRecord(loaded, self._retire):
+            with _OnRecord(loaded, self._pool.retire):
                 found = await self._turns_of(loaded).infer(request, priority)
             artifact = loaded.artifact
             return Inferred(artifact.name, artifact.version, artifact.digest, found)
@@ -155,22 +152,10 @@ class Inference:
             lane = lanes[kind] = Lane(kind, capacity, self._queue_limit)
         await lane.enter(loaded.artifact.name, self._queue_limit, priority)
         try:
-            with _OnRecord(loaded, self._retire):
+            with _OnRecord(loaded, self._pool.retire):
                 yield
         finally:
             lane.leave()
-
-    def _retire(self, loaded: Loaded) -> None:
-        """Have the next call load the model afresh, as its files are others now."""
-        artifact = loaded.artifact
-        if self._pool.find(artifact.name, artifact.version) is loaded:
-            task = asyncio.create_task(self._unload(artifact))
-            self._retiring.add(task)
-            task.add_done_callback(self._retiring.discard)
-
-    async def _unload(self, artifact: Artifact) -> None:
-        with suppress(NotFoundError):  # another call was first
-            await self._pool.unload(artifact.name, artifact.version)
 
     def _turns_of(self, loaded: Loaded) -> Turns:
         found = self._turns.get(loaded)
@@ -218,5 +203,5 @@ class _OnRecord:
             self._loaded.succeeded_at = time.time()
         elif issubclass(kind, SensoriumError) and not issubclass(kind, NOT_ITS_FAULT):
             self._loaded.failed_at = time.time()
-            if issubclass(kind, ModelChangedError):
+            if issubclass(kind, ModelChangedError) and not self._loaded.retired:
                 self._retire(self._loaded)

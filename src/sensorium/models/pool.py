@@ -74,7 +74,7 @@ class Pool:
         self._names = Names()
         self._preferences = Preferences()
         self._leaving = Leaving()
-        self._room = Room(lambda: self.loaded, self._leaving, self._retire)
+        self._room = Room(lambda: self.loaded, self._leaving, self.retire)
         self._sweeping: asyncio.Task[None] | None = None
 
     @property
@@ -169,7 +169,7 @@ class Pool:
         if not found:
             raise NotFoundError(f"the model {name[:80]} is not loaded")
         for each in found:
-            self._retire(each)
+            self.retire(each)
         await self._leaving.settled()
 
     async def forget(self, gone: Path) -> None:
@@ -183,7 +183,7 @@ class Pool:
         for each in self.loaded:
             if each.artifact.lies_in(gone):
                 names.add(each.artifact.name)
-                self._retire(each)
+                self.retire(each)
         self._preferences.forget(gone)
         self.aliases = {alias: of for alias, of in self.aliases.items() if of not in names}
         await self._leaving.settled()
@@ -198,7 +198,7 @@ class Pool:
         loaded.users -= 1
         loaded.used_at = time.monotonic()
         if not loaded.users and (loaded.retired or loaded.keep_alive_s == 0):
-            self._retire(loaded)
+            self.retire(loaded)
 
     async def _sweep(self) -> None:
         """Unload what nobody has used for as long as it is kept, for ever."""
@@ -207,7 +207,7 @@ class Pool:
             for each in self.loaded:
                 if each.expires_in_s == 0.0:
                     log.info("%s is unloaded: idle", each.artifact.name)
-                    self._retire(each)
+                    self.retire(each)
 
     @property
     def idle_bytes(self) -> int:
@@ -229,7 +229,7 @@ class Pool:
         await asyncio.gather(*tasks, return_exceptions=True)
         for each in self.loaded:
             each.users = 0
-            self._retire(each)
+            self.retire(each)
         await self._leaving.settled()
 
     async def _found(self, name: str, version: str) -> Artifact:
@@ -264,7 +264,7 @@ class Pool:
         loaded.memory_bytes = wanted
         before = self._loaded.get(key)
         if before is not None:
-            self._retire(before)
+            self.retire(before)
         self._loaded[key] = loaded
         log.info("%s is loaded", artifact.name, extra={"seconds": placed.facts.seconds})
         return loaded
@@ -283,10 +283,10 @@ class Pool:
         for other, each in list(self._loaded.items()):
             if is_version_of(other, key) and not self._names.numbered(other):
                 log.info("%s is unloaded: there is version %s", each.label, key[1])
-                self._retire(each)
+                self.retire(each)
 
-    def _retire(self, loaded: Loaded) -> None:
-        """Give a model no more calls, and close it when it has none."""
+    def retire(self, loaded: Loaded) -> None:
+        """Give a model no more calls, and close it when it has none; the next loads it afresh."""
         key = (loaded.artifact.name, loaded.artifact.version)
         if self._loaded.get(key) is loaded:
             del self._loaded[key]
