@@ -69,7 +69,10 @@ def test_a_model_is_loaded_as_the_options_say_and_stopped(own: Server) -> None:
 def test_what_is_not_as_asked_for_is_said(own: Server) -> None:
     ran = models(own, "load", "tinylm", "--context", "16384")
     assert ran.status == 0
-    assert "not as asked for: it was trained on 8192 tokens" in ran.err
+    said = "it was trained on 8192 tokens"
+    assert f"not as asked for: {said}" in ran.err
+    assert f"sensorium: tinylm is not as asked for: {said}" in models(own, "ps").err
+    assert f"not as asked for\t{said}" in models(own, "show", "tinylm").out
     assert models(own, "stop", "tinylm").status == 0
 
 

@@ -185,6 +185,9 @@ def ps(*, target: Target = HERE, output: Output = PLAIN) -> None:
             for each in answer.loaded
         ],
     )
+    for each in answer.loaded:
+        if each.degraded:
+            note(f"sensorium: {each.name} is not as asked for: {each.degraded}")
 
 
 def stop(
@@ -254,6 +257,7 @@ def show(
             rows.append(("context", f"{header.context_length:,} tokens"))
     if loaded is not None:
         rows.append(("runs on", f"{loaded.platform}, {', '.join(loaded.providers)}"))
+        rows.append(("not as asked for", loaded.degraded))
         rows += [("takes", f"{each.name}  {each.datatype} {each.shape}") for each in loaded.inputs]
         rows += [("gives", f"{each.name}  {each.datatype} {each.shape}") for each in loaded.outputs]
     output.table(["", ""], [row for row in rows if row[1]])
