@@ -34,6 +34,7 @@ def show(*, output: Output = Output()) -> None:  # noqa: B008 - frozen
         ["setting", "value", "from", "what it is"],
         [(each.name, _text(value), each.origin, each.description) for each, value in rows],
         styles=["" if each.origin == "default" else "bold" for each, _ in rows],
+        kept=2,
     )
 
 

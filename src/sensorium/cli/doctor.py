@@ -44,7 +44,7 @@ def doctor(
         output.value([finding._asdict() for finding in findings])
     else:
         styles = [STYLES[finding.state] for finding in findings]
-        output.table(["check", "state", "detail"], findings, styles=styles)
+        output.table(["check", "state", "detail"], findings, styles=styles, kept=3)
     return FAILED if any(finding.state == "failed" for finding in findings) else 0
 
 

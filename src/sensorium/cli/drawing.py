@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,14 +18,31 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from sensorium.cli.fitting import PROSE, Column, fit
 from sensorium.cli.numbers import show_bytes
 from sensorium.cli.render import Report, cell
 
 
 def table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], title: str, styles: Sequence[str]
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    title: str,
+    styles: Sequence[str],
+    kept: int,
 ) -> None:
     """Draw a table on standard output; see `render.Output.table`."""
+    console = Console()
+    texts = [[Text(cell(value)) for value in row] for row in rows]
+    measured = [
+        _measured(
+            name,
+            [row[place] for row in rows],
+            [row[place] for row in texts],
+            kept=place < kept or not name,
+        )
+        for place, name in enumerate(columns)
+    ]
+    widths = fit(measured, console.width)
     drawn = Table(
         title=Text(title) if title else None,
         box=box.SIMPLE_HEAD,
@@ -32,16 +50,37 @@ def table(
         pad_edge=False,
         header_style="bold",
     )
-    for number, name in enumerate(columns):
-        values = [row[number] for row in rows if row[number] is not None]
-        numeric = bool(values) and all(
-            isinstance(value, int | float) and not isinstance(value, bool) for value in values
+    for place, width in widths.items():
+        whole = measured[place].prose or place == 0
+        drawn.add_column(
+            columns[place],
+            justify="right" if measured[place].numeric else "left",
+            overflow="fold" if whole else "ellipsis",
+            no_wrap=not whole,
+            width=width,
         )
-        drawn.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for number, row in enumerate(rows):
+    for number, cells in enumerate(texts):
         style = styles[number] if number < len(styles) else None
-        drawn.add_row(*(Text(cell(value)) for value in row), style=style)
-    Console().print(drawn)
+        drawn.add_row(*(cells[place] for place in widths), style=style)
+    console.print(drawn)
+    if left_out := [name for place, name in enumerate(columns) if place not in widths]:
+        text = f"Left out here: {', '.join(left_out)}; --json has all."
+        console.print(Text(text, style="dim"))
+
+
+def _measured(name: str, values: Sequence[object], texts: Sequence[Text], *, kept: bool) -> Column:
+    """How wide a column would be, and whether it holds figures, or prose."""
+    values = [value for value in values if value is not None]
+    numeric = bool(values) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in values
+    )
+    lines = [line for text in texts for line in text.plain.split("\n")]
+    return Column(
+        max([cell_len(name), *map(cell_len, lines)]),
+        numeric,
+        any(len(line) > PROSE and " " in line for line in lines),
+        kept,
+    )
 
 
 class _Rate(ProgressColumn):

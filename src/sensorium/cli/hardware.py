@@ -122,7 +122,9 @@ def _draw_providers(output: Output, providers: Sequence[Provider]) -> None:
         for ids, why in _reasons(members):
             rows.append((engine, ids, why))
             styles.append("dim")
-    output.table(["engine", "providers", ""], rows, title="Execution providers", styles=styles)
+    output.table(
+        ["engine", "providers", ""], rows, title="Execution providers", styles=styles, kept=3
+    )
 
 
 def _by_engine(providers: Iterable[Provider]) -> dict[str, list[Provider]]:

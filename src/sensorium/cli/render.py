@@ -63,8 +63,11 @@ class Output:
         *,
         title: str = "",
         styles: Sequence[str] = (),
+        kept: int = 1,
     ) -> None:
         """A table; columns of numbers stand to the right.
+
+        Where a terminal is narrow, columns are left out, but none of the first that are `kept`.
 
         `styles` are rich's (`bold`, `red`), one per row, and only seen on a terminal. In a pipe
         the heading is left out, so that `cut` and `awk` get rows alone.
@@ -72,7 +75,7 @@ class Output:
         if self.as_json:
             return
         if self.drawn:
-            load("sensorium.cli.drawing:table")(columns, list(rows), title, styles)
+            load("sensorium.cli.drawing:table")(columns, list(rows), title, styles, kept)
             return
         for row in rows:
             sys.stdout.write("\t".join(_plain(cell) for cell in row) + "\n")
