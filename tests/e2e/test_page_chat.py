@@ -143,6 +143,22 @@ def test_a_setting_that_is_none_is_not_sent(page: Tab) -> None:
     assert page.run(f"{FIELD}.value") == "Hello"
 
 
+def test_an_empty_setting_is_as_usual(browser: str) -> None:
+    with with_remote(browser) as (page, other):
+        page.run("for (const e of document.querySelectorAll('#chat .fields input')) e.value = ''")
+        say(page, "Hello")
+        answered(page, 1)
+        usual = other.asked[-1][1]
+        page.run("document.querySelectorAll('#chat .fields input')[0].value = '0'")
+        page.run("document.querySelectorAll('#chat .fields input')[1].value = '7'")
+        say(page, "Hello")
+        answered(page, 2)
+        chosen = other.asked[-1][1]
+    assert usual.get("temperature") != 0
+    assert usual.get("max_tokens") != 0
+    assert (chosen["temperature"], chosen["max_tokens"]) == (0, 7)
+
+
 def test_it_keeps_nothing_in_the_browser(page: Tab) -> None:
     begin(page)
     say(page, "Hello")

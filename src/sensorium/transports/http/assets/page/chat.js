@@ -19,8 +19,8 @@ export function chat(section) {
   const about = h("p", { class: "quiet note", role: "status" });
   const talk = h("div", { class: "talk", role: "log", "aria-label": "Conversation" });
   const system = h("textarea", { rows: 2, placeholder: "You answer in one sentence." });
-  const temperature = h("input", { type: "number", min: 0, max: 5, step: "any", value: 0.8 });
-  const maxTokens = h("input", { type: "number", min: 1, max: 1_000_000, step: 1, value: 1024 });
+  const temperature = h("input", { type: "number", min: 0, max: 5, step: "any", value: 0.8, placeholder: "as usual" });
+  const maxTokens = h("input", { type: "number", min: 1, max: 1_000_000, step: 1, value: 1024, placeholder: "as usual" });
   const settings = h("details", { class: "settings" }, h("summary", {}, "Settings"),
     h("div", { class: "fields" },
       h("label", { class: "wide" }, "System prompt", h("div", { class: "well" }, system)),
@@ -99,7 +99,7 @@ export function chat(section) {
     try {
       const messages = [...before, { role: "user", content: question }];
       if (system.value.trim()) messages.unshift({ role: "system", content: system.value.trim() });
-      const request = { model: model.value, messages, temperature: Number(temperature.value), max_tokens: Number(maxTokens.value) };
+      const request = { model: model.value, messages, ...given({ temperature, max_tokens: maxTokens }) };
       const { signal } = stopping;
       for await (const chunk of await withKey((key) => open("v1/chat/stream", request, { key, signal }))) {
         shown.add(chunk);
@@ -136,6 +136,12 @@ export function chat(section) {
   }
 
   return { visible };
+}
+
+/** The figures that somebody left in their fields; an empty one is as usual. */
+function given(fields) {
+  const filled = Object.entries(fields).filter(([, { value }]) => value.trim());
+  return Object.fromEntries(filled.map(([name, { value }]) => [name, Number(value)]));
 }
 
 /** An answer as it comes: its text, the model's thoughts, and what it took. */
