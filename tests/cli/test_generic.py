@@ -18,6 +18,7 @@ from tests.cli.running import environ, on_terminal, sensorium
 from tests.faults.observing import until
 from tests.servers import Server, serving
 
+BIASED = '{"messages": [{"role": "user", "content": "Hi"}], "logit_bias": {"abc": 1}}'
 GENERATED = "sensorium.cli.generated"
 
 
@@ -164,6 +165,12 @@ def test_a_plugins_noun_is_a_command_too() -> None:
         (["call", "system.echo", "--data", "[]"], 1, "Expected `object`, got `array`"),
         (["call", "metrics.watch"], 1, "add --stream"),
         (["call", "logs.cluster", "--data", '{"lines":[1]}'], 1, "(at $.lines[0])"),
+        (
+            ["call", "chat.complete", "--data", BIASED],
+            1,
+            "sensorium: a key: Expected `str` matching",
+        ),
+        (["call", "chat.complete", "--data", BIASED], 1, "(at $.logit_bias)"),
         (["metrics", "detect-anomalies", "--sensitivity", "x"], 2, "--sensitivity"),
         (["metrics", "detect-anomalies"], 1, "missing required field `series`"),
         (["system", "echo", "--server", "nowhere"], 1, "not a server's address"),

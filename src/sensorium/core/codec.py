@@ -29,7 +29,8 @@ LINES_FROM = "lines_from"
 FORM = "application/x-www-form-urlencoded"
 """What `curl -d` says of any body when it is not told better; a JSON object is taken for one."""
 _reader = cache(load)
-_AT = re.compile(r" - at `(.+)`$")
+_AT = re.compile(r" - at (?P<key>`key` in )?`(?P<place>[^`]+)`$")
+"""Where msgspec says that something is wrong: a member, or one of an object's names for them."""
 
 
 def decode_request(operation: Operation, payload: Encoded, max_bytes: int) -> Struct:
@@ -230,4 +231,7 @@ def explained(error: Exception) -> SensoriumError:
     if isinstance(error, msgspec.DecodeError) and not isinstance(error, msgspec.ValidationError):
         return MalformedInputError(f"the body is not JSON: {text}")
     where = _AT.search(text)
-    return InvalidInputError(_AT.sub("", text), details={"at": where[1]} if where else None)
+    if where is None:
+        return InvalidInputError(text)
+    what = "a key: " if where["key"] else ""
+    return InvalidInputError(what + _AT.sub("", text), details={"at": where["place"]})
