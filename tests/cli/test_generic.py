@@ -12,6 +12,7 @@ import pytest
 
 from sensorium.app import MODULES
 from sensorium.cli.call import read_request
+from sensorium.cli.generated import PRESENT
 from sensorium.cli.main import COMMANDS, GROUPS, HUMAN, NOUNS, build
 from sensorium.core.registry import Registry
 from tests.cli.running import environ, on_terminal, sensorium
@@ -43,9 +44,20 @@ def test_the_examples_of_help_are_commands_that_ask_just_that() -> None:
         _, bound, *_ = command.parse_args(words[3:], exit_on_error=False, print_error=False)
         given = dict(bound.arguments)
         request = read_request(operation, given.pop("data", ""), given)
-        assert msgspec.json.encode(request) == msgspec.json.encode(operation.example)
+        example = operation.example
+        if named := PRESENT.get(operation.name):
+            example = msgspec.structs.replace(example, model=named)
+        assert msgspec.json.encode(request) == msgspec.json.encode(example)
         tried += 1
     assert tried > 30
+
+
+@pytest.mark.parametrize(("verb", "name"), [("unload", "machine-state"), ("generate", "tinylm")])
+def test_the_examples_of_models_name_one_that_is_there(verb: str, name: str) -> None:
+    said = " ".join(sensorium("models", verb, "--help").out.split())
+    assert name in said
+    assert "none" not in said.partition("For example:")[2].partition("Parameters")[0]
+    assert "repeat_penalty" not in said.partition("For example:")[2]
 
 
 def test_a_commands_options_are_the_fields() -> None:
@@ -174,6 +186,8 @@ def test_a_plugins_noun_is_a_command_too() -> None:
         (["metrics", "detect-anomalies", "--sensitivity", "x"], 2, "--sensitivity"),
         (["metrics", "detect-anomalies"], 1, "missing required field `series`"),
         (["system", "echo", "--server", "nowhere"], 1, "not a server's address"),
+        (["system", "echo", "--server", "http://a:1/v1"], 1, "ends before /v1: http://a:1"),
+        (["system", "echo", "--server", "http://a/b/v1/"], 1, "ends before /v1: http://a/b"),
         (["testing", "fail", "--token", "a"], 1, "Something went wrong inside"),
     ],
 )
@@ -203,6 +217,7 @@ def test_a_closed_pipe_is_quiet() -> None:
 
 STARTED = """
 import asyncio, sys, time
+from sensorium.cli.generated import PRESENT
 from sensorium.cli.main import main
 
 def told(function):

@@ -27,6 +27,13 @@ SIMPLE = (str, int, float, bool)
 LISTS: dict[Any, Any] = {str: list[str], int: list[int], float: list[float]}
 TAKEN = {"data", "json", "server", "api_key", "timeout"}
 """Options that every command has; a field of that name is given within --data."""
+PRESENT = {
+    "models.delete": "org/name",
+    "models.generate": "tinylm",
+    "models.quantize": "tinylm",
+    "models.unload": "machine-state",
+}
+"""What help names where an operation's example names a model that is nowhere, to change none."""
 LONGEST_EXAMPLE = 400
 MOST = 10_000_000
 """A bound above which only says that there is one."""
@@ -172,6 +179,8 @@ def _example(operation: Operation) -> str:
         return ""
     words = ["sensorium", *operation.name.replace("_", "-").split(".")]
     values = _differing(operation.example)
+    if operation.name in PRESENT:
+        values["model"] = PRESENT[operation.name]
     options = {field.name for field in struct_fields(operation.request) if option(field)}
     if values and all(name in options and isinstance(v, SIMPLE) for name, v in values.items()):
         for name, value in values.items():
@@ -190,7 +199,15 @@ def _differing(example: Struct) -> dict[str, Any]:
         value = msgspec.json.encode(getattr(example, field.name))
         if field.required or value != msgspec.json.encode(default_of(field)):
             values[field.encode_name] = _without_null(msgspec.json.decode(value))
+            if _is_plain(member := getattr(example, field.name)):
+                values[field.encode_name] = _differing(member)
     return values
+
+
+def _is_plain(member: Any) -> bool:
+    """Whether it is a Struct that JSON has as an object of its fields alone."""
+    config = member.__struct_config__ if isinstance(member, Struct) else None
+    return config is not None and config.tag is None and not config.array_like
 
 
 def _without_null(value: Any) -> Any:

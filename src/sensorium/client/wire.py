@@ -21,8 +21,6 @@ from sensorium.core.errors import (
 from sensorium.core.operation import Operation
 from sensorium.core.version import VERSION
 
-"""A request beside a stream of items travels in the address, which servers bound."""
-
 
 class _Problem(Struct):
     """What is read of a problem document."""
@@ -52,6 +50,9 @@ def base_url(url: str) -> str:
         raise InvalidInputError(
             f"{url!r} is not a server's address; one looks like http://127.0.0.1:8484"
         )
+    before, slash, _ = f"{url.rstrip('/')}/".partition("/v1/")
+    if slash:
+        raise InvalidInputError(f"a server's address ends before /v1: {before}")
     return url.rstrip("/")
 
 
