@@ -3,6 +3,7 @@
 import json
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,24 @@ def test_wrong_keys_are_refused(arguments: list[str], said: str, tmp_path: Path)
     assert ran.status == 1
     assert said in one_line(ran.err)
     assert not (tmp_path / "keys.json").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no folder that nobody can write to")
+@pytest.mark.parametrize("command", [["create"], ["revoke", "abc"]])
+def test_a_folder_that_cannot_be_written_is_named(command: list[str]) -> None:
+    ran = sensorium("keys", *command, SENSORIUM_DATA_DIR="/sys")
+    assert (ran.status, ran.out) == (1, "")
+    said = one_line(ran.err)
+    assert said.startswith("sensorium: /sys: no keys can be written to this folder: ")
+    assert "--data-dir, or SENSORIUM_DATA_DIR" in said
+    assert ".lock" not in said
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    folder = tmp_path / "file" / "data"
+    ran = sensorium("keys", "create", "--data-dir", str(folder))
+    assert one_line(ran.err).startswith(f"sensorium: {folder}: no keys can be written")
 
 
 ANY_PORTS = {"SENSORIUM_PORT": "0", "SENSORIUM_GRPC_PORT": "0"}

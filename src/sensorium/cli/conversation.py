@@ -1,9 +1,10 @@
 """A conversation with a model as a program holds it: what was said, and how answers are made."""
 
+import errno
 import json
 import os
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Sampling
 
 SETTINGS = {field.name: field for field in fields(Sampling)}
+OF_FOLDERS = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EROFS)
 MAX_TOKENS = 2048
 """Somebody who reads along can stop an answer, so it may be longer than a program's."""
 
@@ -87,7 +89,11 @@ class Conversation:
         self.settings[name] = _fitting(name, _read(name, text))
 
     def save(self, path: Path) -> None:
-        """Write it to a file, which is replaced as a whole."""
+        """Write it to a file, which is replaced as a whole.
+
+        Raises:
+            OSError: it cannot be written; about the folder where that is why, else about the file.
+        """
         saved = Saved(
             model=self.model, system=self.system, settings=self.settings, messages=self.messages
         )
@@ -95,8 +101,12 @@ class Conversation:
         try:
             draft.write_bytes(msgspec.json.format(msgspec.json.encode(saved), indent=2) + b"\n")
             draft.replace(path)
+        except OSError as error:
+            place = path.parent if error.errno in OF_FOLDERS else path
+            raise OSError(error.errno, error.strerror, str(place)) from None
         finally:
-            draft.unlink(missing_ok=True)
+            with suppress(OSError):
+                draft.unlink()
 
     def load(self, path: Path) -> None:
         """Take up the conversation in a file, with its model and settings.

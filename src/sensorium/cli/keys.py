@@ -1,6 +1,9 @@
 """`sensorium keys`: who may call the server that keeps its records in this data folder."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,6 +13,7 @@ from sensorium.cli.render import Output, note
 from sensorium.control.keys import Key, KeyStore
 from sensorium.core.errors import InvalidInputError
 
+OTHER = "name the server's data folder with --data-dir, or SENSORIUM_DATA_DIR"
 DataDir = Annotated[
     str,
     Parameter(
@@ -46,7 +50,8 @@ def create(
         raise InvalidInputError("--rate is a number of calls per second, above 0")
     if tokens is not None and tokens < 1:
         raise InvalidInputError("--tokens is a number of tokens per minute, above 0")
-    key, text = _store(data_dir).create(name, patterns, rate, tokens)
+    with _changed(data_dir) as store:
+        key, text = store.create(name, patterns, rate, tokens)
     if output.as_json:
         output.value({"key": text, **_described(key)})
         return
@@ -91,7 +96,8 @@ def revoke(
     output: Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Make a key worthless; a running server refuses it within a second."""
-    key = _store(data_dir).revoke(key_id)
+    with _changed(data_dir) as store:
+        key = store.revoke(key_id)
     if output.as_json:
         output.value(_described(key))
     else:
@@ -99,7 +105,22 @@ def revoke(
 
 
 def _store(data_dir: str) -> KeyStore:
-    return KeyStore(load_settings({"data_dir": data_dir or None}).data_dir)
+    return KeyStore(_folder(data_dir))
+
+
+def _folder(data_dir: str) -> Path:
+    return load_settings({"data_dir": data_dir or None}).data_dir
+
+
+@contextmanager
+def _changed(data_dir: str) -> Iterator[KeyStore]:
+    """The keys; where they cannot be written, what is said is about the folder."""
+    folder = _folder(data_dir)
+    try:
+        yield KeyStore(folder)
+    except OSError as error:
+        said = f"no keys can be written to this folder: {error.strerror or error}; {OTHER}"
+        raise OSError(error.errno, said, str(folder)) from None
 
 
 def _described(key: Key) -> dict[str, object]:
