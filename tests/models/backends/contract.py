@@ -29,7 +29,8 @@ DAMAGE = {
     "pickle": b"\x80\x02c__builtin__\nprint\nq\x00.",
     "other": b"\x1c\x00\x00\x00TFL3" + bytes(range(256)),
 }
-CYCLES = 20
+CYCLES, FEW_CYCLES = 20, 8
+"""How often a model is loaded and closed to see a leak; fewer times where that takes a second."""
 GROWTH = 24 << 20
 """Bytes that the process may be larger after so many loads; one leaked model each would be more."""
 
@@ -75,6 +76,7 @@ class TensorContract:
 
     damages = tuple(DAMAGE)
     joins = True
+    cycles = CYCLES
 
     @pytest.fixture
     def model(self, case):
@@ -182,7 +184,7 @@ class TensorContract:
         process = psutil.Process()
         outputs = list(case.expected(case.inputs(1)))
         before = 0
-        for number in range(CYCLES + 3):
+        for number in range(self.cycles + 3):
             model = load(case.artifact, case.options)
             model.infer(case.inputs(2), outputs)
             model.close()

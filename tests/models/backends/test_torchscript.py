@@ -13,7 +13,14 @@ import pytest
 from sensorium.core.errors import InvalidInputError, UnavailableError
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.weighing import weigh
-from tests.models.backends.contract import Case, TensorContract, artifact, load, numbers
+from tests.models.backends.contract import (
+    FEW_CYCLES,
+    Case,
+    TensorContract,
+    artifact,
+    load,
+    numbers,
+)
 
 torch = pytest.importorskip("torch", reason="torch is not installed: sensorium[torch]")
 pytestmark = [
@@ -89,6 +96,8 @@ CALCULATED = {
 
 
 class TestScripted(TensorContract):
+    cycles = FEW_CYCLES
+
     @pytest.fixture
     def case(self, tmp_path):
         path = scripted(tmp_path / "model.pt", Calculator())
@@ -96,6 +105,8 @@ class TestScripted(TensorContract):
 
 
 class TestExported(TensorContract):
+    cycles = FEW_CYCLES
+
     @pytest.fixture
     def case(self, tmp_path):
         path = exported(tmp_path / "model.pt2", Calculator(), *pair())

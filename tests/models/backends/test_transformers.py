@@ -15,7 +15,14 @@ from sensorium.core.generation import Generation, Piece
 from sensorium.models.answering import answer
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.placement.process import InProcess
-from tests.models.backends.contract import OPTIONS, Case, TensorContract, artifact, load
+from tests.models.backends.contract import (
+    FEW_CYCLES,
+    OPTIONS,
+    Case,
+    TensorContract,
+    artifact,
+    load,
+)
 from tests.models.backends.text_contract import TextContract, generated, text_of
 from tests.servers import ROOT
 
@@ -308,6 +315,8 @@ def test_embeddings_are_pooled_as_the_folder_says(tmp_path, pooling):
 
 
 class TestClassifier(TensorContract):
+    cycles = FEW_CYCLES
+
     @pytest.fixture
     def case(self, tmp_path):
         labels = {0: "good", 1: "bad", 2: "nothing"}
