@@ -170,7 +170,7 @@ def test_it_is_bounded(runner: Runner) -> None:
         ({"stages": [{**ECHO, "name": "A b"}]}, "$.pipeline.stages[0].name"),
         ({"stages": [{**ECHO, "deadline_s": 0}]}, "$.pipeline.stages[0].deadline_s"),
         ({"stages": [{**ECHO, "when": "$a"}]}, "$.pipeline.stages[0].when"),
-        ({"stages": [ECHO], "inputs": {"A": {}}}, "in `$.pipeline.inputs"),
+        ({"stages": [ECHO], "inputs": {"A": {}}}, "$.pipeline.inputs a key"),
     ],
 )
 def test_what_is_no_pipeline_at_all_is_refused(runner: Runner, change, at) -> None:
