@@ -13,7 +13,8 @@ from typing import Any
 from benchmarks.report import Row, show
 from benchmarks.running import ours
 from sensorium.control.devices import Device
-from sensorium.control.leases import Leases, Wish
+from sensorium.control.leases import Leases
+from sensorium.control.wishes import Wish
 
 HELD = 1_000
 CALLS = 20_000

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from sensorium.control.devices import Device
-from sensorium.control.leases import Leases, Wish
+from sensorium.control.leases import Leases
+from sensorium.control.wishes import Wish
 from sensorium.core.errors import InvalidInputError, NotFoundError, OverloadedError
 
 GIB = 1 << 30

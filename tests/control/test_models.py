@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sensorium.app import App, load_settings
-from sensorium.control.leases import Wish
+from sensorium.control.wishes import Wish
 from sensorium.core.dispatch import Caller
 from sensorium.core.errors import OverloadedError
 from tests.servers import serving

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sensorium.control.devices import Device
 from sensorium.control.expiry import Expiry
+from sensorium.control.wishes import Lease, Wish
 from sensorium.core.errors import InvalidInputError, NotFoundError, OverloadedError
 
 MAX_LEASES = 100_000
@@ -16,35 +17,6 @@ MAX_WAITING = 1_000
 LOOK_S = 0.5
 REMEMBERED = 10_000
 """How many ended leases are remembered, to tell their holders what became of them."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What somebody wants."""
-
-    holder: str
-    """Who: the id of a principal."""
-    size: int
-    devices: tuple[str, ...] = ()
-    """Any of these will do; none named: any there is."""
-    priority: int = 50
-    duration_s: float = 300.0
-    preempt: bool = False
-    """Take from leases of lower priority what is missing."""
-    purpose: str = ""
-
-
-@dataclass
-class Lease:
-    """Bytes that somebody holds."""
-
-    id: str
-    wish: Wish
-    device: Device
-    expires_at: float
-    """On the clock of `time.monotonic`."""
-    preempted: list[str] = field(default_factory=list)
-    """The leases that were taken back for it."""
 
 
 @dataclass(order=True)

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from sensorium.control.leases import Lease, Leases, Wish
+from sensorium.control.leases import Leases
+from sensorium.control.wishes import Lease, Wish
 from sensorium.core.dispatch import Caller
 from sensorium.core.operation import Context, Execution, operation
 from sensorium.core.types import Count, Nothing

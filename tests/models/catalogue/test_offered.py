@@ -121,11 +121,11 @@ def test_samples_are_offered_too(tmp_path: Path) -> None:
     assert shelves.resolve_file("machine-state", "model.onnx", "1").read_bytes() == content
 
 
-def test_who_asks_meanwhile_shares_one_computation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put(tmp_path, "m/model.onnx")
-    begun, may_end, hashed = threading.Event(), threading.Event(), []
+def slowly_hashing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[threading.Event, threading.Event, list[Path]]:
+    """Tells that a hash is begun, lets it end, and lists what was hashed."""
+    begun, may_end, hashed = threading.Event(), threading.Event(), list[Path]()
 
     def slow(path: Path, _: object) -> str:
         hashed.append(path)
@@ -134,6 +134,14 @@ def test_who_asks_meanwhile_shares_one_computation(
         return "0" * 64
 
     monkeypatch.setattr(digests, "sha256_of", slow)
+    return begun, may_end, hashed
+
+
+def test_who_asks_meanwhile_shares_one_computation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, "m/model.onnx")
+    begun, may_end, hashed = slowly_hashing(monkeypatch)
     shelves = Shelves(tmp_path)
     first = shelves.hashed_files("m")
     assert begun.wait(10)
@@ -150,15 +158,7 @@ def test_callers_who_wait_for_a_digest_share_it_and_hold_no_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path, "org--m/model.onnx")
-    begun, may_end, hashed = threading.Event(), threading.Event(), []
-
-    def slow(path: Path, _: object) -> str:
-        hashed.append(path)
-        begun.set()
-        assert may_end.wait(10)
-        return "0" * 64
-
-    monkeypatch.setattr(digests, "sha256_of", slow)
+    begun, may_end, hashed = slowly_hashing(monkeypatch)
     shelves = Shelves(tmp_path)
     first = shelves.found("org/m")
     assert isinstance(first, Future)
