@@ -27,6 +27,7 @@ class Server:
     process: "subprocess.Popen[str]"
     data_dir: Path
     log: list[str] = field(default_factory=list)
+    reader: threading.Thread | None = None
 
     @property
     def ws_url(self) -> str:
@@ -68,6 +69,17 @@ class Server:
             time.sleep(0.02)
         return False
 
+    def whole_log(self) -> list[str]:
+        """All that it ever logged: it is stopped for it, as what is written is read a moment later.
+
+        What has to be in `log`, or must not be, can only be told of this.
+        """
+        self.stop()
+        assert self.reader is not None
+        self.reader.join(START_S)
+        assert not self.reader.is_alive(), "somebody holds the server's standard error open"
+        return self.log
+
     def stop(self, timeout_s: float = 30) -> int:
         """Stop it as an operator would; returns its exit status."""
         if self.process.poll() is None:
@@ -99,8 +111,8 @@ def serving(
         )
         server = Server("", process, Path(folder))
         listening = threading.Event()
-        reader = threading.Thread(target=_read, args=(server, listening), daemon=True)
-        reader.start()
+        server.reader = threading.Thread(target=_read, args=(server, listening), daemon=True)
+        server.reader.start()
         try:
             if not listening.wait(START_S) or not server.url:
                 raise RuntimeError("the server did not start:\n" + "".join(server.log))
@@ -109,7 +121,7 @@ def serving(
             yield server
         finally:
             server.stop()
-            reader.join(5)
+            server.reader.join(5)
             assert process.stderr is not None
             process.stderr.close()
 

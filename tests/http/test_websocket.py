@@ -8,7 +8,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
-from tests.servers import Server
+from tests.servers import Server, serving
 
 
 @pytest.fixture
@@ -63,19 +63,18 @@ def test_what_is_wrong_is_answered_and_the_connection_goes_on(
     assert hear(socket)["data"]["text"] == "still here"
 
 
-def test_text_that_is_not_utf8_closes_the_connection_and_is_no_error_of_the_server(
-    server: Server, socket: ClientConnection
-) -> None:
-    before = len(server.log)
-    socket.send(b'{"id": 5, "\xff"}', text=True)
-    with pytest.raises(ConnectionClosed) as closed:
-        socket.recv(20)
-    assert closed.value.rcvd is not None
-    assert closed.value.rcvd.code == CloseCode.INVALID_DATA
-    with connect(server.ws_url) as another:
-        say(another, id=1, op="system.echo", data={})
-        hear(another)
-    assert not [line for line in server.log[before:] if "UTF-8" in line]
+def test_text_that_is_not_utf8_closes_the_connection_and_is_no_error_of_the_server() -> None:
+    with serving() as server:
+        with connect(server.ws_url) as socket:
+            socket.send(b'{"id": 5, "\xff"}', text=True)
+            with pytest.raises(ConnectionClosed) as closed:
+                socket.recv(20)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == CloseCode.INVALID_DATA
+        with connect(server.ws_url) as another:
+            say(another, id=1, op="system.echo", data={})
+            hear(another)
+        assert not [line for line in server.whole_log() if "UTF-8" in line]
 
 
 def test_a_call_ends_once_however_much_is_sent_after_it(socket: ClientConnection) -> None:

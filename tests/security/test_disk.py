@@ -40,7 +40,7 @@ def test_an_audit_log_on_a_full_disk_costs_no_answer(full_disk: Path) -> None:
                 answer = http.post("/v1/testing/change", json=TOKEN)
                 assert answer.status_code == 200, answer.text
             assert http.post("/v1/testing/inline", json=TOKEN).status_code == 200
-        told = [line for line in server.log if "audit log cannot be written" in line]
+        told = [line for line in server.whole_log() if "audit log cannot be written" in line]
         assert len(told) == 20, "what is not on the disk is in the log"
         assert all("testing.change" in line for line in told)
 

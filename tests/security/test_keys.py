@@ -1,6 +1,7 @@
 """Keys: wrong ones, odd ones, revoked ones, ones with limits; and that none is ever shown."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
@@ -26,11 +27,15 @@ def store(data_dir: Path) -> KeyStore:
     return KeyStore(data_dir)
 
 
-@pytest.fixture(scope="module")
-def locked(data_dir: Path) -> Iterator[Server]:
+def _locked(data_dir: Path) -> AbstractContextManager[Server]:
     """A server that wants a key, at the level of logging that tells most."""
     environ = {"SENSORIUM_API_KEYS": GIVEN, "SENSORIUM_DATA_DIR": str(data_dir)}
-    with serving("--log-level", "debug", environ=environ) as running:
+    return serving("--log-level", "debug", environ=environ)
+
+
+@pytest.fixture(scope="module")
+def locked(data_dir: Path) -> Iterator[Server]:
+    with _locked(data_dir) as running:
         yield running
 
 
@@ -157,24 +162,26 @@ def test_a_rate_is_per_key_and_says_when(http: httpx.Client, store: KeyStore) ->
     assert _call(http, GIVEN).status_code == 200
 
 
-def test_no_key_is_in_a_log_or_on_the_disk(
-    locked: Server, http: httpx.Client, store: KeyStore, data_dir: Path
-) -> None:
-    _, text = store.create("secret")
-    secret = text.rpartition("_")[2]
-    _until(lambda: _call(http, text).status_code == 200)
-    for path in ("/v1/testing/fail", "/v1/testing/change", "/v1/testing/refuse", "/v1/no/thing"):
-        for key in (text, GIVEN, "wrong-key-of-somebody"):
-            answer = _call(http, key, path)
-            for shown in (secret, GIVEN, "wrong-key-of-somebody"):
-                assert shown not in answer.text
-                assert shown not in str(answer.headers)
-    http.get(f"/metrics?key={GIVEN}", headers={"x-api-key": text})
-    written = "".join(path.read_text() for path in data_dir.iterdir()) + "".join(locked.log)
+def test_no_key_is_in_a_log_or_on_the_disk(tmp_path: Path) -> None:
+    _, text = KeyStore(tmp_path).create("secret")
+    secrets = (text.rpartition("_")[2], GIVEN, "wrong-key-of-somebody")
+    paths = ("/v1/testing/fail", "/v1/testing/change", "/v1/testing/refuse", "/v1/no/thing")
+    with _locked(tmp_path) as server:
+        with server.client() as http:
+            for path in paths:
+                for key in (text, GIVEN, "wrong-key-of-somebody"):
+                    answer = _call(http, key, path)
+                    for secret in secrets:
+                        assert secret not in answer.text
+                        assert secret not in str(answer.headers)
+            http.get(f"/metrics?key={GIVEN}", headers={"x-api-key": text})
+        logged = "".join(server.whole_log())
+        written = "".join(path.read_text() for path in tmp_path.iterdir())
+    assert "RuntimeError" in logged
     assert "testing.change" in written
-    for shown in (secret, GIVEN, "wrong-key-of-somebody"):
-        assert shown not in written
-    assert (data_dir / FILE).stat().st_mode & 0o077 == 0, "nobody else may read the key file"
+    for secret in secrets:
+        assert secret not in logged + written
+    assert (tmp_path / FILE).stat().st_mode & 0o077 == 0, "nobody else may read the key file"
 
 
 @pytest.mark.parametrize("content", [b"{", b'{"keys": [{"id": 1}]}', b"\xff", b"[]"])

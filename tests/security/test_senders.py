@@ -185,7 +185,7 @@ def test_a_public_address_without_a_key_answers_no_call() -> None:
         with connect(server.ws_url) as socket:
             socket.send('{"id": 1, "op": "testing.inline", "data": {"token": "a"}}')
             assert '"unauthenticated"' in str(socket.recv(10))
-        assert any("sensorium keys create" in line for line in server.log)
+        assert server.logged("sensorium keys create")
 
 
 def test_a_public_address_may_be_opened_on_purpose() -> None:

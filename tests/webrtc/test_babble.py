@@ -88,7 +88,7 @@ def test_babble_over_a_connection(server: Server, loop: BackgroundLoop) -> None:
     loop.run(peer.close())
     until(lambda: _sessions(server) == [], BACK_S, "the session ends")
     until(lambda: stands(now(), before), BACK_S, f"as {before}; it is {now()}")
-    assert not [line for line in server.log if "Traceback" in line]
+    assert not [line for line in server.whole_log() if "Traceback" in line]
 
 
 def _sessions(server: Server) -> list[Any]:

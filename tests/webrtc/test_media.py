@@ -29,6 +29,7 @@ def server() -> Iterator[Server]:
     with serving("--mode", "http,webrtc") as opened:
         opened.wait_until_ready()
         yield opened
+        assert not [line for line in opened.whole_log() if "Traceback" in line]
 
 
 class Red(VideoStreamTrack):
@@ -141,7 +142,6 @@ def test_packets_of_junk_are_survived(server: Server) -> None:
             await peer.close()
 
     asyncio.run(pester())
-    assert not [line for line in server.log if "Traceback" in line]
 
 
 def test_a_host_with_loopback_alone_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
