@@ -3447,6 +3447,11 @@ export interface components {
              * @default
              */
             task?: string;
+            /**
+             * @description Why it will not load, by what its header says; empty if it may.
+             * @default
+             */
+            problem?: string;
         };
         /**
          * QuantizeRequest

@@ -76,6 +76,8 @@ def pull(
     output.line(f"{outcome.name}: {outcome.format}, {show_bytes(outcome.size_bytes)}{came}")
     if not outcome.verified:
         note("sensorium: its source named no hash; it is what came, unverified")
+    if outcome.problem:
+        note(f"sensorium: it will not load: {outcome.problem}")
 
 
 def quantize(

@@ -16,9 +16,11 @@ from sensorium.core.errors import (
     UnavailableError,
 )
 from sensorium.core.settings import Secret
+from sensorium.models.catalogue import folders
 from sensorium.models.catalogue.catalogue import Catalogue
 from sensorium.models.catalogue.manifest import read_manifest
 from sensorium.models.hub.place import Place
+from tests.language.lasting import TINYLM
 from tests.models.hub.fake import FakeHub, Trouble
 from tests.models.hub.pulling import all_of, content, leftovers, noise, pulled
 
@@ -318,6 +320,20 @@ def test_a_local_file_comes_with_its_data(place: Place, tmp_path: Path) -> None:
     assert Catalogue(place.cache).find("one").path.read_bytes() == b"gguf"
 
 
+def test_a_local_file_is_found_among_more_than_are_looked_through(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "MAX_FILES", 3)
+    (tmp_path / "below").mkdir()
+    for number in range(5):
+        (tmp_path / f"{number}.txt").write_text("x")
+        (tmp_path / "below" / f"{number}.txt").write_text("x")
+    for shard in ("a-00001-of-00002.gguf", "a-00002-of-00002.gguf"):
+        (tmp_path / shard).write_bytes(b"GGUF")
+    outcome = pulled(f"file://{tmp_path}/a-00001-of-00002.gguf", place)
+    assert outcome.files == ("a-00001-of-00002.gguf", "a-00002-of-00002.gguf")
+
+
 def test_a_local_folder_is_taken_over(place: Place, tmp_path: Path) -> None:
     source = tmp_path / "bert"
     (source / "sub").mkdir(parents=True)
@@ -365,3 +381,15 @@ def test_a_caller_from_elsewhere_cannot_have_this_machine_look_around(
         pulled(f"{hub.url}/files/model.onnx", from_elsewhere)
     assert caught.value.details["reason"] == "redirect"
     assert pulled(f"{hub.url}/files/model.onnx", place).format == "onnx"
+
+
+def test_a_model_that_will_not_load_is_taken_and_said_to_be_one(
+    place: Place, tmp_path: Path
+) -> None:
+    whole = TINYLM.read_bytes()
+    (tmp_path / "whole.gguf").write_bytes(whole)
+    (tmp_path / "cut.gguf").write_bytes(whole[: len(whole) // 2])
+    assert pulled(f"file://{tmp_path}/whole.gguf", place).problem == ""
+    for _ in range(2):
+        assert "beyond the end" in pulled(f"file://{tmp_path}/cut.gguf", place).problem
+    assert Catalogue(place.cache).find("cut").size == len(whole) // 2

@@ -9,7 +9,7 @@ from sensorium.models.artifact import Format
 from sensorium.models.catalogue.digests import Stamp, stamp_of
 from sensorium.models.catalogue.manifest import FILE, Entry, Manifest, read_manifest
 from sensorium.models.catalogue.paths import is_safe
-from sensorium.models.catalogue.recognition import REMOTE, Found, models_among
+from sensorium.models.catalogue.recognition import REMOTE, Found, models_among, weights_of
 
 MAX_FILES = 10_000
 MAX_DEPTH = 5
@@ -62,6 +62,20 @@ def files_in(folder: Path) -> dict[str, Stamp]:
     files: dict[str, Stamp] = {}
     _walk(folder, "", files)
     return files
+
+
+def files_beside(path: Path) -> dict[str, Stamp]:
+    """The files that a model needs which is one file: itself, its shards, its external data.
+
+    Nothing below their folder is looked at, which may be anybody's.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    names = [name for name in os.listdir(path.parent) if is_safe(name)]
+    wanted = (weights_of(path.name, names) or ()) if path.name in names else ()
+    stamps = {name: _stamp(path.parent / name) for name in wanted}
+    return {name: stamp for name, stamp in stamps.items() if stamp is not None}
 
 
 def is_tree(path: Path) -> bool:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from sensorium.core.errors import ForbiddenError, InvalidInputError, NotFoundError
 from sensorium.models.catalogue.digests import Stamp
-from sensorium.models.catalogue.folders import files_in, models_in, recognised
+from sensorium.models.catalogue.folders import files_beside, files_in, models_in, recognised
 from sensorium.models.catalogue.manifest import FILE, Entry
-from sensorium.models.catalogue.paths import is_safe
-from sensorium.models.catalogue.recognition import Found, weights_of
+from sensorium.models.catalogue.recognition import Found
 
 BLOCK = 1 << 20
 
@@ -52,9 +51,7 @@ def find_source(location: str, allowed: bool) -> Source:
             files.pop(FILE, None)
             source = Source(path, files)
         elif path.is_file():
-            beside = files_in(path.parent) if is_safe(path.name) else {}
-            wanted = weights_of(path.name, beside) or ()
-            source = Source(path.parent, {name: beside[name] for name in wanted if name in beside})
+            source = Source(path.parent, files_beside(path))
         else:
             raise NotFoundError("there is no such file or folder on the server's machine")
     except OSError:

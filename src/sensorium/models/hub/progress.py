@@ -38,6 +38,9 @@ class PullOutcome(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = ""
     licence: Annotated[str, Meta(description="As its source names it; empty if it does not.")] = ""
     task: Annotated[str, Meta(description="As its source names it; empty if it does not.")] = ""
+    problem: Annotated[
+        str, Meta(description="Why it will not load, by what its header says; empty if it may.")
+    ] = ""
 
 
 class PullProgress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

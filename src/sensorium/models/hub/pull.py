@@ -13,12 +13,11 @@ from sensorium.models.catalogue.manifest import (
     Entry,
     Manifest,
     ManifestFile,
-    joint_digest,
     read_manifest,
 )
 from sensorium.models.catalogue.partial import lock_of, take
-from sensorium.models.catalogue.recognition import Found
 from sensorium.models.hub.local import copy_files, entries_of, find_source
+from sensorium.models.hub.outcome import outcome_of
 from sensorium.models.hub.place import Place
 from sensorium.models.hub.plan import (
     Plan,
@@ -267,20 +266,5 @@ class _Pull:
     def _present(self, file: ManifestFile) -> bool:
         return (self._staging.target / file.path).is_file()
 
-    def _outcome(self, manifest: Manifest, entry: Entry, fetched: int = 0) -> PullOutcome:
-        files = [manifest.by_path[path] for path in entry.files]
-        usual = manifest.entries[0].path == entry.path
-        folder = self._reference.folder
-        variant = Found(entry.format, entry.path, entry.weights).variant
-        return PullOutcome(
-            name=folder if usual else f"{folder}:{variant}",
-            format=entry.format,
-            digest=joint_digest({path: manifest.by_path[path].sha256 for path in entry.hashed}),
-            files=entry.files,
-            size_bytes=sum(file.size for file in files),
-            fetched_bytes=fetched,
-            verified=all(file.verified for file in files),
-            source=manifest.full_source,
-            licence=manifest.licence,
-            task=manifest.task,
-        )
+    def _outcome(self, manifest: Manifest, entry: Entry, fetched_bytes: int = 0) -> PullOutcome:
+        return outcome_of(self._staging.target, manifest, entry, fetched_bytes)
