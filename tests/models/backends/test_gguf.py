@@ -35,6 +35,7 @@ from sensorium.core.errors import (
 from sensorium.core.generation import Generation
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
+from sensorium.models.backends.gguf_reason import reason_of
 from sensorium.models.placement.process import InProcess
 from tests.models.backends import contract
 from tests.models.backends.text_contract import TextContract
@@ -97,6 +98,33 @@ async def pieces(placed, generation):
 
 async def text(placed, generation):
     return "".join(each.text for each in await pieces(placed, generation))
+
+
+def test_why_it_cannot_be_loaded_is_told(tmp_path):
+    whole = FILE.read_bytes()
+    kinds = {
+        "kind": (
+            whole.replace(b"\x05" + bytes(7) + b"llama", b"\x05" + bytes(7) + b"llamb"),
+            "llamb",
+        ),
+        "part": (whole.replace(b"blk.1.ffn_up.weight", b"blk.1.ffn_pu.weight"), "ffn_up"),
+    }
+    for name, (data, told) in kinds.items():
+        path = tmp_path / f"{name}.gguf"
+        path.write_bytes(data.replace(b"llama.", b"llamb.") if name == "kind" else data)
+        with pytest.raises(InvalidInputError, match=f"cannot load it: .*{told}") as refused:
+            with_model(None, path=path)
+        assert str(tmp_path) not in refused.value.message
+
+
+def test_what_others_write_meanwhile_is_not_lost(capfd):
+    def attempt():
+        os.write(2, b"0.00.005.856 E llama_model_load: error loading model: no such\n")
+        os.write(2, b"somebody else\n")
+        raise RuntimeError
+
+    assert reason_of(attempt) == "no such"
+    assert capfd.readouterr().err == "somebody else\n"
 
 
 def test_the_tokens_are_those_of_the_reference():

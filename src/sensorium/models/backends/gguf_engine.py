@@ -26,6 +26,7 @@ from sensorium.core.errors import (
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.backends.gguf_options import ENCODERS, batch_tokens, threads_of
+from sensorium.models.backends.gguf_reason import reason_of
 from sensorium.models.backends.too_long import too_long
 from sensorium.models.headers.header import Header
 from sensorium.models.templates.vetting import is_harmless
@@ -57,8 +58,10 @@ class Engine:
         try:
             self._server: Any = xllamacpp.Server(made)
         except RuntimeError:
+            socket.unlink(missing_ok=True)
+            reason = reason_of(lambda: xllamacpp.Server(made))
             shutil.rmtree(folder, ignore_errors=True)
-            raise InvalidInputError("llama.cpp cannot load it; the log has the reason") from None
+            raise InvalidInputError(f"llama.cpp cannot load it: {reason}") from None
         self._place = _Place(folder, socket)
         self._http = httpx.Client(
             transport=httpx.HTTPTransport(uds=self._place.address),

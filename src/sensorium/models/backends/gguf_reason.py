@@ -1,0 +1,47 @@
+"""Why llama.cpp cannot load a file: it tells its log alone, which is standard error."""
+
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+_REASON = re.compile(r"error loading model: ([^\n]{1,300})")
+_ITS_LINE = re.compile(r"\d+(\.\d+){3} [A-Z] ")
+LATE_S = 2.0
+"""For so long it is waited for: a thread of its own writes."""
+UNTOLD = "it may be damaged, or of a kind that this version does not know"
+
+
+def reason_of(attempt: Callable[[], object]) -> str:
+    """What it says while it tries, and fails, once more; nothing that names a path.
+
+    What others write to standard error meanwhile comes there afterwards.
+    """
+    told = _written_during(attempt)
+    others = [line for line in told.splitlines(keepends=True) if not _ITS_LINE.match(line)]
+    sys.stderr.write("".join(others))
+    found = _REASON.search(told)
+    return found[1] if found and "/" not in found[1] else UNTOLD
+
+
+def _written_during(attempt: Callable[[], object]) -> str:
+    sys.stderr.flush()
+    standard, told = os.dup(2), ""
+    with tempfile.TemporaryFile("a+b", buffering=0) as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            with suppress(RuntimeError):
+                attempt()
+            end = time.monotonic() + LATE_S
+            while not _REASON.search(told) and time.monotonic() < end:
+                time.sleep(0.01)
+                file.seek(0)  # what is written goes to the end all the same
+                told = file.read().decode(errors="replace")
+        finally:
+            sys.stderr.flush()
+            os.dup2(standard, 2)
+            os.close(standard)
+        return told
