@@ -76,6 +76,13 @@ def test_langchain_calls_tools(server: Server) -> None:
     assert (call["name"], call["args"]) == ("get_weather", {"city": "Paris"})
 
 
+def test_langchain_knows_what_is_too_long(server: Server) -> None:
+    from langchain_openai.chat_models.base import OpenAIContextOverflowError
+
+    with pytest.raises(OpenAIContextOverflowError):
+        langchain(server).invoke("word " * 2000)
+
+
 def test_langchain_goes_on_with_texts_and_embeds(server: Server) -> None:
     from langchain_openai import OpenAI, OpenAIEmbeddings
 
@@ -111,7 +118,7 @@ def test_litellm_answers_streams_and_embeds(server: Server) -> None:
     [
         ({"model": "openai/nope"}, "NotFoundError"),
         ({"max_tokens": 0}, "BadRequestError"),
-        ({"messages": [{"role": "user", "content": "word " * 2000}]}, "BadRequestError"),
+        ({"messages": [{"role": "user", "content": "word " * 2000}]}, "ContextWindowExceededError"),
     ],
 )
 def test_litellm_tells_errors_apart(server: Server, asked: Any, error: str) -> None:

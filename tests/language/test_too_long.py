@@ -56,6 +56,7 @@ def test_anthropic_calls_it_an_invalid_request(stream: bool, server: Server) -> 
     assert answer.status_code == 400
     error = answer.json()["error"]
     assert error["type"] == "invalid_request_error"
+    assert "prompt is too long" in error["message"]  # by which agents know it
     assert NUMBERS.search(error["message"])
 
 
