@@ -1,5 +1,6 @@
 """OpenAI's models, completions and embeddings, asked with its own client."""
 
+import json
 from array import array
 from base64 import b64decode
 from collections.abc import Iterator
@@ -144,6 +145,18 @@ def test_the_best_of_several_is_told(client: openai.OpenAI) -> None:
     assert [each.index for each in best.choices] == [0]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_schema_holds_a_text(client: openai.OpenAI, stream: bool) -> None:
+    schema: dict[str, Any] = {"type": "object", "properties": {"n": {"enum": [7]}}}
+    schema |= {"required": ["n"], "additionalProperties": False}
+    held = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    asked: Any = {"model": MODEL, "prompt": ONCE, "max_tokens": 60, "temperature": 0}
+    told = client.completions.create(**asked, stream=stream, extra_body={"response_format": held})
+    chunks = told if stream else [told]
+    text = "".join(each.choices[0].text for each in chunks)
+    assert json.loads(text) == {"n": 7}
+
+
 @pytest.mark.parametrize(
     ("asked", "param"),
     [
@@ -158,6 +171,9 @@ def test_the_best_of_several_is_told(client: openai.OpenAI) -> None:
         ({"prompt": ["a"] * 129}, "prompt"),
         ({"n": 1000}, "n"),
         ({"logprobs": 21}, "logprobs"),
+        ({"guided_json": {"type": "object"}}, "guided_json"),
+        ({"ignore_eos": True}, "ignore_eos"),
+        ({"response_format": {"type": "xml"}}, "response_format"),
     ],
 )
 def test_the_field_that_is_wrong_is_named(

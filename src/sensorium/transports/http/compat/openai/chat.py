@@ -11,19 +11,18 @@ from sensorium.transports.http.compat.openai.choosing import ToolChoice, allowed
 from sensorium.transports.http.compat.openai.messages import ChatMessage, message
 from sensorium.transports.http.compat.openai.sampling import (
     NAMES,
+    REFUSED,
     Completing,
-    Format,
     Likeliest,
-    held_to,
     refuse,
 )
 from sensorium.transports.http.compat.spoken import MAX_TOKENS, Whole
 from sensorium.transports.http.compat.tools import FunctionTool, tool
 from sensorium.transports.http.speaking import speak
 
-REFUSED = (
-    *("audio", "functions", "web_search_options", "chat_template_kwargs"),
-    *("guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"),
+NOT_DONE = (
+    *REFUSED,
+    *("audio", "functions", "web_search_options", "chat_template", "chat_template_kwargs"),
 )
 """What would make another answer, and is not done; what is empty is passed over."""
 
@@ -42,19 +41,14 @@ class ChatCompletion(Completing, kw_only=True):
     tools: list[Tool] | None = None
     tool_choice: ToolChoice = None
     parallel_tool_calls: bool | None = None
-    response_format: Format | None = None
     logprobs: bool | None = None
     top_logprobs: Likeliest | None = None
     modalities: list[str] | None = None
     audio: Any = None
     functions: Any = None
     web_search_options: Any = None
+    chat_template: Any = None
     chat_template_kwargs: Any = None
-    guided_json: Any = None
-    guided_regex: Any = None
-    guided_choice: Any = None
-    guided_grammar: Any = None
-    structured_outputs: Any = None
 
     def fields(self) -> dict[str, Any]:
         """The fields of the request of `chat.complete` and `chat.stream`.
@@ -63,7 +57,7 @@ class ChatCompletion(Completing, kw_only=True):
             InvalidInputError: it does not fit together.
             NotSupportedError: it asks for what there is not.
         """
-        refuse(self, REFUSED)
+        refuse(self, NOT_DONE)
         if self.modalities not in (None, [], ["text"]):
             raise NotSupportedError("answers are text here", details={"at": "modalities"})
         if self.top_logprobs and not self.logprobs:
@@ -78,7 +72,7 @@ class ChatCompletion(Completing, kw_only=True):
             "tools": [tool(each) for each in allowed(self.tool_choice, functions)],
             "tool_choice": chosen(self.tool_choice),
             "parallel_tools": self.parallel_tool_calls is not False,
-            "json_schema": held_to(self.response_format, "response_format"),
+            "json_schema": self.json_schema,
         }
         if self.logprobs:
             asked["logprobs"] = max(1, self.top_logprobs or 0)
@@ -86,10 +80,9 @@ class ChatCompletion(Completing, kw_only=True):
 
     def names(self) -> dict[str, str]:
         """What the fields of ours are called that have other names in the body."""
-        names = {**NAMES, "json_schema": "response_format"}
-        if self.max_completion_tokens is not None:
-            names["max_tokens"] = "max_completion_tokens"
-        return names
+        if self.max_completion_tokens is None:
+            return NAMES
+        return {**NAMES, "max_tokens": "max_completion_tokens"}
 
 
 async def chat_completions(call: Call) -> None:

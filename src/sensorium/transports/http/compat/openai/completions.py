@@ -16,7 +16,13 @@ from sensorium.transports.http.compat.openai.completions_answers import (
     completion,
 )
 from sensorium.transports.http.compat.openai.prompts import Texts, side_by_side, texts_of
-from sensorium.transports.http.compat.openai.sampling import NAMES, Completing, Likeliest, refuse
+from sensorium.transports.http.compat.openai.sampling import (
+    NAMES,
+    REFUSED,
+    Completing,
+    Likeliest,
+    refuse,
+)
 from sensorium.transports.http.compat.spoken import (
     Chosen,
     Chunk,
@@ -42,7 +48,7 @@ class Completion(Completing, kw_only=True):
 
     def check(self) -> None:
         """Raise what does not fit together, or is not done."""
-        refuse(self, ("suffix",))
+        refuse(self, (*REFUSED, "suffix"))
         if self.echo and self.logprobs is not None:
             raise NotSupportedError(
                 "logprobs of the prompt are not told here: ask without echo",
@@ -69,6 +75,7 @@ class Completion(Completing, kw_only=True):
             **self.sampling(self.max_tokens, USUAL_TOKENS),
             "prompt": prompt,
             "n": self.made,
+            "json_schema": self.json_schema,
         }
         if self.logprobs is not None or self.made > self.wanted:
             asked["logprobs"] = max(1, self.logprobs or 0)

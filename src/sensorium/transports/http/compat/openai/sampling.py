@@ -12,8 +12,14 @@ from sensorium.core.errors import InvalidInputError, NotSupportedError
 
 ModelName = Annotated[str, Meta(min_length=1)]
 Likeliest = Annotated[int, Meta(ge=0, le=20)]
-NAMES = {"repeat_penalty": "repetition_penalty"}
+NAMES = {"repeat_penalty": "repetition_penalty", "json_schema": "response_format"}
 """What the fields of ours are called here that have other names."""
+REFUSED = (
+    *("guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"),
+    *("allowed_token_ids", "bad_words", "stop_token_ids", "include_stop_str_in_output"),
+    *("ignore_eos", "min_tokens", "use_beam_search", "prompt_logprobs"),
+)
+"""What vLLM's clients ask that would make another answer, and is not done; see `refuse`."""
 
 
 class Sampled(Struct, kw_only=True):
@@ -65,19 +71,6 @@ class StreamOptions(Struct):
     include_usage: bool | None = None
 
 
-class Completing(Sampled, kw_only=True):
-    """What the two kinds of completions ask alike."""
-
-    max_tokens: int | None = None
-    n: int | None = None
-    stream_options: StreamOptions | None = None
-
-    @property
-    def include_usage(self) -> bool:
-        """Whether a stream ends with what it took."""
-        return self.stream_options is not None and bool(self.stream_options.include_usage)
-
-
 class Format(Struct, omit_defaults=True):
     """What a text is held to; conversations have the schema in an object of its own."""
 
@@ -87,6 +80,38 @@ class Format(Struct, omit_defaults=True):
     strict: bool | None = None
     description: str | None = None
     json_schema: "Format | None" = None
+
+
+class Completing(Sampled, kw_only=True):
+    """What the two kinds of completions ask alike."""
+
+    max_tokens: int | None = None
+    n: int | None = None
+    stream_options: StreamOptions | None = None
+    response_format: Format | None = None
+    guided_json: Any = None
+    guided_regex: Any = None
+    guided_choice: Any = None
+    guided_grammar: Any = None
+    structured_outputs: Any = None
+    allowed_token_ids: Any = None
+    bad_words: Any = None
+    stop_token_ids: Any = None
+    include_stop_str_in_output: Any = None
+    ignore_eos: Any = None
+    min_tokens: Any = None
+    use_beam_search: Any = None
+    prompt_logprobs: Any = None
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream ends with what it took."""
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def json_schema(self) -> dict[str, Any]:
+        """The JSON schema that a text is held to; as for `held_to`."""
+        return held_to(self.response_format, "response_format")
 
 
 def held_to(given: Format | None, field: str) -> dict[str, Any]:
