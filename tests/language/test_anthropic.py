@@ -125,6 +125,14 @@ def test_tokens_are_counted(asked: anthropic.Anthropic) -> None:
     assert 0 < found.input_tokens < more.input_tokens
 
 
+@pytest.mark.parametrize("choice", ["auto", "none"])
+def test_as_many_are_counted_as_are_read(choice: str, asked: anthropic.Anthropic) -> None:
+    with_tools: Any = {"tools": [WEATHER], "tool_choice": {"type": choice}}
+    counted = asked.messages.count_tokens(model="tinylm", messages=[QUESTION], **with_tools)
+    took = create(asked, **with_tools).usage
+    assert counted.input_tokens == took.input_tokens + took.cache_read_input_tokens
+
+
 def test_models_are_told_in_the_words_of_who_asks(
     server: Server, asked: anthropic.Anthropic
 ) -> None:
@@ -311,6 +319,8 @@ def test_thoughts_and_calls_of_tools(played: tuple[Script, anthropic.Anthropic])
         ({"tool_choice": {"type": "tool"}}, "tool_choice.name"),
         ({"tool_choice": {"type": "any"}}, "there is none"),
         ({"stop_sequences": "x"}, "stop_sequences: Expected `array"),
+        ({"stop_sequences": ["x"] * 17}, "stop_sequences: Expected `array"),
+        ({"mcp_servers": [{"type": "url", "url": "https://x", "name": "x"}]}, "mcp_servers: "),
     ],
 )
 def test_what_is_wrong_is_said(more: dict[str, Any], says: str, server: Server) -> None:

@@ -436,7 +436,7 @@ def test_a_model_that_is_not_there(path: str, stream: bool, server: Server) -> N
         ("embed", {"input": 3}, "input: Expected"),
         ("embed", {"input": [3]}, "input[0]: Expected"),
         ("embed", {"input": ["x"] * 5000}, "input: Expected"),
-        ("chat", {"options": {"num_predict": 1e300}}, "max_tokens: "),
+        ("chat", {"options": {"num_predict": 1e300}}, "options.num_predict: "),
         ("show", {"model": ""}, "a name is required"),
     ],
 )

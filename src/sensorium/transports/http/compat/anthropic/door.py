@@ -7,7 +7,7 @@ from sensorium.core.errors import NotFoundError
 from sensorium.transports.http.compat.anthropic.answers import message
 from sensorium.transports.http.compat.anthropic.errors import error_body, status
 from sensorium.transports.http.compat.anthropic.models import list_models, retrieve_model
-from sensorium.transports.http.compat.anthropic.requests import Counting, MessageRequest
+from sensorium.transports.http.compat.anthropic.requests import NAMES, Counting, MessageRequest
 from sensorium.transports.http.compat.anthropic.stream import MessageSpeaker
 from sensorium.transports.http.compat.bodies import Bodies
 from sensorium.transports.http.compat.call import Call
@@ -48,7 +48,9 @@ async def _route(call: Call) -> None:
 
 
 async def _message(call: Call) -> None:
-    asked, request = await call.read_for("chat.complete", MessageRequest, MessageRequest.request)
+    asked, request = await call.read_for(
+        "chat.complete", MessageRequest, MessageRequest.request, lambda _: NAMES
+    )
     id_ = call.exchange.request_id
     if asked.stream:
         items = call.dispatcher.stream("chat.stream", request, call.caller)

@@ -11,6 +11,9 @@ from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.transports.http.compat.anthropic.content import Said, Text, messages, system_text
 from sensorium.transports.http.compat.tools import FunctionTool, tool
 
+NAMES = {"stop": "stop_sequences", "json_schema": "output_config.format"}
+"""What the fields of ours are called here."""
+
 
 class ToolEntry(FunctionTool, kw_only=True):
     """A tool that may be called."""
@@ -54,15 +57,17 @@ class Counting(Struct, kw_only=True):
     messages: Annotated[list[Said], Meta(min_length=1)]
     system: str | list[Text] | None = None
     tools: list[ToolEntry] | None = None
+    tool_choice: ToolChoice | None = None
 
     def counted(self) -> dict[str, Any]:
         """The request of `text.count`; errors as for `MessageRequest.request`."""
         system = system_text(self.system)
         first = [{"role": "system", "content": system}] if system else []
+        tools = [] if self.tool_choice and self.tool_choice.type == "none" else self.tools or []
         return {
             "model": self.model,
             "messages": first + messages(self.messages),
-            "tools": [_tool(each) for each in self.tools or []],
+            "tools": [_tool(each) for each in tools],
         }
 
 
@@ -70,7 +75,6 @@ class MessageRequest(Counting, kw_only=True):
     """The body of `/v1/messages`."""
 
     max_tokens: Annotated[int, Meta(ge=1)]
-    tool_choice: ToolChoice | None = None
     stop_sequences: list[str] | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -80,6 +84,7 @@ class MessageRequest(Counting, kw_only=True):
     output_config: OutputConfig | None = None
     output_format: JsonFormat | None = None
     """The same as `output_config.format`, of older clients."""
+    mcp_servers: list[Any] | None = None
 
     @property
     def thinks(self) -> bool:
@@ -94,6 +99,10 @@ class MessageRequest(Counting, kw_only=True):
             InvalidInputError: it does not fit together.
             NotSupportedError: it asks for what there is not.
         """
+        if self.mcp_servers:
+            raise NotSupportedError(
+                "the tools here are those that you run", details={"at": "mcp_servers"}
+            )
         config, choice = self.output_config or OutputConfig(), self.tool_choice
         held = config.format or self.output_format
         return {

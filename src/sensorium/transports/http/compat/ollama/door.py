@@ -35,7 +35,7 @@ from sensorium.transports.http.compat.ollama.models import (
     tags,
 )
 from sensorium.transports.http.compat.ollama.names import ours, reference
-from sensorium.transports.http.compat.ollama.requests import Embedding, Named, OldEmbedding
+from sensorium.transports.http.compat.ollama.requests import NAMES, Embedding, Named, OldEmbedding
 from sensorium.transports.http.compat.ollama.texts import Chat, Generate
 from sensorium.transports.http.compat.refusing import refusing
 from sensorium.transports.http.compat.spoken import Whole
@@ -92,7 +92,7 @@ async def _say(call: Call, kind: type[Chat] | type[Generate], wording: Wording) 
         fields = asked.request()
         if asked.says_nothing:
             return asked, None
-        return asked, call.request(f"{asked.noun}.complete", fields)
+        return asked, call.request(f"{asked.noun}.complete", fields, NAMES)
 
     call.only("POST")
     exchange = call.exchange
@@ -176,7 +176,7 @@ async def _embed_one(call: Call) -> None:
 
 async def _vectors(call: Call, kind: type[E]) -> tuple[E, Vectors]:
     asked, request = await call.read_for(
-        "text.embed", kind, lambda asked: asked.request(), lambda _: {"texts": "input"}
+        "text.embed", kind, lambda asked: asked.request(), lambda _: NAMES
     )
     keep_s = asked.keep_s
     with naming(asked.named), call.exchange.while_connected():

@@ -18,6 +18,10 @@ USUAL = {"temperature": 0.8, "top_k": 40, "top_p": 0.9, "min_p": 0.0, "repeat_pe
 """Ollama's defaults; of the other options they are ours."""
 
 
+NAMES = {"max_tokens": "options.num_predict", "json_schema": "format", "texts": "input"}
+"""What the fields of ours are called here."""
+
+
 class Options(Struct, kw_only=True):
     """How a text is made. Whole numbers may come as `5.0`."""
 
