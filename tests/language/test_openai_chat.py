@@ -207,6 +207,25 @@ def test_a_tools_result_is_told(client: openai.OpenAI) -> None:
     assert found.choices[0].message.content
 
 
+@pytest.mark.parametrize("more", [{}, {"tools": [TOOL], "tool_choice": "none"}])
+def test_a_call_is_told_of_where_its_tool_is_not(client: openai.OpenAI, more: Any) -> None:
+    """The last question of many programs comes without the tools, after what these gave."""
+
+    def read(name: str) -> int:
+        call = {"id": "c", "type": "function", "function": {"name": name, "arguments": "{}"}}
+        conversation: Any = [
+            *said(WEATHER),
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "Sunny"},
+        ]
+        asked: Any = {"model": MODEL, "messages": conversation, "max_tokens": 1, **more}
+        took = client.chat.completions.create(**asked).usage
+        assert took is not None
+        return took.prompt_tokens
+
+    assert read("get_weather_of_the_day") > read("a")
+
+
 def test_what_an_assistant_began_is_gone_on_with(client: openai.OpenAI) -> None:
     begun = [*said(FRANCE), *said("The capital of", "assistant")]
     found = client.chat.completions.create(model=MODEL, messages=begun, temperature=0)

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from sensorium.core.conversation import Message, Tool
+from sensorium.core.conversation import Message, Tool, ToolCall
 from sensorium.core.generation import Generation, Piece
 from sensorium.models.backends.gguf_schema import grammar_of
 from sensorium.models.tools import CallReader, held, told
@@ -173,6 +173,20 @@ def test_what_is_a_text(text: str) -> None:
     assert last.finish == "stop"
     assert "".join(piece.text for piece in found) == text
     assert not any(piece.tool_calls for piece in found)
+
+
+def test_calls_are_told_of_without_tools() -> None:
+    call = ToolCall(id="1", name="look", arguments='{"at": "x"}')
+    said = [
+        Message(role="user", content="Look at x."),
+        Message(role="assistant", tool_calls=[call]),
+        Message(role="tool", content="a wall", tool_call_id="1"),
+    ]
+    assert [(each.role, each.content) for each in told(Generation(messages=said)).messages] == [
+        ("user", "Look at x."),
+        ("assistant", '{"name": "look", "arguments": {"at": "x"}}'),
+        ("user", "The result of look: a wall"),
+    ]
 
 
 def test_a_text_is_held_only_as_long_as_it_may_be_a_call() -> None:

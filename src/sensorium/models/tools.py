@@ -51,15 +51,22 @@ def held(task: Generation) -> Generation:
     return replace(task, json_schema={"anyOf": either})
 
 
+def speaks_of_tools(task: Generation) -> bool:
+    """Whether it has tools, or tells of calls: a later question may be asked without the tools."""
+    return bool(task.tools) or any(each.tool_calls or each.role == "tool" for each in task.messages)
+
+
 def told(task: Generation) -> Generation:
     """The task with its tools told of in words, and calls and results as what was said."""
+    names = {call.id: call.name for each in task.messages for call in each.tool_calls}
+    if not task.tools:
+        return replace(task, messages=[_said(each, names) for each in task.messages])
     first, *rest = task.messages
     system = first.content if first.role == "system" else ""
     said = rest if first.role == "system" else task.messages
     opening = Message(
         role="system", content="\n\n".join(filter(None, (_offer(task.tools), system)))
     )
-    names = {call.id: call.name for each in said for call in each.tool_calls}
     return replace(task, messages=[opening, *(_said(each, names) for each in said)], tools=[])
 
 

@@ -27,7 +27,7 @@ from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
 from sensorium.models.templates.rendering import ChatTemplate
 from sensorium.models.templates.vetting import takes
-from sensorium.models.tools import CallReader, held, is_forced
+from sensorium.models.tools import CallReader, held, is_forced, speaks_of_tools
 
 NO_GPU = "llama.cpp has no GPU here: none is there, or its library was built without it"
 NO_TOKEN = "one of the numbers is no token's"
@@ -122,9 +122,10 @@ class GgufModel:
 
     def _is_read_there(self, task: Generation) -> bool:
         """Whether the library renders the conversation, and reads what the model answers."""
-        if not (self._engine.has_template and task.tools):
+        if not (self._engine.has_template and speaks_of_tools(task)):
             return self._engine.has_template
-        return self._takes_tools and not is_forced(task) and not task.json_schema
+        held_back = task.tools and (is_forced(task) or task.json_schema)
+        return self._takes_tools and not held_back
 
     @property
     def _takes_tools(self) -> bool:

@@ -7,7 +7,7 @@ from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation
 from sensorium.models.backends.openai_form import openai_messages, openai_tools
 from sensorium.models.templates.rendering import ChatTemplate
-from sensorium.models.tools import told
+from sensorium.models.tools import speaks_of_tools, told
 
 NOTHING = Message(role="assistant")
 
@@ -37,7 +37,7 @@ def templated(template: ChatTemplate | None, task: Generation, *, pictures: bool
         raise InvalidInputError("this model takes no images")
     task = begun(task)
     last = task.messages[-1]
-    if task.tools and not template.takes_tools:
+    if not template.takes_tools and speaks_of_tools(task):
         task = told(task)
     messages = openai_messages(task.messages, parsed=True, marked=pictures)
     tools = openai_tools(task.tools)
