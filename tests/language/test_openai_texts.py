@@ -78,6 +78,17 @@ def test_several_prompts_as_text_and_as_tokens(client: openai.OpenAI, server: Se
     assert [each.text for each in alone.choices] == told[:2]
 
 
+def test_a_prompt_of_tokens_may_begin_as_texts_do(client: openai.OpenAI, server: Server) -> None:
+    with server.client() as http:
+        told = http.post("/v1/text/tokenize", json={"model": MODEL, "text": ONCE}).json()["tokens"]
+    assert told[1:] == tokens(server, ONCE)
+    asked: Any = {"model": MODEL, "temperature": 0, "max_tokens": 8}
+    whole, alone = (client.completions.create(**asked, prompt=each) for each in (told, told[1:]))
+    assert whole.choices[0].text == alone.choices[0].text
+    assert whole.usage is not None
+    assert whole.usage.prompt_tokens == len(told)
+
+
 def test_a_prompt_is_repeated_on_request(client: openai.OpenAI) -> None:
     asked: Any = {"model": MODEL, "temperature": 0, "prompt": [ONCE, CAPITAL], "max_tokens": 4}
     plain = client.completions.create(**asked)

@@ -142,6 +142,18 @@ class TextContract:
             with pytest.raises(InvalidInputError):
                 model.detokenize([wrong])
 
+    def test_what_is_begun_is_not_begun_again(self, generating):
+        if not self.tokenizes:
+            pytest.skip("it tells no tokens")
+        text = generating.detokenize(generating.tokenize(self.prompt, special=True))
+        if not text.endswith(self.prompt):
+            pytest.skip("its texts have an end, too")
+        plain, begun = (
+            generated(generating, prompt=each, max_tokens=1)[-1].prompt_tokens
+            for each in (self.prompt, text)
+        )
+        assert begun == plain
+
     def test_embeddings(self, model):
         if not self.embeds:
             with pytest.raises(NotSupportedError):

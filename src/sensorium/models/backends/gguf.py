@@ -44,6 +44,8 @@ class GgufModel:
         self._engine = Engine(artifact, options, header, embeds=self._encoder)
         try:
             self._bos = self._special(header.details.get("bos", ""))
+            first = self.detokenize(self.tokenize("", special=True)[:1])
+            self._begin = first if first == self._bos else ""
             self._template = self._read_template(header)
         except BaseException:
             self._engine.close()
@@ -58,7 +60,8 @@ class GgufModel:
         if self._encoder:
             raise NotSupportedError("this model gives vectors, and no text")
         if not task.messages:
-            work = partial(self._make, text_request(task), task.stop, chat=False)
+            request = text_request(replace(task, prompt=self._prompt(task)))
+            work = partial(self._make, request, task.stop, chat=False)
         else:
             work = self._answering(begun(task))
         self._texts.make(work, emit)
@@ -84,8 +87,7 @@ class GgufModel:
 
     def size(self, task: Generation) -> int:
         """See `TextModel.size`."""
-        prompt = self._prompt(task) if task.messages else task.prompt
-        return len(self.tokenize(prompt, special=True))
+        return len(self.tokenize(self._prompt(task), special=True))
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See `TextModel.detokenize`."""
@@ -132,13 +134,13 @@ class GgufModel:
         return self._template is not None and self._template.takes_tools
 
     def _prompt(self, task: Generation) -> str:
-        """A conversation as the model's template has it.
+        """A prompt, or a conversation as the model's template has it, as the engine takes it.
 
         Raises:
-            InvalidInputError: it has none, or it does not take this.
+            InvalidInputError: it has no template, or it does not take this.
         """
-        prompt = templated(self._template, task)
-        return prompt.removeprefix(self._bos)  # the engine begins every prompt with it
+        prompt = templated(self._template, task) if task.messages else task.prompt
+        return prompt.removeprefix(self._begin)  # the engine begins every prompt with it
 
     def _read_template(self, header: Header) -> ChatTemplate | None:
         if not header.chat_template:

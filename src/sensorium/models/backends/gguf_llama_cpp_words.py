@@ -53,10 +53,9 @@ class Words:
         Raises:
             InvalidInputError: the model's template cannot turn these messages into a text.
         """
-        if not task.messages:
-            return self.tokens(task.prompt, begin=True) or [self._first()]
-        text = templated(self._template, task)
-        return self.tokens(text, begin=not (self._bos and text.startswith(self._bos)))
+        text = templated(self._template, task) if task.messages else task.prompt
+        begin = not (self._bos and text.startswith(self._bos))
+        return self.tokens(text, begin=begin) or [self._first()]
 
     def _first(self) -> int:
         """The token that begins a text, or, where there is none, the one that ends it."""
