@@ -13,6 +13,7 @@ from sensorium.models.backends.base import LoadOptions
 from sensorium.models.backends.gguf import BACKEND
 from sensorium.models.templates.budget import TemplateLimitError
 from tests.models.backends import contract
+from tests.models.backends.test_joined import STRICT
 from tests.models.backends.text_contract import generated
 from tests.servers import ROOT
 
@@ -135,6 +136,21 @@ def test_a_conversation_has_as_many_tokens_as_its_usage_says(model, messages, to
 def test_a_prompt_has_too(model, prompt):
     told = model.size(Generation(prompt=prompt))
     assert generated(model, prompt=prompt, max_tokens=1)[-1].prompt_tokens == told
+
+
+def test_a_template_of_two_speakers_takes_what_a_third_says(tmp_path):
+    path = roomy(tmp_path, "{%- set s = bos_token %}{{ s }}" + STRICT)
+    model = BACKEND.load(
+        contract.artifact(path, "gguf"), LoadOptions(threads=1, parallel=1, context=2048)
+    )
+    try:
+        for more in ({}, {"tools": [Tool(name="look")]}):
+            said = [Message(role=role, content=role) for role in ("system", "user", "user")]
+            fields = {"messages": said, "max_tokens": 3, "temperature": 0.0, **more}
+            last = generated(model, **fields)[-1]
+            assert last.prompt_tokens == model.size(Generation(**fields))
+    finally:
+        model.close()
 
 
 def test_a_template_that_behaves_by_what_the_library_gives_it(tmp_path):

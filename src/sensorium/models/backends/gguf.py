@@ -22,7 +22,7 @@ from sensorium.models.backends.gguf_requests import chat_request, text_request
 from sensorium.models.backends.gguf_texts import Emit, Texts
 from sensorium.models.backends.gguf_vocabulary import CONTEXT, write_model
 from sensorium.models.backends.openai_form import openai_messages, openai_tools
-from sensorium.models.backends.templated import begun, templated
+from sensorium.models.backends.templated import begun, taken, templated
 from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import read_header
 from sensorium.models.templates.rendering import ChatTemplate
@@ -111,13 +111,13 @@ class GgufModel:
         The library has the same template, and reads calls and thoughts in a hundred models' own
         ways. It has no bounds: what it is to render is tried here with what it gives besides.
         """
-        prompt = self._prompt(task)
+        prompt, as_taken = taken(self._template, task)
         if self._is_read_there(task):
             assert self._template is not None
-            said = openai_messages(task.messages, parsed=True)
+            said = openai_messages(as_taken.messages, parsed=True)
             takes(self._template, said, openai_tools(task.tools))
-            return partial(self._make, chat_request(task), task.stop, chat=True)
-        request = text_request(replace(held(task), prompt=prompt))
+            return partial(self._make, chat_request(as_taken), task.stop, chat=True)
+        request = text_request(replace(held(task), prompt=self._unbegun(prompt)))
         if not task.tools:
             return partial(self._make, request, task.stop, chat=False)
         return lambda emit: self._make(request, task.stop, CallReader(task.tools, emit), chat=False)
@@ -139,8 +139,11 @@ class GgufModel:
         Raises:
             InvalidInputError: it has no template, or it does not take this.
         """
-        prompt = templated(self._template, task) if task.messages else task.prompt
-        return prompt.removeprefix(self._begin)  # the engine begins every prompt with it
+        return self._unbegun(templated(self._template, task) if task.messages else task.prompt)
+
+    def _unbegun(self, prompt: str) -> str:
+        """A prompt without its beginning: the engine begins every prompt with it."""
+        return prompt.removeprefix(self._begin)
 
     def _read_template(self, header: Header) -> ChatTemplate | None:
         if not header.chat_template:

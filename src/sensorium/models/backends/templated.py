@@ -1,11 +1,16 @@
 """A task's conversation as the text that a model goes on with."""
 
+from contextlib import suppress
+from functools import partial
+
 from msgspec.structs import replace
 
 from sensorium.core.conversation import Message
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation
+from sensorium.models.backends.joined import other_forms
 from sensorium.models.backends.openai_form import openai_messages, openai_tools
+from sensorium.models.templates.budget import TemplateLimitError
 from sensorium.models.templates.rendering import ChatTemplate
 from sensorium.models.tools import speaks_of_tools, told
 
@@ -31,16 +36,38 @@ def templated(template: ChatTemplate | None, task: Generation, *, pictures: bool
     Raises:
         InvalidInputError: there is no template, or it does not take this.
     """
+    return taken(template, task, pictures=pictures)[0]
+
+
+def taken(
+    template: ChatTemplate | None, task: Generation, *, pictures: bool = False
+) -> tuple[str, Generation]:
+    """The same, and the task as the template took it: some refuse all but turns of two speakers."""
     if template is None:
         raise InvalidInputError("this model has no chat template; give it a prompt (text.complete)")
     if not pictures and any(message.images for message in task.messages):
         raise InvalidInputError("this model takes no images")
     task = begun(task)
     last = task.messages[-1]
+    goes_on = last.role == "assistant" and not last.tool_calls
     if not template.takes_tools and speaks_of_tools(task):
         task = told(task)
+    render = partial(_rendered, template, pictures=pictures, goes_on=goes_on)
+    try:
+        return render(task), task
+    except TemplateLimitError:
+        raise
+    except InvalidInputError:
+        for messages in other_forms(task.messages):
+            other = replace(task, messages=messages)
+            with suppress(InvalidInputError):
+                return render(other), other
+        raise
+
+
+def _rendered(template: ChatTemplate, task: Generation, *, pictures: bool, goes_on: bool) -> str:
     messages = openai_messages(task.messages, parsed=True, marked=pictures)
     tools = openai_tools(task.tools)
-    if last.role != "assistant" or last.tool_calls:
+    if not goes_on:
         return template.render(messages, tools)
-    return template.render(messages[:-1], tools) + last.content
+    return template.render(messages[:-1], tools) + task.messages[-1].content

@@ -1,0 +1,48 @@
+"""Conversations for templates that want turns of a user and the model, and of nobody else."""
+
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
+
+from sensorium.core.conversation import Message
+
+GAP = "\n\n"
+
+
+def other_forms(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """The same conversation with what one says at a stretch as one message; then as two speak.
+
+    In the second, what the system says is a user's. Calls of tools and their results stay alone.
+    """
+    yield _joined(messages)
+    yield _joined([_as_user(each) for each in messages])
+
+
+def _joined(messages: Sequence[Message]) -> list[Message]:
+    found: list[Message] = []
+    for each in messages:
+        if found and _goes_on(found[-1], each):
+            found[-1] = _together(found[-1], each)
+        else:
+            found.append(each)
+    return found
+
+
+def _goes_on(last: Message, each: Message) -> bool:
+    alone = each.role == "tool" or last.tool_calls or each.tool_calls
+    return last.role == each.role and not alone
+
+
+def _together(first: Message, second: Message) -> Message:
+    before = first.content + GAP if first.content else ""
+    moved = [replace(image, at=image.at + len(before)) for image in second.images]
+    return replace(
+        first,
+        content=before + second.content,
+        images=[*first.images, *moved],
+        reasoning=GAP.join(filter(None, (first.reasoning, second.reasoning))),
+    )
+
+
+def _as_user(said: Message) -> Message:
+    return replace(said, role="user") if said.role == "system" else said
