@@ -81,6 +81,25 @@ def test_what_is_refused_in_any_form_is_told_of_as_it_was() -> None:
         templated(template, Generation(messages=said))
 
 
+def test_calls_have_ids_that_are_short_enough() -> None:
+    """Much as Mistral's templates want it."""
+    template = ChatTemplate(
+        "{% for m in messages %}{% for id in (m.tool_calls or []) | map(attribute='id') %}"
+        "{% if id | length != 9 %}{{ raise_exception('9 characters') }}{% endif %}{{ id }};"
+        "{% endfor %}{{ m.tool_call_id }}{% endfor %}{% if tools %}{{ tools }}{% endif %}"
+    )
+    call = ToolCall(id="call_0123456789", name="look")
+    said = [
+        user("a"),
+        Message(role="assistant", tool_calls=[call]),
+        gave("call_0123456789", "1"),
+    ]
+    task = Generation(messages=said, tools=[Tool(name="look")])
+    first, second = templated(template, task).partition("[")[0].split(";")
+    assert first == second
+    assert len(first) == 9
+
+
 def test_pictures_keep_their_places() -> None:
     first = Message(role="user", content="ab", images=[ImagePart(url="https://a", at=1)])
     second = Message(role="user", content="cd", images=[ImagePart(url="https://b", at=1)])
