@@ -47,12 +47,17 @@ class ChatMessage(Struct):
     name: str | None = None
     tool_calls: list[FunctionCall] | None = None
     tool_call_id: str | None = None
+    function_call: Any = None
     reasoning_content: str | None = None
 
 
 def message(given: ChatMessage, at: str) -> dict[str, Any]:
     """A message's fields; errors are at `at`, and as for `content`."""
     text, images = content(given.content, at)
+    if given.function_call:
+        raise NotSupportedError(
+            "functions are called by tool_calls here", details={"at": f"{at}.function_call"}
+        )
     return {
         "role": role(given.role),
         "content": text,
