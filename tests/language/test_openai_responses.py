@@ -5,6 +5,8 @@ from typing import Any
 
 import openai
 import pytest
+from openai.types.responses import ResponseItem
+from pydantic import TypeAdapter
 
 from sensorium.transports.http.compat.openai.errors import NotKeptError
 from sensorium.transports.http.compat.openai.messages import Part
@@ -175,6 +177,24 @@ def test_what_was_asked_is_listed_in_pages(client: openai.OpenAI) -> None:
         with pytest.raises(openai.BadRequestError) as caught:
             client.responses.input_items.list(found.id, extra_query=wrong)
         assert caught.value.param == next(iter(wrong))
+
+
+def test_what_is_listed_has_all_that_clients_read(client: openai.OpenAI) -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    items: Any = [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "content": "I look."},
+        call,
+        {"type": "function_call_output", "call_id": "c", "output": "Sunny"},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "Sunny."}]},
+        {"role": "user", "content": "Thanks"},
+    ]
+    found = client.responses.create(model=MODEL, input=items, max_output_tokens=1)
+    listed = client.responses.input_items.with_raw_response.list(found.id, order="asc")
+    told = TypeAdapter(list[ResponseItem]).validate_python(listed.http_response.json()["data"])
+    assert [each.type for each in told] == [
+        *("message", "message", "function_call", "function_call_output", "message", "message")
+    ]
 
 
 def test_a_response_is_not_streamed_again(client: openai.OpenAI) -> None:

@@ -23,6 +23,8 @@ from sensorium.transports.http.compat.spoken import Counted, Whole
 from sensorium.transports.http.speaking import speak
 
 Output = dict[str, Any]
+LISTED: dict[str, Output] = {"output_text": {"annotations": []}, "input_image": {"detail": "auto"}}
+"""What parts of these types have where they are listed, said or not."""
 Fields = Callable[[CreateResponse, list[Message]], dict[str, Any]]
 
 
@@ -145,12 +147,15 @@ class Responses:
 
 
 def _item(item: Output) -> Output:
-    """An item as it is listed: with an id, and with its content in parts."""
+    """An item as it is listed: with an id and a status, and with its content in whole parts."""
     content = item.get("content")
     if isinstance(content, str):
-        item["content"] = [{"type": "input_text", "text": content}]
+        text = "output_text" if item.get("role") == "assistant" else "input_text"
+        content = [{"type": text, "text": content}]
+    if content is not None:
+        item["content"] = [{**LISTED.get(each["type"], {}), **each} for each in content]
     kind = "msg" if item.get("type", "message") == "message" else "item"
-    return {"type": "message", "id": answers.new_id(kind), **item}
+    return {"type": "message", "id": answers.new_id(kind), "status": "completed", **item}
 
 
 def _listed(items: list[Output], page: Query) -> Output:
