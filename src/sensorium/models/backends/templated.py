@@ -50,7 +50,7 @@ def taken(
     task = begun(task)
     last = task.messages[-1]
     goes_on = last.role == "assistant" and not last.tool_calls
-    if not template.takes_tools and speaks_of_tools(task):
+    if speaks_of_tools(task) and not template.takes_tools:
         task = told(task)
     render = partial(_rendered, template, pictures=pictures, goes_on=goes_on)
     try:
