@@ -50,3 +50,7 @@ def test_every_call_of_a_tool_has_one_id_of_its_own() -> None:
 def test_one_call_at_most_where_one_is_asked_for() -> None:
     (parts,) = calls(Generation(parallel_tools=False)).values()
     assert [call.name for call in tool_calls(parts)] == ["look"]
+
+
+def test_a_call_without_arguments_has_an_object_of_none() -> None:
+    assert [call.arguments for call in tool_calls([ToolCallPart(id="a", name="look")])] == ["{}"]

@@ -13,10 +13,11 @@ from sensorium.core.errors import (
     NotSupportedError,
     OverloadedError,
 )
+from sensorium.core.telemetry import request_id
 from sensorium.models.backends.base import LoadOptions
 from sensorium.models.exchange import Request
 from sensorium.models.placement.inproc import Inproc
-from sensorium.models.pool import Pool
+from sensorium.models.pool import Pool, log
 from tests.models import files
 from tests.workers.test_pool import until
 
@@ -115,10 +116,12 @@ def test_the_longest_unused_makes_room_and_a_used_one_never(shelf):
     run(pool, work)
 
 
-def test_an_idle_model_is_unloaded_after_its_time_and_at_once_with_zero(shelf):
-    pool = shelf.pool()
+def test_an_idle_model_is_unloaded_after_its_time_and_at_once_with_zero(shelf, monkeypatch):
+    pool, told = shelf.pool(), []
+    monkeypatch.setattr(log, "info", lambda *line, **_: told.append((*line, request_id.get())))
 
     async def work():
+        request_id.set("who loaded it")
         await pool.load("a", keep_alive_s=0.5)
         await pool.load("b", keep_alive_s=-1)
         async with pool.use("c") as c:
@@ -128,6 +131,7 @@ def test_an_idle_model_is_unloaded_after_its_time_and_at_once_with_zero(shelf):
         await until(lambda: len(pool.loaded) == 1)
         assert pool.loaded[0].artifact.name == "b"
         assert pool.loaded[0].expires_in_s is None
+        assert told[-1] == ("%s is unloaded: idle", "a", ""), "nobody's request has done it"
 
     run(pool, work)
 

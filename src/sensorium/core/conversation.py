@@ -88,4 +88,6 @@ def tool_calls(parts: list[ToolCallPart]) -> list[ToolCall]:
         call["id"] += part.id
         call["name"] += part.name
         call["arguments"] += part.arguments
+    for call in found.values():
+        call["arguments"] = call["arguments"] or "{}"  # none, as JSON has it
     return [ToolCall(**found[index]) for index in sorted(found)]

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +249,7 @@ class Pool:
         loading = self._loading[key]
         artifact, options = loading.artifact, loading.options
         if self._sweeping is None:
-            self._sweeping = asyncio.create_task(self._sweep())
+            self._sweeping = asyncio.create_task(self._sweep(), context=Context())
         if not self._room.budget_bytes:
             self._room.budget_bytes = await asyncio.to_thread(self._budget)
         wanted = await asyncio.to_thread(self._weigh, artifact, options)
