@@ -55,6 +55,8 @@ class Artifact:
     task: str = ""
     source: str = ""
     """Where it came from: `hf://org/name@revision`, an address, or empty."""
+    projector: Path | None = None
+    """The file that lets a GGUF model see."""
 
     def lies_in(self, path: Path) -> bool:
         """Whether it is the file or the folder at a path, or lies below."""

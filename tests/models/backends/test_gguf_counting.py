@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensorium.core.conversation import Message, Tool, ToolCall
 from sensorium.core.generation import Generation
 from sensorium.models.backends.base import LoadOptions
-from sensorium.models.backends.gguf import BACKEND
+from sensorium.models.backends.gguf_loading import BACKEND
 from sensorium.models.templates.budget import TemplateLimitError
 from tests.models.backends import contract
 from tests.models.backends.test_joined import STRICT

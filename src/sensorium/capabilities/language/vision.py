@@ -26,7 +26,7 @@ from sensorium.core.pictures import Picture, look
 
 NO_PLACES = (
     "this model does not tell where things are: those of the Florence-2 kind do, and those that "
-    "another server holds to a JSON schema"
+    "are held to a JSON schema (GGUF files, models of other servers)"
 )
 EXAMPLE = DescribeRequest(
     image=ImagePart(

@@ -2,10 +2,7 @@
 
 import threading
 from collections.abc import Sequence
-from dataclasses import replace as changed
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,17 +11,15 @@ from msgspec.structs import replace
 from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.core.generation import Generation
 from sensorium.models.artifact import Artifact
-from sensorium.models.backends.base import LoadOptions, TextModel
+from sensorium.models.backends.base import LoadOptions
 from sensorium.models.backends.gguf_engine import Engine, check_answer, has_gpu
 from sensorium.models.backends.gguf_hearing import Hearing
-from sensorium.models.backends.gguf_options import ENCODERS, check_device, spec_of
+from sensorium.models.backends.gguf_options import ENCODERS, spec_of
 from sensorium.models.backends.gguf_requests import chat_request, text_request
 from sensorium.models.backends.gguf_texts import Emit, Texts
-from sensorium.models.backends.gguf_vocabulary import CONTEXT, write_model
 from sensorium.models.backends.openai_form import openai_messages, openai_tools
 from sensorium.models.backends.templated import begun, taken, templated
 from sensorium.models.headers.header import Header
-from sensorium.models.headers.reading import read_header
 from sensorium.models.templates.rendering import ChatTemplate
 from sensorium.models.templates.vetting import takes
 from sensorium.models.tools import CallReader, held, is_forced, speaks_of_tools
@@ -113,14 +108,18 @@ class GgufModel:
         """
         prompt, as_taken = taken(self._template, task)
         if self._is_read_there(task):
-            assert self._template is not None
-            said = openai_messages(as_taken.messages, parsed=True)
-            takes(self._template, said, openai_tools(task.tools))
+            self._try_with_more(as_taken)
             return partial(self._make, chat_request(as_taken), task.stop, chat=True)
         request = text_request(replace(held(task), prompt=self._unbegun(prompt)))
         if not task.tools:
             return partial(self._make, request, task.stop, chat=False)
         return lambda emit: self._make(request, task.stop, CallReader(task.tools, emit), chat=False)
+
+    def _try_with_more(self, task: Generation) -> None:
+        """Try the template with what the library gives to it besides; errors as for `_prompt`."""
+        assert self._template is not None
+        said = openai_messages(task.messages, parsed=True)
+        takes(self._template, said, openai_tools(task.tools))
 
     def _is_read_there(self, task: Generation) -> bool:
         """Whether the library renders the conversation, and reads what the model answers."""
@@ -179,27 +178,3 @@ class VocabularyModel(GgufModel):
     def embed(self, texts: Sequence[str]) -> tuple[Any, int]:
         """See `TextModel.embed`."""
         raise NotSupportedError(NO_WEIGHTS)
-
-
-class GgufBackend:
-    """See `base.Backend`."""
-
-    def load(self, artifact: Artifact, options: LoadOptions) -> TextModel:
-        """See `base.Backend.load`."""
-        header = read_header(artifact, trusted=options.trusted)
-        if not header.tensors:
-            return _vocabulary(artifact, options)
-        check_device(options, has_gpu=has_gpu(), reason=NO_GPU)
-        return GgufModel(artifact, options, header)
-
-
-BACKEND = GgufBackend()
-
-
-def _vocabulary(artifact: Artifact, options: LoadOptions) -> VocabularyModel:
-    with TemporaryDirectory(prefix="sensorium-") as folder:
-        path = Path(folder) / "vocabulary.gguf"
-        write_model(artifact.path, path)
-        small = LoadOptions(context=CONTEXT, parallel=options.parallel, threads=options.threads)
-        made = changed(artifact, path=path)
-        return VocabularyModel(made, small, read_header(path, "gguf"))

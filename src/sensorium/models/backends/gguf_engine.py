@@ -25,7 +25,12 @@ from sensorium.core.errors import (
 )
 from sensorium.models.artifact import Artifact
 from sensorium.models.backends.base import LoadOptions
-from sensorium.models.backends.gguf_options import ENCODERS, batch_tokens, threads_of
+from sensorium.models.backends.gguf_options import (
+    ENCODERS,
+    GPU_STEP,
+    batch_tokens,
+    threads_of,
+)
 from sensorium.models.backends.gguf_reason import reason_of
 from sensorium.models.backends.too_long import too_long
 from sensorium.models.headers.header import Header
@@ -149,6 +154,11 @@ def check_answer(answer: dict[str, Any]) -> None:
     raise SensoriumError(message)
 
 
+def projector_for(artifact: Artifact, header: Header) -> Path | None:
+    """The file that has the library see; None where there is none, or one for sound alone."""
+    return artifact.projector if header.details.get("pictures") else None
+
+
 def parameters(artifact: Artifact, options: LoadOptions, header: Header, *, embeds: bool) -> Any:
     """What the library is told of an engine; it is yet to be given its listener."""
     made = xllamacpp.CommonParams()
@@ -160,6 +170,10 @@ def parameters(artifact: Artifact, options: LoadOptions, header: Header, *, embe
     made.cpuparams.n_threads = made.cpuparams_batch.n_threads = threads_of(options, header)
     made.embedding = embeds
     step = batch_tokens(options, context, embeds=embeds)
+    projector = None if embeds else projector_for(artifact, header)
+    if projector is not None:
+        made.mmproj.path, made.mmproj_use_gpu = str(projector), options.gpu_layers != 0
+        step = max(step, GPU_STEP)  # some models look at all of a picture at once, in one batch
     made.n_batch = made.n_ubatch = max(step, 2 * parallel)
     if embeds and header.architecture not in ENCODERS:
         made.no_extra_bufts = True  # the weights as they are mapped, shared with the other engine
@@ -171,5 +185,5 @@ def parameters(artifact: Artifact, options: LoadOptions, header: Header, *, embe
     made.ui = made.endpoint_slots = made.endpoint_props = False
     made.offline = True
     made.verbosity = ERRORS
-    made.warmup = False
+    made.warmup = projector is not None  # a malformed one fails then, and not with a picture
     return made

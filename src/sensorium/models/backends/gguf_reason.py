@@ -8,7 +8,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-_REASON = re.compile(r"error loading model: ([^\n]{1,300})")
+_REASON = re.compile(
+    r"error loading model: ([^\n]{1,300})"
+    r"|clip_init: failed to load model '[^'\n]*': ([^\n]{1,300})"
+    r"|mtmd_init_from_file: error: (mismatch [^\n]{1,300})"
+)
+"""The last two are what it says of projectors."""
 _ITS_LINE = re.compile(r"\d+(\.\d+){3} [A-Z] ")
 LATE_S = 2.0
 """For so long it is waited for: a thread of its own writes."""
@@ -24,7 +29,8 @@ def reason_of(attempt: Callable[[], object]) -> str:
     others = [line for line in told.splitlines(keepends=True) if not _ITS_LINE.match(line)]
     sys.stderr.write("".join(others))
     found = _REASON.search(told)
-    return found[1] if found and "/" not in found[1] else UNTOLD
+    reason = found[found.lastindex or 0] if found else "/"
+    return UNTOLD if "/" in reason else reason
 
 
 def _written_during(attempt: Callable[[], object]) -> str:

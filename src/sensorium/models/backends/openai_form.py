@@ -84,6 +84,11 @@ def in_order(said: Message) -> list[ImagePart]:
     return sorted(said.images, key=lambda each: each.at)
 
 
+def images_of(messages: Sequence[Message]) -> list[ImagePart]:
+    """The images of a conversation, in their order."""
+    return [image for said in messages for image in in_order(said)]
+
+
 def _message(
     said: Message, spell: Callable[[Message], Any], reasoning: bool, parsed: bool
 ) -> dict[str, Any]:

@@ -38,13 +38,13 @@ _PLACE = "sensorium.models.backends"
 BACKENDS: dict[Format, Row] = {
     "gguf": Row(
         "gguf",
-        f"{_PLACE}.gguf:BACKEND",
+        f"{_PLACE}.gguf_loading:BACKEND",
         text=True,
         engines=(
             Engine(
                 "xllamacpp",
                 "xllamacpp",
-                f"{_PLACE}.gguf:BACKEND",
+                f"{_PLACE}.gguf_loading:BACKEND",
                 "pip install 'sensorium[gguf]'",
             ),
             Engine(

@@ -9,8 +9,9 @@ from typing import Any
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation
 from sensorium.models.backends.base import ModelSpec
+from sensorium.models.backends.openai_form import images_of
 from sensorium.models.backends.transformers_generation import Read
-from sensorium.models.backends.transformers_seeing import SeeingModel, images_of
+from sensorium.models.backends.transformers_seeing import SeeingModel
 
 
 class LookingModel(SeeingModel):

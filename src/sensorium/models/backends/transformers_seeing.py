@@ -4,11 +4,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sensorium.core.conversation import ImagePart, Message
+from sensorium.core.conversation import ImagePart
 from sensorium.core.errors import InvalidInputError
 from sensorium.core.generation import Generation
 from sensorium.models.backends.base import ModelSpec
-from sensorium.models.backends.openai_form import in_order, openai_messages, openai_tools
+from sensorium.models.backends.openai_form import images_of, openai_messages, openai_tools
 from sensorium.models.backends.transformers_generation import GeneratingModel, Read
 from sensorium.models.pictures.decoding import decode_all
 
@@ -93,8 +93,3 @@ def _texts(value: Any) -> Iterator[str]:
             left += [*each, *each.values()]
         elif isinstance(each, list):
             left += each
-
-
-def images_of(messages: Sequence[Message]) -> list[ImagePart]:
-    """The images of a conversation, in their order."""
-    return [image for said in messages for image in in_order(said)]

@@ -20,6 +20,7 @@ from sensorium.models.catalogue.partial import (
     remove,
     unwritable,
 )
+from sensorium.models.catalogue.projectors import projector_among, task_of
 from sensorium.models.catalogue.variants import choose, delete_variant
 
 log = logging.getLogger("sensorium.models")
@@ -133,7 +134,7 @@ class Catalogue:
             gone = choose(folder, variant, models) if variant else None
             try:
                 if gone is not None and len(models) > 1:
-                    delete_variant(gone)
+                    delete_variant(gone, models)
                     return gone.folder / gone.path
                 remove(begun)
                 discard(self._root, self._root / folder)
@@ -205,6 +206,7 @@ class Catalogue:
 
     def _artifact(self, folder: str, model: Listed) -> Artifact:
         manifest = model.manifest
+        projector = projector_among(model.files) if model.format == "gguf" else ""
         return Artifact(
             name=folder if model.usual else f"{folder}:{model.variant}",
             version=model.version,
@@ -213,8 +215,9 @@ class Catalogue:
             size=model.size,
             digest=self._known_digest(model),
             licence=manifest.licence if manifest else "",
-            task=manifest.task if manifest else "",
+            task=task_of(manifest.task if manifest else "", projector),
             source=manifest.full_source if manifest else "",
+            projector=model.folder / projector if projector else None,
         )
 
     def _known_digest(self, model: Listed) -> str:

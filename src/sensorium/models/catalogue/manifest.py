@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from sensorium.core.types import Count
 from sensorium.models.artifact import Format
 from sensorium.models.catalogue.paths import is_safe
+from sensorium.models.catalogue.projectors import is_projector
 
 FILE = "sensorium.json"
 MAX_BYTES = 32 << 20
@@ -46,6 +47,11 @@ class Entry(Struct, frozen=True, kw_only=True):
     def hashed(self) -> tuple[str, ...]:
         """The files that its digest is of: all where it is a folder."""
         return self.files if self.format == "transformers" else self.weights
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The files that a hash given with its name is of: the weights without a projector."""
+        return tuple(path for path in self.weights if not is_projector(path))
 
 
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):

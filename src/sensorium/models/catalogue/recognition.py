@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sensorium.models.artifact import SUFFIXES, Format
 from sensorium.models.catalogue.paths import file_of, folder_of, stem_of
+from sensorium.models.catalogue.projectors import is_projector, projector_of
 
 REMOTE = "remote.toml"
 CONFIG = "config.json"
@@ -16,8 +17,6 @@ _WEIGHTS = (".safetensors", ".bin", ".ckpt", ".gguf", ".h5", ".msgpack", ".onnx"
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.[a-z]+)")
 _PARTIAL_WEIGHTS = ("adapter_", "consolidated", "optimizer", "training_args")
 """Safetensors that are not the weights that `config.json` describes."""
-_PROJECTOR = "mmproj"
-"""A GGUF of this name goes with another and is no model of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Found:
     format: Format
     path: str
     weights: tuple[str, ...]
-    """All files without which it cannot be loaded: shards, external data."""
+    """All files without which it is not what it is: shards, external data, a projector."""
 
     @property
     def variant(self) -> str:
@@ -92,16 +91,17 @@ def transformers_among(paths: Collection[str], folder: str = "") -> list[Found]:
 
 
 def weights_of(path: str, paths: Collection[str]) -> tuple[str, ...] | None:
-    """The file with its shards and external data; None where a shard is missing.
+    """The file with its shards, external data and projector; None where a shard is missing.
 
-    External data lies beside an ONNX file and begins with its name or its stem:
+    It comes first. External data lies beside an ONNX file and begins with its name or its stem:
     `model.onnx_data`, `model.onnx.data`, `model.data`, `model.weights`.
     """
     shard = _SHARD.fullmatch(file_of(path))
-    if shard is not None:
-        return _shards(path, shard, paths)
-    if not path.lower().endswith(".onnx"):
-        return (path,)
+    whole = (path,) if shard is None else _shards(path, shard, paths)
+    if path.lower().endswith(".gguf") and whole and not is_projector(path):
+        return whole + projector_of(path, paths)
+    if shard is not None or not path.lower().endswith(".onnx"):
+        return whole
     name, stem = file_of(path), stem_of(path)
     return (path, *sorted(p for p in paths if p != path and _is_data(p, path, name, stem)))
 
@@ -127,10 +127,9 @@ def matching(variant: str, models: Sequence[Found]) -> list[Found]:
 
 def _of_file(path: str, paths: Collection[str]) -> Found | None:
     kind = suffix_format(path)
-    name = file_of(path)
-    shard = _SHARD.fullmatch(name)
+    shard = _SHARD.fullmatch(file_of(path))
     later_shard = shard is not None and int(shard["number"]) != 1
-    if kind is None or kind == "remote" or later_shard or name.lower().startswith(_PROJECTOR):
+    if kind is None or kind == "remote" or later_shard or is_projector(path):
         return None
     weights = weights_of(path, paths)
     return Found(kind, path, weights) if weights else None

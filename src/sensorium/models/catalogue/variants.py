@@ -1,5 +1,7 @@
 """Several models in one folder: which one is meant, and how one of them is taken away."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from sensorium.core.errors import NotFoundError
@@ -34,15 +36,16 @@ def choose(folder: str, variant: str, models: list[Listed]) -> Listed:
     raise NotFoundError(f"{folder.replace(SEPARATOR, '/')} {problem}; there is {choice}")
 
 
-def delete_variant(gone: Listed) -> None:
-    """Delete the files that only this one needs.
+def delete_variant(gone: Listed, models: Sequence[Listed]) -> None:
+    """Delete the files that only this one needs, of those that lie in its folder.
 
     Raises:
         OSError: they cannot be deleted.
     """
     manifest = gone.manifest
     if manifest is None:
-        for path in gone.files:
+        others = {path for model in models if model is not gone for path in model.files}
+        for path in gone.files.keys() - others:
             (gone.folder / path).unlink(missing_ok=True)
         return
     kept = tuple(entry for entry in manifest.entries if entry.path != gone.path)

@@ -242,6 +242,9 @@ def _details(values: Mapping[str, Value], tensors: _Tensors) -> dict[str, str]:
         "bos": str(values.get("tokenizer.ggml.bos_token_id", "")),
         "eos": str(values.get("tokenizer.ggml.eos_token_id", "")),
         "pooling": str(values.get(f"{_text(values, 'general.architecture')}.pooling_type", "")),
+        "projector": _text(values, "clip.projector_type")
+        or _text(values, "clip.vision.projector_type"),
+        "pictures": "yes" if values.get("clip.has_vision_encoder") is True else "",
         "files": str(_count(values, "split.count", MAX_SHARDS) or 1),
         "types": ", ".join(f"{kind} {size} bytes" for kind, size in sorted(tensors.sizes.items())),
     }

@@ -10,6 +10,7 @@ from sensorium.models.headers import (
     lightgbm,
     mediapipe,
     onnx,
+    projectors,
     safetensors,
     tflite,
     tokenizer,
@@ -33,13 +34,17 @@ READERS: dict[Format, Callable[[Source], Header]] = {
 
 
 def read_header(
-    model: Artifact | Path, format: Format | None = None, *, trusted: bool = False
+    model: Artifact | Path,
+    format: Format | None = None,
+    *,
+    trusted: bool = False,
+    projector: Path | None = None,
 ) -> Header:
     """What a model says of itself; nothing of it is run, and little of it is read.
 
-    `format` is told where `model` is a path. `trusted` takes what is well formed, yet could run
-    code of its own once it is loaded: torch.export programs, TorchScript that reaches for files,
-    and classes that a config brings.
+    `format` and `projector` are told where `model` is a path. `trusted` takes what is well formed,
+    yet could run code of its own once it is loaded: torch.export programs, TorchScript that
+    reaches for files, and classes that a config brings.
 
     Raises:
         InvalidInputError: it is malformed, or could run code; the message says what is wrong.
@@ -47,7 +52,7 @@ def read_header(
     """
     path = model.path if isinstance(model, Artifact) else model
     if isinstance(model, Artifact):
-        format = format or model.format
+        format, projector = format or model.format, model.projector
     if format is None or format == "remote":
         raise InvalidInputError("only a model that lies here in a known format has a header")
     if format == "transformers" and path.suffix != ".safetensors":
@@ -55,4 +60,5 @@ def read_header(
     with opened(path) as source:
         if format == "torchscript":
             return torchscript.read(source, trusted=trusted)
-        return READERS[format](source)
+        found = READERS[format](source)
+    return found if projector is None else projectors.joined(found, projector)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sensorium.core.errors import InvalidInputError, NotFoundError
 from sensorium.models.catalogue.manifest import Entry, Manifest, joint_digest
+from sensorium.models.catalogue.projectors import projector_among, task_of
 from sensorium.models.catalogue.recognition import Found
 from sensorium.models.headers.reading import read_header
 from sensorium.models.hub.progress import PullOutcome
@@ -24,7 +25,7 @@ def outcome_of(folder: Path, manifest: Manifest, entry: Entry, fetched_bytes: in
         verified=all(file.verified for file in files),
         source=manifest.full_source,
         licence=manifest.licence,
-        task=manifest.task,
+        task=task_of(manifest.task, projector_among(entry.weights)),
         problem=_problem(folder, entry),
     )
 
@@ -36,8 +37,13 @@ def _problem(folder: Path, entry: Entry) -> str:
     """
     if entry.format == "remote":
         return ""
+    projector = projector_among(entry.weights)
     try:
-        read_header(folder / entry.path, entry.format)
+        read_header(
+            folder / entry.path,
+            entry.format,
+            projector=folder / projector if projector else None,
+        )
     except (InvalidInputError, NotFoundError) as error:
         return error.message
     return ""

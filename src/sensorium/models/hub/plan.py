@@ -144,8 +144,8 @@ def local_manifest(
         InvalidInputError: it has not the hash that the caller named.
     """
     if reference.sha256:
-        weights = [path for entry in entries for path in entry.weights]
-        if [files[path][1] for path in weights] != [reference.sha256]:
+        named = [path for entry in entries for path in entry.named]
+        if [files[path][1] for path in named] != [reference.sha256]:
             raise InvalidInputError("the sha256 that was named is not that of this one file")
     verified = bool(reference.sha256)
     return Manifest(
@@ -178,7 +178,7 @@ def pulled_before(reference: Reference, old: Manifest | None) -> Entry | None:
     if any(len(found) != 1 for found in named):
         return None
     entry = old.entries[founds.index(named[0][0])]
-    digests = [old.by_path[path].sha256 for path in entry.weights]
+    digests = [old.by_path[path].sha256 for path in entry.named]
     return entry if not reference.sha256 or digests == [reference.sha256] else None
 
 
@@ -199,9 +199,9 @@ def _pinned(
     """The hash that the caller named, by the file that it is of."""
     if not reference.sha256:
         return {}
-    if len(entries) != 1 or len(entries[0].weights) != 1:
+    if len(entries) != 1 or len(entries[0].named) != 1:
         raise InvalidInputError("a sha256 is of one file, and this model has several")
-    (path,) = entries[0].weights
+    (path,) = entries[0].named
     listed = told[path].sha256
     if listed not in ("", reference.sha256):
         raise UnavailableError(

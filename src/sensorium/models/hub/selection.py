@@ -8,6 +8,7 @@ from sensorium.core.errors import InvalidInputError, NotFoundError
 from sensorium.core.settings import Secret
 from sensorium.models.catalogue.manifest import FILE, Entry
 from sensorium.models.catalogue.paths import file_of, folder_of, is_safe
+from sensorium.models.catalogue.projectors import is_projector
 from sensorium.models.catalogue.recognition import (
     REMOTE,
     TOKENIZER,
@@ -112,11 +113,14 @@ def _usual(repository: str, sizes: dict[str, int]) -> Found:
 def _named(repository: str, name: str, sizes: dict[str, int]) -> Found:
     paths = sizes.keys()
     if name in sizes:
+        if is_projector(name):
+            raise InvalidInputError(f"{name[:80]!r} goes with a model: name that, and it comes too")
         found = _of_path(name, paths)
         if found is not None:
             return found
         raise InvalidInputError(f"{name[:80]!r} of {repository} is no model file, or lacks a part")
-    by_path = (_of_path(path, paths) for path in sorted(paths) if path != TOKENIZER)
+    own = (path for path in sorted(paths) if path != TOKENIZER and not is_projector(path))
+    by_path = (_of_path(path, paths) for path in own)
     models = list(dict.fromkeys(model for model in by_path if model is not None))
     meant = matching(name, models)
     if len(meant) == 1:

@@ -1,0 +1,84 @@
+"""GGUF models with a projector, which take pictures in a conversation."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+
+from sensorium.core.conversation import ImagePart, Message
+from sensorium.core.errors import InvalidInputError
+from sensorium.core.generation import Generation
+from sensorium.core.loading import load
+from sensorium.models.backends.gguf import GgufModel
+from sensorium.models.backends.gguf_requests import chat_request
+from sensorium.models.backends.gguf_texts import Emit
+from sensorium.models.backends.openai_form import images_of, in_order
+from sensorium.models.backends.templated import begun
+from sensorium.models.tools import CallReader, held, told
+
+ENCODING = "sensorium.models.pictures.encoding:as_png"
+COUNT = "/v1/chat/completions/input_tokens"
+MARK = "<__media__>"
+"""Stands for a picture where a template is tried. The library's own has a random number in it,
+which nobody can write into a text."""
+NOT_ITS_OWN = "llama.cpp may not have this model's chat template, and takes no pictures without it"
+
+
+class SeeingModel(GgufModel):
+    """See `GgufModel`. The library itself renders what has pictures in it, tools told in words.
+
+    It is given no files but those that were made here from pixels: its own decoders never see
+    what strangers send, nor is any address followed.
+    """
+
+    picture_tasks: Sequence[str] = ()
+
+    def size(self, task: Generation) -> int:
+        """See `TextModel.size`; a picture counts as the tokens that stand for it."""
+        if not images_of(task.messages):
+            return super().size(task)
+        found: int = self._engine.ask(COUNT, self._request(begun(task)))["input_tokens"]
+        return found
+
+    def _answering(self, task: Generation) -> Any:
+        if not images_of(task.messages):
+            return super()._answering(task)
+        return partial(self._see, task)  # where its pictures take no memory before its turn
+
+    def _see(self, task: Generation, emit: Emit) -> None:
+        reads = emit if self._is_read_there(task) else CallReader(task.tools, emit)
+        self._make(self._request(task), task.stop, reads, chat=True)
+
+    def _request(self, task: Generation) -> dict[str, Any]:
+        """What the library is asked, its template having been tried.
+
+        Raises:
+            InvalidInputError: a picture cannot be decoded, or the template does not take this.
+            UnavailableError: a library that decodes pictures is not installed.
+        """
+        if not self._engine.has_template:
+            raise InvalidInputError(NOT_ITS_OWN)
+        if not self._is_read_there(task):
+            task = told(held(task))
+        marked = replace(task, messages=[_marked(each) for each in task.messages])
+        self._prompt(marked)
+        self._try_with_more(marked)
+        return chat_request(replace(task, messages=_decoded(task.messages)))
+
+
+def _marked(said: Message) -> Message:
+    """A message with marks in its text for the pictures."""
+    content = said.content
+    for image in reversed(in_order(said)):
+        content = content[: image.at] + MARK + content[image.at :]
+    return replace(said, content=content, images=[])
+
+
+def _decoded(messages: Sequence[Message]) -> list[Message]:
+    """The messages with their pictures as files that were made here."""
+    files = iter(load(ENCODING)(images_of(messages)))
+    return [
+        replace(said, images=[ImagePart(data=next(files), at=each.at) for each in in_order(said)])
+        for said in messages
+    ]
