@@ -106,6 +106,47 @@ def test_several_models_of_a_folder_are_variants(tmp_path: Path, catalogue: Cata
         catalogue.find("org/m:f16")
 
 
+def test_models_of_a_folder_share_a_projector(tmp_path: Path, catalogue: Catalogue) -> None:
+    projector, names = "mmproj-m.gguf", ("m-q4_k_m.gguf", "m-q8_0.gguf")
+    put(tmp_path / "m", *names, projector)
+    put(tmp_path, "blind/m.gguf", "deep/1/a.onnx")
+    found = catalogue.find("m:q8_0")
+    assert found.projector == tmp_path / "m" / projector
+    assert found.size == len(names[1] + projector)
+    assert found.task == "image-text-to-text"
+    digests = sorted((name, sha256(name)) for name in (names[1], projector))
+    assert catalogue.digest(found) == sha256("".join(f"{told}  {name}\n" for name, told in digests))
+    assert (catalogue.find("blind").projector, catalogue.find("blind").task) == (None, "")
+    catalogue.delete("m:q4_k_m")
+    assert catalogue.find("m").projector == found.projector
+    catalogue.delete("m")
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    ("told", "task"),
+    [("", "image-text-to-text"), ("text-generation", "image-text-to-text"), ("any-to-any",) * 2],
+)
+def test_what_a_model_with_a_projector_is_for(
+    tmp_path: Path, catalogue: Catalogue, told: str, task: str
+) -> None:
+    put(tmp_path / "m", "m.gguf", "mmproj.gguf")
+    files = ("m.gguf", "mmproj.gguf")
+    manifest = Manifest(
+        source="hf://org/name",
+        task=told,
+        entries=(Entry(format="gguf", path="m.gguf", weights=files, files=files),),
+        files=tuple(ManifestFile(path=path, size=len(path), sha256=sha256(path)) for path in files),
+        fetched_at=1.0,
+    )
+    write_manifest(tmp_path / "m", manifest)
+    found = catalogue.find("m")
+    assert (found.task, found.projector) == (task, tmp_path / "m" / "mmproj.gguf")
+    (tmp_path / "m" / "mmproj.gguf").unlink()
+    with pytest.raises(NotFoundError):
+        catalogue.find("m")
+
+
 def test_what_is_not_there_is_told_with_what_is(tmp_path: Path, catalogue: Catalogue) -> None:
     put(tmp_path, "a/m.onnx", "b/1/m.onnx", "b/2/m.onnx")
     for name in ("c", "org/name", "../a", "/etc", "a/../b", "", ".partial", "a\0", "x" * 500):

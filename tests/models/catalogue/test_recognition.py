@@ -43,10 +43,39 @@ def test_a_tokenizer_by_itself_is_a_model_and_beside_weights_a_part_of_one() -> 
 
 def test_shards_are_one_model() -> None:
     names = [f"m-0000{n}-of-00002.gguf" for n in (1, 2)]
-    assert models_among([*names, "mmproj-m.gguf"]) == [Found("gguf", names[0], tuple(names))]
+    whole = [*names, "mmproj-m.gguf"]
+    assert models_among(whole) == [Found("gguf", names[0], tuple(whole))]
     assert models_among(names)[0].variant == "m"
     assert models_among(names[:1]) == []
     assert models_among(["m-00001-of-99999.gguf"] * 3) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "projectors", "taken"),
+    [
+        ("m-q4.gguf", ["mmproj-BF16.gguf", "mmproj-F16.gguf", "mmproj-F32.gguf"], 1),
+        ("m-bf16.gguf", ["mmproj-m-Q8_0.gguf", "mmproj-m-bf16.gguf", "mmproj-m-f32.gguf"], 1),
+        ("m-bf16.gguf", ["mmproj-m-f16.gguf", "mmproj-m-bf16.gguf"], 0),
+        ("m-q4.gguf", ["mmproj-m-q4_0.gguf", "mmproj-m-q8_0.gguf"], 1),
+        ("a-4b-q4.gguf", ["mmproj-a-12b-f16.gguf", "mmproj-a-4b-q8_0.gguf"], 1),
+        ("a-4b.Q4_K_S.gguf", ["a-4b.mmproj-Q8_0.gguf", "a-4b.mmproj-f16.gguf"], 1),
+        ("A-Instruct-Q4.gguf", ["A-Instruct-mmproj-f16.gguf"], 0),
+        ("x/m.gguf", ["mmproj-f16.gguf", "x/mmproj-f32.gguf", "y/mmproj-f16.gguf"], 1),
+        ("x/m.gguf", ["y/mmproj-f16.gguf", "mmproj.gguf"], 1),
+        ("m.gguf", ["y/mmproj-f16.gguf"], None),
+        ("m.gguf", ["mmproj.txt"], None),
+    ],
+)
+def test_a_projector_goes_with_a_model(
+    model: str, projectors: list[str], taken: int | None
+) -> None:
+    weights = (model,) if taken is None else (model, projectors[taken])
+    for paths in ([model, *projectors], [*reversed(projectors), model]):
+        assert models_among(paths) == [Found("gguf", model, weights)]
+
+
+def test_a_name_that_only_looks_like_a_projectors() -> None:
+    assert kinds("commproject-f16.gguf") == [("gguf", "commproject-f16.gguf")]
 
 
 MODELS = [Found("gguf", f"q/m-{tag}.gguf", ()) for tag in ("Q4_K_M", "Q4_K_S", "q8_0")]

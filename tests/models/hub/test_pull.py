@@ -23,6 +23,7 @@ from sensorium.models.hub.place import Place
 from tests.language.lasting import TINYLM
 from tests.models.hub.fake import FakeHub, Trouble
 from tests.models.hub.pulling import all_of, content, leftovers, noise, pulled
+from tests.models.projecting import seeing
 
 BERT = {
     "model.safetensors": noise(5_000_001),
@@ -318,6 +319,49 @@ def test_a_local_file_comes_with_its_data(place: Place, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="this one file"):
         pulled(f"file://{source}/one.gguf", place, sha256=digest)
     assert Catalogue(place.cache).find("one").path.read_bytes() == b"gguf"
+
+
+SEEN = {"m-q4.gguf": noise(30_000), "m-q8.gguf": noise(9_000), "mmproj-f16.gguf": noise(4_000)}
+"""Of a repository whose models see by one projector."""
+
+
+def test_a_projector_comes_with_a_model_and_is_fetched_once(hub: FakeHub, place: Place) -> None:
+    hub.add("org/m", SEEN, task="text-generation")
+    outcome = pulled("hf://org/m:q4", place, sha256=sha256(SEEN["m-q4.gguf"]))
+    assert outcome.files == ("m-q4.gguf", "mmproj-f16.gguf")
+    assert (outcome.fetched_bytes, outcome.task) == (34_000, "image-text-to-text")
+    assert pulled("hf://org/m:q8", place).fetched_bytes == 9_000
+    catalogue = Catalogue(place.cache)
+    for name in ("org/m", "org/m:q8"):
+        assert catalogue.find(name).projector == place.cache / "org--m" / "mmproj-f16.gguf"
+    catalogue.delete("org/m:q8")
+    assert content(place.cache / "org--m").keys() == {"m-q4.gguf", "mmproj-f16.gguf"}
+
+
+def test_a_projector_that_was_left_out_before_is_fetched(hub: FakeHub, place: Place) -> None:
+    hub.add("org/m", {"m-q4.gguf": SEEN["m-q4.gguf"]})
+    pulled("hf://org/m", place)
+    hub.add("org/m", SEEN)
+    assert pulled("hf://org/m:q4", place).fetched_bytes == 4_000
+    assert Catalogue(place.cache).find("org/m").projector
+
+
+def test_a_local_file_comes_with_the_projector_beside_it(place: Place, tmp_path: Path) -> None:
+    for name, data in SEEN.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "mmproj-f32.gguf").write_bytes(b"another")
+    named = sha256(SEEN["m-q4.gguf"])
+    outcome = pulled(f"file://{tmp_path}/m-q4.gguf", place, sha256=named)
+    assert outcome.files == ("m-q4.gguf", "mmproj-f16.gguf")
+    with pytest.raises(InvalidInputError, match="no model"):
+        pulled(f"file://{tmp_path}/mmproj-f16.gguf", place)
+
+
+def test_a_pull_tells_of_a_projector_that_will_not_load(place: Place, tmp_path: Path) -> None:
+    model = seeing(tmp_path)
+    assert pulled(f"file://{model}", place).problem == ""
+    (tmp_path / "mmproj-tiny-f32.gguf").write_bytes(b"GGUF")
+    assert "projector" in pulled(f"file://{model}", place).problem
 
 
 def test_a_local_file_is_found_among_more_than_are_looked_through(

@@ -102,6 +102,20 @@ def test_a_variant_is_named_by_the_end_of_its_name(tag: str) -> None:
     assert chosen("m-q4_k_m.gguf", "m-q8_0.gguf", wanted=(tag,))[1] == "m-q4_k_m.gguf"
 
 
+def test_a_projector_comes_with_its_model() -> None:
+    beside = ("mmproj-m-Q8_0.gguf", "mmproj-m-bf16.gguf", "mmproj-m-f16.gguf")
+    models = ("m-F16.gguf", "m-Q4_K_M.gguf", "README.md")
+    for tag, path in {"Q4_K_M": models[1], "F16": models[0], models[0]: models[0]}.items():
+        assert chosen(*models, *beside, wanted=(tag,)) == ("gguf", path, [path, beside[2]])
+    assert chosen("m.gguf", *beside[:2]) == ("gguf", "m.gguf", ["m.gguf", beside[1]])
+    with pytest.raises(InvalidInputError, match=r"m-F16\.gguf \(800 MB\)"):
+        chosen(*models, *beside)
+    with pytest.raises(InvalidInputError, match="goes with a model"):
+        chosen(*models, *beside, wanted=(beside[0],))
+    with pytest.raises(NotFoundError, match="there is m-F16"):
+        chosen(*models, *beside, wanted=("Q8_0",))
+
+
 def test_a_wanted_file_that_is_not_there_or_not_alone() -> None:
     with pytest.raises(NotFoundError, match=r"is not in org/name; there is a\.gguf \(400 MB\)"):
         chosen("a.gguf", "README.md", wanted=("b.gguf",))

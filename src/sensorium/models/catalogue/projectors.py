@@ -11,7 +11,7 @@ TYPES = ("f16", "bf16", "f32", "q8_0")
 SEES = "image-text-to-text"
 """What hubs call the task of models that are shown pictures in a conversation."""
 _WORD = re.compile(r"^mmproj[-._]?|[-._]mmproj(?=[-._]|$)")
-_TYPE = re.compile(rf"(?:^|[-._])({'|'.join(TYPES)})$")
+_TYPE = re.compile(r"(?:^|[-._])(b?f16|f32|i?q[0-9]\w*)$")
 
 
 def is_projector(path: str) -> bool:
@@ -46,7 +46,7 @@ def task_of(told: str, projector: str) -> str:
 def _rank(path: str, model: str) -> tuple[int, int, str]:
     name = _WORD.sub("", stem_of(path).lower(), count=1)
     told = _TYPE.search(name)
-    kind = TYPES.index(told[1]) if told else len(TYPES)
+    kind = TYPES.index(told[1]) if told and told[1] in TYPES else len(TYPES)
     name = name[: told.start()] if told else name
     common = sum(
         1 for _ in takewhile(lambda both: both[0] == both[1], zip(name, model, strict=False))
