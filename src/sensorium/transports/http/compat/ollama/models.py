@@ -43,6 +43,7 @@ class Header(Struct):
     context_length: int = 0
     quantisation: str = ""
     chat_template: str = ""
+    details: dict[str, str] = {}
     attention: Attention | None = None
 
 
@@ -162,7 +163,8 @@ def _capabilities(found: Entry, header: Header) -> list[str]:
         return []
     if found.task in EMBEDS or any(each in header.architecture.lower() for each in ENCODERS):
         return ["embedding"]
-    return ["completion", "tools", *(["vision"] if found.task in SEES else [])]
+    sees = found.task in SEES or "pictures" in header.details
+    return ["completion", "tools", *(["vision"] if sees else [])]
 
 
 def _fetching(found: Progress) -> dict[str, Any]:
