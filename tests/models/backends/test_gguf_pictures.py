@@ -227,23 +227,43 @@ def test_a_template_of_its_own_tools_is_told_of_them_and_of_the_picture(tmp_path
     model.close()
 
 
+SLOW = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}"
+
+
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("{{ raise_exception('no') }}", "may not have"),
+        ("{{ raise_exception('no pictures') }}", "does not take this: no pictures"),
         (
             "{% for m in messages if 'media' in m.content %}{{ 1 / 0 }}{% endfor %}",
             "does not take this: division",
+        ),
+        (
+            "{% for m in messages if 'weather' in m.content %}" + SLOW + "{% endfor %}",
+            "may not have",
         ),
     ],
 )
 def test_a_template_that_takes_no_pictures(tmp_path, template, message):
     path = projecting.seeing(tmp_path)
     path.write_bytes(with_template(template))
-    model = load(made_of(path))
-    with pytest.raises(InvalidInputError, match=message):
-        generated(model, messages=shown(), max_tokens=1)
-    model.close()
+    refuses(made_of(path), message)
+
+
+def test_a_model_without_a_template(tmp_path):
+    path = projecting.seeing(tmp_path)
+    path.write_bytes(path.read_bytes().replace(KEY, KEY.replace(b"chat", b"none")))
+    refuses(made_of(path), "has no chat template")
+
+
+def refuses(made, message):
+    model = load(made)
+    try:
+        with pytest.raises(InvalidInputError, match=message):
+            generated(model, messages=shown(), max_tokens=1)
+        assert generated(model, prompt="a", max_tokens=1)
+    finally:
+        model.close()
 
 
 def with_template(template):

@@ -57,12 +57,12 @@ class SeeingModel(GgufModel):
             InvalidInputError: a picture cannot be decoded, or the template does not take this.
             UnavailableError: a library that decodes pictures is not installed.
         """
-        if not self._engine.has_template:
-            raise InvalidInputError(NOT_ITS_OWN)
         if not self._is_read_there(task):
             task = told(held(task))
         marked = replace(task, messages=[_marked(each) for each in task.messages])
         self._prompt(marked)
+        if not self._engine.has_template:
+            raise InvalidInputError(NOT_ITS_OWN)
         self._try_with_more(marked)
         return chat_request(replace(task, messages=_decoded(task.messages)))
 
