@@ -152,7 +152,7 @@ def test_a_model_without_projector_refuses(blind):
         ([ImagePart(data=b"nothing")], "PNG, JPEG"),
         ([ImagePart(data=b"RIFF1234WAVEfmt ")], "PNG, JPEG"),
         ([ImagePart(data=picture()[:40])], "damaged"),
-        ([ImagePart(data=picture())] * 64, r"the prompt has \d+ tokens, and .* 256"),
+        ([ImagePart(data=picture())] * 64, r"too long: it has \d+ tokens, and .* 256"),
     ],
 )
 def test_what_it_does_not_take(model, images, message):
@@ -230,12 +230,30 @@ def test_a_template_of_its_own_tools_is_told_of_them_and_of_the_picture(tmp_path
 SLOW = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}"
 
 
+TURNS = """\
+{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}\
+{{ raise_exception('turns of two') }}{% endif %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}\
+<|assistant|>"""
+
+
+def test_a_template_of_two_speakers_is_shown_the_pictures_of_all(tmp_path):
+    path = projecting.seeing(tmp_path)
+    path.write_bytes(with_template(TURNS))
+    model = load(made_of(path))
+    talk = [said("be brief", "system"), *shown("a", picture("red")), *shown("b", picture("green"))]
+    pieces = generated(model, messages=talk, max_tokens=1)
+    assert pieces[-1].prompt_tokens == model.size(Generation(messages=talk))
+    other = [*talk[:2], *shown("b", picture("red"))]
+    assert likelihoods(model, talk) != likelihoods(model, other)
+    model.close()
+
+
 @pytest.mark.parametrize(
     ("template", "message"),
     [
         ("{{ raise_exception('no pictures') }}", "does not take this: no pictures"),
         (
-            "{% for m in messages if 'media' in m.content %}{{ 1 / 0 }}{% endfor %}",
+            "{% for m in messages if m.content | length > 30 %}{{ 1 / 0 }}{% endfor %}",
             "does not take this: division",
         ),
         (

@@ -1,6 +1,7 @@
 """GGUF models with a projector, which take pictures in a conversation."""
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,14 +15,14 @@ from sensorium.models.backends.gguf import GgufModel
 from sensorium.models.backends.gguf_requests import chat_request
 from sensorium.models.backends.gguf_texts import Emit
 from sensorium.models.backends.openai_form import images_of, in_order
-from sensorium.models.backends.templated import begun
+from sensorium.models.backends.templated import begun, taken
 from sensorium.models.tools import CallReader, held, told
 
 ENCODING = "sensorium.models.pictures.encoding:as_png"
 COUNT = "/v1/chat/completions/input_tokens"
-MARK = "<__media__>"
-"""Stands for a picture where a template is tried. The library's own has a random number in it,
-which nobody can write into a text."""
+MARK_BYTES = 16
+"""Random ones stand for a picture where a template is tried. The library's own mark is random,
+too: nobody can write it into a text."""
 NOT_ITS_OWN = "llama.cpp may not have this model's chat template, and takes no pictures without it"
 
 
@@ -47,8 +48,9 @@ class SeeingModel(GgufModel):
         return partial(self._see, task)  # where its pictures take no memory before its turn
 
     def _see(self, task: Generation, emit: Emit) -> None:
-        reads = emit if self._is_read_there(task) else CallReader(task.tools, emit)
-        self._make(self._request(task), task.stop, reads, chat=True)
+        reads_calls = task.tools and not self._is_read_there(task)
+        hears = CallReader(task.tools, emit) if reads_calls else emit
+        self._make(self._request(task), task.stop, hears, chat=True)
 
     def _request(self, task: Generation) -> dict[str, Any]:
         """What the library is asked, its template having been tried.
@@ -59,26 +61,30 @@ class SeeingModel(GgufModel):
         """
         if not self._is_read_there(task):
             task = told(held(task))
-        marked = replace(task, messages=[_marked(each) for each in task.messages])
-        self._prompt(marked)
+        mark = secrets.token_hex(MARK_BYTES)
+        marked = replace(task, messages=[_marked(each, mark) for each in task.messages])
+        _, as_taken = taken(self._template, marked)
         if not self._engine.has_template:
             raise InvalidInputError(NOT_ITS_OWN)
-        self._try_with_more(marked)
-        return chat_request(replace(task, messages=_decoded(task.messages)))
+        self._try_with_more(as_taken)
+        files = iter(load(ENCODING)(images_of(task.messages)))
+        seen = [_unmarked(each, mark, files) for each in as_taken.messages]
+        return chat_request(replace(as_taken, messages=seen))
 
 
-def _marked(said: Message) -> Message:
+def _marked(said: Message, mark: str) -> Message:
     """A message with marks in its text for the pictures."""
     content = said.content
     for image in reversed(in_order(said)):
-        content = content[: image.at] + MARK + content[image.at :]
+        content = content[: image.at] + mark + content[image.at :]
     return replace(said, content=content, images=[])
 
 
-def _decoded(messages: Sequence[Message]) -> list[Message]:
-    """The messages with their pictures as files that were made here."""
-    files = iter(load(ENCODING)(images_of(messages)))
-    return [
-        replace(said, images=[ImagePart(data=next(files), at=each.at) for each in in_order(said)])
-        for said in messages
-    ]
+def _unmarked(said: Message, mark: str, files: Iterator[bytes]) -> Message:
+    """A message with the next files as pictures, where its text has marks."""
+    *before, last = said.content.split(mark)
+    images, content = [], ""
+    for part in before:
+        content += part
+        images.append(ImagePart(data=next(files), at=len(content)))
+    return replace(said, content=content + last, images=images)
