@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # PyTorch comes in as many builds as there are machines: `make torch`.
-LOCKED_EXTRAS := grpc lightgbm litert mcp otel plots quantize webrtc
+LOCKED_EXTRAS := grpc lightgbm litert mcp otel pictures plots quantize webrtc
 
 .PHONY: help torch setup run demo test check format bench soak audit lock typescript clean
 .DEFAULT_GOAL := help

@@ -18,7 +18,7 @@ PLACES = [f"<loc_{number}>" for number in range(1000)]
 
 def transformers() -> Any:
     pytest.importorskip("torch", reason="torch is not installed: sensorium[torch]")
-    pytest.importorskip("PIL", reason="Pillow is not installed: sensorium[transformers]")
+    pytest.importorskip("PIL", reason="Pillow is not installed: sensorium[pictures]")
     return pytest.importorskip(
         "transformers", reason="transformers is not installed: sensorium[transformers]"
     )

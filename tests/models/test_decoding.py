@@ -12,7 +12,7 @@ from sensorium.core.conversation import ImagePart
 from sensorium.core.errors import InvalidInputError
 from tests.core.test_pictures import part, png_of
 
-Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed: sensorium[transformers]")
+Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed: sensorium[pictures]")
 decoding = pytest.importorskip("sensorium.models.pictures.decoding")
 
 

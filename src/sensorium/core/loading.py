@@ -6,7 +6,7 @@ from typing import Any
 from sensorium.core.errors import UnavailableError
 
 EXTRAS = {
-    "PIL": "transformers",
+    "PIL": "pictures",
     "ai_edge_litert": "litert",
     "aioice": "webrtc",
     "aiortc": "webrtc",

@@ -24,7 +24,7 @@ from tests.models.backends.text_contract import TextContract, generated, text_of
 from tests.models.projecting import TOKENS
 from tests.models.seeing import picture
 
-PIL = pytest.importorskip("PIL.Image", reason="Pillow is not installed: sensorium[transformers]")
+PIL = pytest.importorskip("PIL.Image", reason="Pillow is not installed: sensorium[pictures]")
 
 
 def made_of(path, beside="mmproj-tiny-f32.gguf"):
