@@ -6,12 +6,18 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import PLUGIN, Server, serving
 
 sys.path.insert(0, str(PLUGIN))
 # A suite in the background of a shell inherits that Ctrl-C is ignored, and its servers would too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A process that shares its cores may stand still for longer than any example takes.
+settings.register_profile(
+    "unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
