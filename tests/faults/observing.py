@@ -20,13 +20,19 @@ LOOK_S = 0.005
 BUSY = 5
 """How many times as long things may take beside the rest of the suite as on a machine of their own.
 Whether something happens is tested here; how fast it does is measured in `benchmarks/`."""
+LEAST_S = 15.0
+"""No wait is given up before: a process may stand still for seconds where others have the cores."""
+STILL_S = 0.75
+NOISE_S = 0.02
+"""Two ticks of the kernel's clock: an idle worker still answers the heartbeat."""
 
 
 def until(condition: Callable[[], T], within_s: float, what: str = "") -> T:
     """What `condition` returns once that is true; fails when it is not in time (see BUSY)."""
-    end = time.monotonic() + within_s * BUSY
+    limit_s = max(within_s * BUSY, LEAST_S)
+    end = time.monotonic() + limit_s
     while not (found := condition()):
-        assert time.monotonic() < end, f"not within {within_s * BUSY:g} s: {what or condition}"
+        assert time.monotonic() < end, f"not within {limit_s:g} s: {what or condition}"
         time.sleep(LOOK_S)
     return found
 
@@ -58,22 +64,40 @@ def busy_worker(
     server: Server | Host, within_s: float = 20, burnt_s: float = 0.3
 ) -> psutil.Process:
     """The worker that computes: the first to burn `burnt_s` of CPU from now on."""
-    before = {process.pid: cpu_s(process) for process in workers_of(server)}
-
-    def burning() -> psutil.Process | None:
-        for process in workers_of(server):
-            spent = cpu_s(process) - before.get(process.pid, float("inf"))
-            if burnt_s <= spent < float("inf"):
-                return process
-        return None
-
-    return until(burning, within_s, "a worker that computes")
+    before = burnt_by(server)
+    return until(lambda: burner(server, before, burnt_s), within_s, "a worker that computes")
 
 
-def cpu_at(process: psutil.Process, moment: float) -> float:
-    """Its CPU time at a moment to come on the clock of `time.monotonic`."""
-    until(lambda: time.monotonic() >= moment, moment - time.monotonic() + 1)
-    return cpu_s(process)
+def burnt_by(server: Server | Host) -> dict[int, float]:
+    """The CPU time that each of its workers has used, by process id."""
+    return {process.pid: cpu_s(process) for process in workers_of(server)}
+
+
+def burner(
+    server: Server | Host, before: dict[int, float], burnt_s: float
+) -> psutil.Process | None:
+    """The first worker that has burnt so much since then, if any has."""
+    for process in workers_of(server):
+        spent = cpu_s(process) - before.get(process.pid, float("inf"))
+        if burnt_s <= spent < float("inf"):
+            return process
+    return None
+
+
+def until_idle(process: psutil.Process, within_s: float) -> None:
+    """Return when it burns nothing for a while, or is gone."""
+    used, since = cpu_s(process), time.monotonic()
+
+    def idle() -> bool:
+        nonlocal used, since
+        now = cpu_s(process)
+        if now == float("inf"):
+            return True
+        if now - used > NOISE_S:
+            used, since = now, time.monotonic()
+        return time.monotonic() - since > STILL_S
+
+    until(idle, within_s, f"process {process.pid} computes no more")
 
 
 def readiness(http: httpx.Client) -> Any:
@@ -97,12 +121,13 @@ def in_flight(http: httpx.Client, operation: str) -> int:
     return next((e["in_flight"] for e in entries if e["operation"] == operation), 0)
 
 
-def figure(http: httpx.Client, name: str, label: str) -> float:
-    """One figure of `/metrics`, by name and the value of its label."""
+def figure(http: httpx.Client, name: str, label: str, without: float | None = None) -> float:
+    """One figure of `/metrics`, by name and the value of its label, or what there is without."""
     for line in http.get("/metrics").text.splitlines():
         if line.startswith(name) and f'"{label}"' in line:
             return float(line.split()[-1])
-    raise AssertionError(f"/metrics has no {name} of {label}")
+    assert without is not None, f"/metrics has no {name} of {label}"
+    return without
 
 
 def kill(process: psutil.Process, how: int = signal.SIGKILL) -> None:

@@ -1,7 +1,6 @@
 """The gRPC door as clients of other makes see it: health, reflection, TLS, limits, bad bytes."""
 
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from tests.faults.observing import busy_worker, cpu_at, in_flight, until
+from tests.faults.observing import busy_worker, in_flight, until, until_idle
 from tests.grpc.running import door, port_of, serving_grpc
 from tests.http.test_tls import make_certificate
 from tests.servers import Server, serving
@@ -153,12 +152,10 @@ def test_a_client_that_vanishes_stops_the_compute(own: tuple[Server, grpc.Channe
     call = process.future(request.SerializeToString())
     worker = busy_worker(server)
     assert call.running()
-    left = time.monotonic()
     channel.close()
-    used = cpu_at(worker, left + 0.25)
     with server.client() as http:
         until(lambda: in_flight(http, "testing.process") == 0, 1)
-    assert cpu_at(worker, left + 1.5) - used < 0.1
+    until_idle(worker, 0.25)
 
 
 @pytest.mark.parametrize("mutual", [False, True], ids=["tls", "mutual"])
@@ -179,7 +176,7 @@ def test_tls(tmp_path: Path, mutual: bool) -> None:
             health = channel.unary_unary("/sensorium.v1.SystemService/Health")
             if mutual:
                 with pytest.raises(grpc.RpcError) as refused:
-                    health(b"", timeout=5)
+                    health(b"", timeout=30)
                 assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
             else:
                 assert health(b"")
@@ -200,14 +197,14 @@ def test_a_stopping_server_lets_calls_finish() -> None:
         client = Reflected(channel)
         described = client._pool.FindServiceByName("sensorium.v1.TestingService")
         method = described.FindMethodByName("Process")
-        request = GetMessageClass(method.input_type)(token="late", seconds=1.0)
-        call = channel.unary_unary("/sensorium.v1.TestingService/Process").future(
-            request.SerializeToString()
-        )
+        request = GetMessageClass(method.input_type)(token="late", seconds=4.0)
         with server.client() as http:
+            call = channel.unary_unary("/sensorium.v1.TestingService/Process").future(
+                request.SerializeToString()
+            )
             until(lambda: in_flight(http, "testing.process") == 1, 5)
         server.process.terminate()
-        answer = GetMessageClass(method.output_type).FromString(call.result(20))
+        answer = GetMessageClass(method.output_type).FromString(call.result(60))
         assert answer.token == "late"
 
 
