@@ -124,18 +124,22 @@ def test_real_operations(
     media_type = "text/plain" if body_of is log_body else "application/json"
     path = f"/v1/{name.replace('.', '/')}"
     body = body_of(size)
-    while True:
+    while (worker := left_amid(own, http, name, (path, body, media_type), burnt_s)) is None:
         wait_until_all_alive(http, 10)
-        answered, left = ended(http, name, "ok"), ended(http, name, "cancelled")
-        before = burnt_by(own)
-        with posted(own, path, body, media_type):
-            until(lambda: burner(own, before, burnt_s) or ended(http, name, "ok") > answered, 20)
-            worker = burner(own, before, burnt_s)
-        until(lambda: in_flight(http, name) == 0, 5)
-        if ended(http, name, "cancelled") > left:
-            break  # and not answered before it was seen to compute
-    assert worker is not None
     assert_stopped(worker, http, name)
+
+
+def left_amid(
+    own: Server, http: httpx.Client, name: str, asked: tuple[str, bytes, str], burnt_s: float
+) -> psutil.Process | None:
+    """The worker whose call was left while it computed; None where that had ended before."""
+    answered, left = ended(http, name, "ok"), ended(http, name, "cancelled")
+    before = burnt_by(own)
+    with posted(own, *asked):
+        until(lambda: burner(own, before, burnt_s) or ended(http, name, "ok") > answered, 20)
+        worker = burner(own, before, burnt_s)
+    until(lambda: in_flight(http, name) == 0, 5)
+    return worker if ended(http, name, "cancelled") > left else None
 
 
 def ended(http: httpx.Client, name: str, code: str) -> float:
