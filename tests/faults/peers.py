@@ -24,7 +24,7 @@ from tests.grpc.running import port_of
 from tests.security.raw import request
 from tests.servers import Server, serving
 
-PATIENCE_S = 5.0
+PATIENCE_S = 30.0
 MODERN = "2026-07-28"
 """The protocol of MCP of that date, which has a path of its own through the SDK."""
 RESET = struct.pack("ii", 1, 0)

@@ -5,7 +5,7 @@ import select
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
@@ -33,11 +33,15 @@ def every_door() -> Iterator[Server]:
 def memory_mib(server: Server | Host) -> float:
     """Resident memory of the server and its workers."""
     main = psutil.Process(server.process.pid)
-    return float(sum(each.memory_info().rss for each in [main, *main.children()])) / 2**20
+    total = main.memory_info().rss
+    for child in main.children():
+        with suppress(psutil.NoSuchProcess):  # it is being replaced
+            total += child.memory_info().rss
+    return float(total) / 2**20
 
 
 def steady(server: Server | Host) -> float:
-    """Its memory once a stream that nobody reads stands still: a second without growth."""
+    """Its memory once that stands still, with every worker there: a second without growth."""
     seen = [memory_mib(server)]
     since = time.monotonic()
 
@@ -57,7 +61,7 @@ def test_over_http() -> None:
     for verb in ("count", "count_async"):
         with serving("--workers", "2") as own, own.client() as http:
             http.post(f"/v1/testing/{verb}", json={"count": 10})
-            before = memory_mib(own)
+            before = steady(own)
             with (
                 posted(own, f"/v1/testing/{verb}", FLOOD),
                 posted(own, f"/v1/testing/{verb}", FLOOD),
@@ -71,7 +75,7 @@ def test_over_http() -> None:
 def test_over_a_websocket() -> None:
     with serving("--workers", "2") as own, own.client() as http:
         http.post("/v1/testing/count", json={"count": 10})
-        before = memory_mib(own)
+        before = steady(own)
         url = httpx.URL(own.ws_url)
         with (
             socket.create_connection((url.host, url.port or 80)) as raw,
@@ -96,7 +100,7 @@ def test_over_grpc(every_door: Server, verb: str, opening: bytes) -> None:
     peer.opening = opening
     with every_door.client() as http:
         http.post(f"/v1/testing/{verb}", json={"count": 10})
-        before = memory_mib(every_door)
+        before = steady(every_door)
         with peer.line(reads=False) as line:
             line.sendall(peer.begin(verb, {"count": ITEMS}))
             until(lambda: in_flight(http, f"testing.{verb}") == 1, 5)
@@ -115,7 +119,7 @@ def test_over_native_messaging(verb: str) -> None:
         until(host.all_alive, 10)
         host.send({"id": 0, "op": f"testing.{verb}", "data": {"count": 0}})
         assert host.receive() == {"id": 0, "end": {}}
-        before = memory_mib(host)
+        before = steady(host)
         host.send({"id": 1, "op": f"testing.{verb}", "data": {"count": ITEMS}})
         assert steady(host) - before < GROWTH_MIB
         heard = [host.receive()["chunk"]["index"] for _ in range(10_000)]
@@ -127,7 +131,7 @@ def test_items_for_a_call_that_is_slow_to_take_them_wait_with_their_sender() -> 
     """A listening call that is not read stops reading, and so does the server."""
     with serving("--workers", "2") as own, own.client() as http:
         http.post("/v1/testing/mirror", content=b'{"token": "a"}')
-        before = memory_mib(own)
+        before = steady(own)
         line = json.dumps({"token": "x" * 100_000}).encode() + b"\n"
         sent = 0
         with posted(
@@ -147,13 +151,13 @@ def test_items_for_a_call_that_is_slow_to_take_them_wait_with_their_sender() -> 
 def test_what_follows_a_call_that_failed_while_items_waited() -> None:
     """The reader of a connection never waits for a call that is over."""
     with serving("--workers", "2") as own, connect(own.ws_url) as ws:
-        ws.send('{"id": 1, "op": "testing.mirror", "data": {}, "deadline_s": 5}')
+        ws.send('{"id": 1, "op": "testing.mirror", "data": {}, "deadline_s": 30}')
         for _ in range(500):
             ws.send('{"id": 1, "chunk": {"token": 1}}')
         ws.send('{"id": 2, "op": "testing.inline", "data": {"token": "after"}}')
         first: dict[int, dict[str, Any]] = {}
         while len(first) < 2:
-            answer = json.loads(ws.recv(10))
+            answer = json.loads(ws.recv(30))
             first.setdefault(answer["id"], answer)
         assert first[1]["error"]["code"] == "invalid_input"
         assert first[2]["data"]["token"] == "after"
@@ -172,7 +176,7 @@ def test_the_bodies_that_are_held_are_bounded_together() -> None:
             stack.enter_context(posted(own, path, half, content_length=str(len(half) + 2)))
             for _ in range(4)
         ]
-        refused, _, _ = select.select(held, [], [], 10)
+        refused, _, _ = select.select(held, [], [], 60)
         assert len(refused) == 1
         status, headers, problem = answer_of(refused[0])
         assert (status, problem["code"]) == (503, "overloaded")
@@ -210,5 +214,5 @@ def _assert_others_are_served(http: httpx.Client) -> None:
     began = time.monotonic()
     assert http.post("/v1/testing/process", json={"token": "o"}).json()["token"] == "o"
     assert http.post("/v1/testing/count", json={"count": 3}).text.endswith('{"end":{}}\n')
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert figure(http, "sensorium_event_loop_lag_seconds", "latest") < 2

@@ -38,7 +38,7 @@ def test_it_backs_off_and_recovers(tmp_path: Path) -> None:
             "/v1/testing/process", json={"token": "t"}, headers={"x-deadline-s": "0.5"}
         )
         assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         assert http.post("/v1/testing/inline", json={"token": "t"}).status_code == 200
         assert len(starts.read_text()) < 20, "it backs off"
         whole.touch()

@@ -37,12 +37,12 @@ def http(own: Server) -> Iterator[httpx.Client]:
 
 def test_a_deadline_ends_the_call_and_the_worker(own: Server, http: httpx.Client) -> None:
     began = time.monotonic()
-    with posted(own, "/v1/testing/process", STUCK, x_deadline_s="2") as raw:
+    with posted(own, "/v1/testing/process", STUCK, x_deadline_s="5") as raw:
         victim = busy_worker(own)
         stand_still(victim)
         status, _, problem = answer_of(raw)
         assert (status, problem["code"]) == (504, "deadline_exceeded")
-        assert 1.9 < time.monotonic() - began < 10
+        assert 4.9 < time.monotonic() - began < 40
     until(lambda: victim.pid not in {each.pid for each in workers_of(own)}, 2.0, "replaced")
     wait_until_all_alive(http, 2.0)
     assert http.post("/v1/testing/process", json={"token": "next"}).status_code == 200

@@ -16,7 +16,7 @@ from tests.servers import Server
 MANY: dict[type[Peer], int] = {Http: 400, WebSocket: 400, Grpc: 200}
 EACH_KIB = 64
 """Far more than any has been seen to cost: 8 over HTTP, 22 over WebSocket, 21 over gRPC."""
-PROMPT_S = 5.0
+PROMPT_S = 15.0
 DESCRIPTORS = 4096
 GET = b"GET /v1/health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 

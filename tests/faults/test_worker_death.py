@@ -66,7 +66,7 @@ def test_the_worker_that_clusters_a_million_lines_is_killed(
     before = len(others)
     until(lambda: len(others) > before + 5, 10)
     over.set()
-    concurrent.join(10)
+    concurrent.join(60)
     assert (status, problem["code"]) == (503, "unavailable")
     assert int(headers["retry-after"]) >= 1
     assert set(others) == {(200, True)}
@@ -123,12 +123,12 @@ def test_over_a_websocket_only_the_call_of_the_dead_worker_fails(
         socket.send('{"id": "long", "op": "testing.stuck", "data": {"token": "l", "seconds": 60}}')
         victim = busy_worker(own)
         socket.send('{"id": "short", "op": "testing.process", "data": {"token": "s"}}')
-        assert json.loads(socket.recv(10))["data"]["token"] == "s"
+        assert json.loads(socket.recv(20))["data"]["token"] == "s"
         kill(victim)
-        failed = json.loads(socket.recv(2))
+        failed = json.loads(socket.recv(20))
         assert (failed["id"], failed["error"]["code"]) == ("long", "unavailable")
         socket.send('{"id": "next", "op": "testing.process", "data": {"token": "n"}}')
-        assert json.loads(socket.recv(10))["data"]["token"] == "n"
+        assert json.loads(socket.recv(20))["data"]["token"] == "n"
     until(lambda: in_flight(http, "testing.stuck") == 0, 1)
 
 
@@ -137,7 +137,6 @@ def test_no_worker_outlives_a_killed_server() -> None:
         http.post("/v1/testing/count", json={"count": 1})  # brings the streams' worker too
         with posted(own, "/v1/testing/stuck", b'{"token": "t", "seconds": 60}'):
             busy_worker(own)
-            workers = workers_of(own)
-            assert len(workers) == 4
+            workers = until(lambda: len(found := workers_of(own)) == 4 and found, 5)
             own.process.kill()
             until(lambda: not any(each.is_running() for each in workers), 2.0, "no orphans")

@@ -70,7 +70,7 @@ class Host:
 
     def leave(self) -> int:
         self._stdin.close()
-        return self.process.wait(10)
+        return self.process.wait(60)
 
     def vanish(self) -> None:
         """Close the pipes, as the system does for a browser that was killed."""
@@ -103,5 +103,5 @@ def started(**environ: str) -> Iterator[Host]:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
-            process.wait(10)
+            process.wait(60)
             host.vanish()
