@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ import httpx
 
 ROOT = Path(__file__).parent.parent
 PLUGIN = ROOT / "tests" / "plugin"
-START_S = 30
+START_S = 60
 
 
 @dataclass
@@ -61,8 +62,8 @@ class Server:
         raise RuntimeError("the server did not become ready:\n" + "".join(self.log))
 
     def logged(self, *parts: str) -> bool:
-        """Whether a line with all these parts was logged, or is within a few seconds."""
-        until = time.monotonic() + 5
+        """Whether a line with all these parts was logged, or is soon."""
+        until = time.monotonic() + START_S
         while time.monotonic() < until:
             if any(all(part in line for part in parts) for line in list(self.log)):
                 return True
@@ -80,11 +81,20 @@ class Server:
         assert not self.reader.is_alive(), "somebody holds the server's standard error open"
         return self.log
 
-    def stop(self, timeout_s: float = 30) -> int:
+    def stop(self, timeout_s: float = 60) -> int:
         """Stop it as an operator would; returns its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port that the system gives to nobody else meanwhile; whoever names it may listen there."""
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", 0))
+        yield int(sock.getsockname()[1])
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sensorium.cli.serve import doors_of, without_marks
 from sensorium.core.errors import SensoriumError
 from tests.faults.observing import until
-from tests.servers import ROOT, serving
+from tests.servers import ROOT, reserved_port, serving
 
 LENGTH = struct.Struct("=I")
 WITHIN_S = 20
@@ -34,9 +34,10 @@ def taken() -> Iterator[int]:
         yield sock.getsockname()[1]
 
 
-def free() -> int:
-    with taken() as port:
-        return port
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as reserved:
+        yield reserved
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -48,7 +49,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 def grpc_health(port: int) -> int:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = health_pb2_grpc.HealthStub(channel)
-        answer = stub.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=20)
+        answer = stub.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=60)
         return int(answer.status)
 
 
@@ -84,8 +85,7 @@ def test_what_a_browser_adds_is_no_option() -> None:
 
 
 def test_a_taken_port_leaves_the_other_doors(tmp_path: Path) -> None:
-    own = free()
-    with taken() as port:
+    with reserved_port() as own, taken() as port:
         process = subprocess.Popen(
             [*SERVE, "--mode", "http,grpc", "--port", str(port), "--grpc-port", str(own)],
             env=environment(tmp_path),
@@ -96,7 +96,7 @@ def test_a_taken_port_leaves_the_other_doors(tmp_path: Path) -> None:
             assert grpc_health(own) == 1
         finally:
             process.send_signal(signal.SIGTERM)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert f"http is not served: cannot listen on 127.0.0.1 port {port}" in said
 
@@ -108,7 +108,7 @@ def test_a_server_without_any_door_does_not_start(tmp_path: Path) -> None:
             env=environment(tmp_path),
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
         )
     assert done.returncode == 1
     assert "choose another with --host and --port" in done.stderr.splitlines()[-1]
@@ -137,8 +137,9 @@ def test_a_missing_extra_is_named_and_the_others_serve(
         assert http.post("/v1/system/echo", json={"text": "a"}).json()["text"] == "a"
 
 
-def test_a_browser_that_starts_us_has_native_messaging_beside_the_rest(tmp_path: Path) -> None:
-    port = free()
+def test_a_browser_that_starts_us_has_native_messaging_beside_the_rest(
+    tmp_path: Path, port: int
+) -> None:
     process = subprocess.Popen(
         [*SERVE, "--port", str(port), "--grpc-port", "0", EXTENSION],
         env=environment(tmp_path),
@@ -155,13 +156,13 @@ def test_a_browser_that_starts_us_has_native_messaging_beside_the_rest(tmp_path:
     doors = msgspec.json.decode(process.stdout.read(length))["data"]["doors"]
     assert doors["native"] == "ready"
     until(lambda: _answers(port), WITHIN_S, "HTTP answers beside it")
-    process.communicate(timeout=20)  # the browser leaves: the pipe is closed
+    process.communicate(timeout=60)  # the browser leaves: the pipe is closed
     assert process.returncode == 0
 
 
 def _answers(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/v1/health").status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/v1/health", timeout=30).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -185,7 +186,7 @@ def test_http_that_fails_leaves_the_browser_its_door(tmp_path: Path) -> None:
         return bool(msgspec.json.decode(process.stdout.read(length))["data"]["ready"])
 
     until(ready, WITHIN_S, "its workers are up all the same")
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert b"http is not served: the TLS certificate cannot be used" in said
 
@@ -198,7 +199,7 @@ def test_native_messaging_wants_pipes(tmp_path: Path, redirected: str) -> None:
         env=environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert done.returncode == 1
     assert "a browser starts it" in done.stderr.splitlines()[-1]
@@ -227,7 +228,7 @@ def test_an_option_that_is_none(tmp_path: Path, words: list[str], said: str) -> 
         env=environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"sensorium: {said} See `sensorium serve --help`.\n"
@@ -239,7 +240,7 @@ def test_a_setting_that_makes_no_sense_opens_no_door(tmp_path: Path) -> None:
         env=environment(tmp_path),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert done.returncode == 1
     assert "there is no such folder" in done.stderr

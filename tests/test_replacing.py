@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from tests.faults.observing import until
-from tests.servers import ROOT
-from tests.test_modes import SERVE, WITHIN_S, environment, free, grpc_health
+from tests.servers import ROOT, reserved_port
+from tests.test_modes import SERVE, WITHIN_S, environment, grpc_health
 
 DROPPED = ("CANCELLED", "UNAVAILABLE")
 PLUGIN = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests" / "plugin")])
@@ -53,14 +53,21 @@ class Servers:
 
 @contextmanager
 def servers(folder: Path, *flags: str) -> Iterator[Servers]:
-    made = Servers(folder, free(), flags)
-    try:
-        yield made
-    finally:
-        for each in made.started:
-            if each.poll() is None:
-                each.send_signal(signal.SIGTERM)
-            each.communicate(timeout=30)
+    with reserved_port() as port:
+        made = Servers(folder, port, flags)
+        try:
+            yield made
+        finally:
+            for each in made.started:
+                if each.poll() is None:
+                    each.send_signal(signal.SIGTERM)
+                each.communicate(timeout=60)
+
+
+@pytest.fixture
+def grpc_port() -> Iterator[int]:
+    with reserved_port() as reserved:
+        yield reserved
 
 
 class Callers:
@@ -99,7 +106,8 @@ class Callers:
         kept.post("/v1/system/echo", json={"text": "a"}).raise_for_status()
 
     def _fresh(self, kept: httpx.Client) -> None:  # of a plugin, which is looked for first
-        httpx.post(f"{self.url}/v1/testing/inline", json={"token": "a"}).raise_for_status()
+        url = f"{self.url}/v1/testing/inline"
+        httpx.post(url, json={"token": "a"}, timeout=30).raise_for_status()
 
     def _slow(self, kept: httpx.Client) -> None:
         body = {"token": "a", "seconds": 0.3}
@@ -116,8 +124,7 @@ class Callers:
                     self.outcomes[f"grpc: {error.code()}"] += 1
 
 
-def test_a_replacing_server_refuses_no_call(tmp_path: Path) -> None:
-    grpc_port = free()
+def test_a_replacing_server_refuses_no_call(tmp_path: Path, grpc_port: int) -> None:
     with servers(tmp_path, "--mode", "all", "--grpc-port", str(grpc_port)) as house:
         house.start("--replace")  # where nobody is to be replaced, it just starts
         house.can_be_replaced()
@@ -126,7 +133,7 @@ def test_a_replacing_server_refuses_no_call(tmp_path: Path) -> None:
             until(lambda: min(callers.outcomes.values(), default=0) >= 2, WITHIN_S, "calls come in")
             for _ in range(2):
                 old, _ = house.started[-1], house.start("--replace")
-                assert old.wait(timeout=40) == 0
+                assert old.wait(timeout=60) == 0
                 house.can_be_replaced()
             calls = callers.outcomes.total()
             until(lambda: callers.outcomes.total() > calls + 20, WITHIN_S, "calls still come in")
@@ -140,7 +147,7 @@ def test_a_replacing_server_refuses_no_call(tmp_path: Path) -> None:
         last = house.started[-1]
         assert last.poll() is None
         last.send_signal(signal.SIGTERM)
-        assert last.wait(timeout=30) == 0
+        assert last.wait(timeout=60) == 0
     assert not house.meeting().exists()
 
 
@@ -157,7 +164,7 @@ def test_a_request_on_its_way_is_answered_by_the_one_that_leaves(tmp_path: Path)
             answer = half.recv(65536)
         assert answer.startswith(b"HTTP/1.1 200")
         assert b"connection: close" in answer.lower()
-        assert old.wait(timeout=30) == 0
+        assert old.wait(timeout=60) == 0
 
 
 def _listens(process: "subprocess.Popen[str]") -> bool:
@@ -171,13 +178,13 @@ def test_only_the_server_at_that_very_address_is_replaced(tmp_path: Path) -> Non
         public = house.start("--host", "0.0.0.0")
         until(house.meeting("0.0.0.0").exists, WITHIN_S, "it can be replaced")
         other = house.start("--replace")
-        assert other.wait(timeout=20) == 1
+        assert other.wait(timeout=60) == 1
         assert "cannot be replaced: it is another program" in other.communicate()[1]
         assert public.poll() is None
         # The same, where somebody gave the one the name of the other.
         house.meeting().symlink_to(house.meeting("0.0.0.0"))
         other = house.start("--replace")
-        assert other.wait(timeout=20) == 1
+        assert other.wait(timeout=60) == 1
         assert "has another address" in other.communicate()[1]
         assert public.poll() is None
         url = f"http://127.0.0.1:{house.port}/v1/system/echo"
@@ -208,18 +215,19 @@ def test_a_replacing_server_that_is_killed_leaves_the_old_one(tmp_path: Path) ->
             assert taker.recv(16).startswith(b"hello")
         assert httpx.get(f"http://127.0.0.1:{house.port}/v1/health").status_code == 200
         house.start("--replace")
-        assert old.wait(timeout=20) == 0
+        assert old.wait(timeout=60) == 0
 
 
-def test_the_port_of_grpc_is_shared_with_the_replaced_server_alone(tmp_path: Path) -> None:
-    grpc_port = free()
+def test_the_port_of_grpc_is_shared_with_the_replaced_server_alone(
+    tmp_path: Path, grpc_port: int
+) -> None:
     with servers(tmp_path, "--grpc-port", str(grpc_port)) as house:
         house.start("--mode", "http")
         house.can_be_replaced()
         other = house.start("--mode", "grpc")  # somebody else's, at that port
         assert grpc_health(grpc_port) == 1
         new = house.start("--mode", "all", "--replace")
-        assert house.started[0].wait(timeout=40) == 0
+        assert house.started[0].wait(timeout=60) == 0
         with httpx.Client(base_url=f"http://127.0.0.1:{house.port}") as http:
             ready = http.get("/readyz").json()
         assert "cannot listen" in ready["doors"]["grpc"]
@@ -232,5 +240,5 @@ def test_the_port_of_grpc_is_shared_with_the_replaced_server_alone(tmp_path: Pat
 def test_what_cannot_be_replaced_is_said(tmp_path: Path, flags: tuple[str, ...]) -> None:
     with servers(tmp_path) as house:
         refused = house.start("--replace", *flags)
-        assert refused.wait(timeout=20) == 1
+        assert refused.wait(timeout=60) == 1
         assert "--replace" in refused.communicate()[1]

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,18 +20,11 @@ from sensorium.cli.prometheus import query_range
 from sensorium.core.errors import InvalidInputError, UnavailableError
 from tests.cli.human import refusal, rows, run
 from tests.conftest import missing
-from tests.servers import Server
+from tests.servers import Server, reserved_port
 
 CALLS = 'sum by (operation) (rate(sensorium_calls_total{operation="system.echo"}[5s]))'
 START_S = 60
 SCRAPES = 12
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")
@@ -46,24 +38,25 @@ def prometheus(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
     target = {"targets": [server.url.removeprefix("http://")]}
     job = {"job_name": "sensorium", "scrape_interval": "1s", "static_configs": [target]}
     (folder / "prometheus.yml").write_text(json.dumps({"scrape_configs": [job]}))
-    url = f"http://127.0.0.1:{free_port()}"
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                binary,
-                f"--config.file={folder / 'prometheus.yml'}",
-                f"--storage.tsdb.path={folder / 'data'}",
-                f"--web.listen-address={url.removeprefix('http://')}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        wait_for_scrapes(url, server, folder / "log")
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
+    with reserved_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [
+                    binary,
+                    f"--config.file={folder / 'prometheus.yml'}",
+                    f"--storage.tsdb.path={folder / 'data'}",
+                    f"--web.listen-address={url.removeprefix('http://')}",
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            wait_for_scrapes(url, server, folder / "log")
+            yield url
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
 def wait_for_scrapes(url: str, server: Server, log: Path) -> None:
@@ -141,9 +134,9 @@ def test_a_query_that_gives_nothing_says_so(prometheus: str) -> None:
 
 
 def test_where_nobody_listens_that_is_said_without_the_password() -> None:
-    port = free_port()
-    url = f"http://me:secret@127.0.0.1:{port}"
-    said = refusal("metrics", "anomalies", *asked(url, "up"))
+    with reserved_port() as port:
+        url = f"http://me:secret@127.0.0.1:{port}"
+        said = refusal("metrics", "anomalies", *asked(url, "up"))
     assert f"there is no Prometheus to reach at http://127.0.0.1:{port}" in said
     assert "secret" not in said
 

@@ -1,9 +1,9 @@
 """What a client does when a server is away, busy, strange, or wants a key."""
 
-import socket
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from sensorium.core.errors import (
     UnavailableError,
 )
 from tests.client.scripted import scripted
-from tests.servers import serving
+from tests.servers import reserved_port, serving
 
 OK = (200, {}, b'{"status":"live","version":"9"}')
 ITEM = (200, {}, b'{"index":7,"token":"a"}')
@@ -44,10 +44,9 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-    return port
+def free_port() -> Iterator[int]:
+    with reserved_port() as port:
+        yield port
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import os
 import pwd
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,8 @@ import psutil
 import pytest
 
 from tests.conftest import missing
-from tests.servers import ROOT
+from tests.faults.observing import until
+from tests.servers import ROOT, reserved_port
 
 DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
@@ -61,6 +61,12 @@ def image() -> Iterator[Path]:
         shutil.rmtree(root)
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    with reserved_port() as reserved:
+        yield reserved
+
+
 def environment(root: Path, port: int) -> dict[str, str]:
     """The image's environment, with its folders inside ours."""
     block = re.search(r"^ENV PATH=(.*?[^\\])\n", DOCKERFILE, re.DOTALL | re.MULTILINE)
@@ -71,7 +77,7 @@ def environment(root: Path, port: int) -> dict[str, str]:
     return {"PATH": f"{root}/sensorium/bin:/usr/bin:/bin", **pairs}
 
 
-def start(root: Path, log: Path, *, writable: bool) -> tuple["subprocess.Popen[bytes]", str]:
+def start(root: Path, log: Path, port: int, *, writable: bool) -> "subprocess.Popen[bytes]":
     """Start it as the image does, as a user that owns at most its data folder."""
     nobody = pwd.getpwnam("nobody")
     data = root / "data"
@@ -80,26 +86,23 @@ def start(root: Path, log: Path, *, writable: bool) -> tuple["subprocess.Popen[b
     if os.geteuid() == 0:
         os.chown(data, nobody.pw_uid if writable else 0, nobody.pw_gid)
     data.chmod(0o700 if writable else 0o555)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     entry = re.search(r'^ENTRYPOINT \["(.+)"\]\nCMD \["(.+)"\]', DOCKERFILE, re.MULTILINE)
     assert entry is not None
     user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
     with log.open("wb") as errors:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [f"{root}/sensorium/bin/{entry[1]}", entry[2]],
             env=environment(root, port),
             cwd="/",
             stderr=errors,
             **(user if os.geteuid() == 0 else {}),
         )
-    return process, f"http://127.0.0.1:{port}"
 
 
 def until_live(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     """Return when it answers its health address."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until and process.poll() is None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
         try:
             if httpx.get(f"{url}/healthz").status_code == 200:
                 return
@@ -111,23 +114,21 @@ def until_live(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("writable", [True, False])
 def test_it_starts_as_the_image_does_and_wants_its_key(
-    image: Path, tmp_path: Path, writable: bool
+    image: Path, tmp_path: Path, port: int, writable: bool
 ) -> None:
-    log = tmp_path / "log"
-    process, url = start(image, log, writable=writable)
+    log, url = tmp_path / "log", f"http://127.0.0.1:{port}"
+    process = start(image, log, port, writable=writable)
     try:
         until_live(url, process, log)
-        key = re.search(r"API key +(\S+)", log.read_text())
-        assert key is not None, log.read_text()
+        key = until(lambda: re.search(r"API key +(\S+)", log.read_text()), 5)
         body = {"lines": ["disk full on 10.0.0.1", "disk full on 10.0.0.2"]}
-        refused = httpx.post(f"{url}/v1/logs/cluster", json=body)
+        refused = httpx.post(f"{url}/v1/logs/cluster", json=body, timeout=30)
         accepted = httpx.post(
             f"{url}/v1/logs/cluster", json=body, headers={"x-api-key": key[1]}, timeout=30
         )
         assert refused.status_code == 401, log.read_text()
         assert accepted.json()["clusters"][0]["count"] == 2
         health = [f"{image}/sensorium/bin/sensorium", "health"]
-        port = int(url.rpartition(":")[2])
         assert subprocess.run(health, env=environment(image, port), check=False).returncode == 0
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children()]
         resident_mb = sum(each.memory_full_info().pss for each in family) / 1e6
@@ -135,7 +136,7 @@ def test_it_starts_as_the_image_does_and_wants_its_key(
         assert key[1] not in (image / "data" / "keys.json").read_text() if writable else True
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.timeout(400)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
 from sensorium.client import AsyncSensorium
-from tests.servers import serving
+from tests.servers import reserved_port, serving
 
 EACH_PHASE = 100
 """So many answers each client gets before the restart, and so many after it."""
@@ -137,14 +136,9 @@ class Load:
                 self._answered(client, token, echoed.text)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
 def test_a_restart_under_load() -> None:
-    flags = ("--port", str(free_port()), "--workers", "2")
     with ExitStack() as servers:
+        flags = ("--port", str(servers.enter_context(reserved_port())), "--workers", "2")
         first = servers.enter_context(serving(*flags))
         load = Load(first.url)
 
