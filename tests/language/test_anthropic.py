@@ -395,7 +395,7 @@ def test_a_body_of_unknown_length(server: Server) -> None:
         url = f"{server.url}/v1/messages"
         try:
             answer = httpx.post(url, content=pieces(size), timeout=30)
-        except httpx.WriteError:  # it was refused before it had come whole
+        except (httpx.WriteError, httpx.ReadError):  # it was refused before it had come whole
             assert size
             continue
         assert answer.json()["type"] == said
@@ -473,7 +473,7 @@ def test_whoever_leaves_frees_the_slot(played: tuple[Script, anthropic.Anthropic
     script.chunks = [Chunk(text="and then nothing")]
     with found.messages.stream(model="m", max_tokens=9, messages=[QUESTION]) as stream:
         assert next(stream.text_stream) == "and then nothing"
-    assert script.left.wait(2)
+    assert script.left.wait(30)
 
 
 def test_no_call_is_left_behind(server: Server, asked: anthropic.Anthropic) -> None:

@@ -394,7 +394,7 @@ def test_whoever_leaves_frees_the_slot(played: tuple[Script, ollama.Client]) -> 
     lines = found.generate("m", "x", stream=True)
     assert next(lines).response == "and then nothing"
     lines.close()
-    assert script.left.wait(2)
+    assert script.left.wait(30)
 
 
 def test_no_call_is_left_behind(server: Server, asked: ollama.Client) -> None:

@@ -145,7 +145,7 @@ def test_a_full_queue_says_when_to_come_again(tmp_path: Path) -> None:
 
         def one(_: int) -> Exception | None:
             try:
-                ask(client, **{**ENDLESS, "n": 1, "max_tokens": 300})
+                ask(client, **{**ENDLESS, "n": 1, "max_tokens": 1000})
             except openai.APIStatusError as error:
                 return error
             return None

@@ -20,7 +20,6 @@ from tests.servers import Server, serving
 
 CHAT = "/v1/chat/completions"
 JSON_TYPE = "content-type: application/json"
-STOPPED_S = 1.0
 SLOTS = 4
 EMOJI = "🦊👋🏽🇫🇷 so"
 
@@ -60,7 +59,7 @@ def test_a_prompt_of_ten_megabytes_holds_nobody_up(own: Server, size: int) -> No
     neighbour = threading.Thread(target=others)
     neighbour.start()
     try:
-        with own.client(timeout=60.0) as http:
+        with own.client(timeout=100.0) as http:
             body = {"model": MODEL, "messages": said("word " * (size // 5))}
             found = http.post(CHAT, json=body)
     finally:
@@ -162,7 +161,6 @@ def test_a_client_that_leaves_gives_its_slot_back(own: Server, stream: bool) -> 
     """All slots are taken by long texts; their callers leave; another is served at once."""
     body = json.dumps({**ENDLESS, "stream": stream}).encode()
     sent = request("POST", CHAT, JSON_TYPE, body=body)
-    took = []
     with own.client() as http:
         for _ in range(3):
             until(lambda: in_use(http) == 0, 10, "nothing is being made")
@@ -173,10 +171,7 @@ def test_a_client_that_leaves_gives_its_slot_back(own: Server, stream: bool) -> 
                     for each in (a, b, c, d):
                         each.recv(4096)
                 until(lambda: in_use(http) > SLOTS, 10, "all slots are taken, and more wait")
-                time_of_leaving = time.perf_counter()
-            until(lambda: in_use(http) == 0, 10, "nothing is being made")
-            took.append(time.perf_counter() - time_of_leaving)
-    assert min(took) < STOPPED_S, took
+            until(lambda: in_use(http) == 0, 1, "nothing is being made")
     answers_as_ever(own)
 
 
@@ -225,8 +220,8 @@ def test_a_client_that_leaves_before_the_first_token(own: Server) -> None:
         with connected(own) as a, connected(own) as b, connected(own) as c, connected(own) as d:
             for each in (a, b, c, d):
                 each.sendall(long)
-            until(lambda: in_use(http) > SLOTS, 10, "all slots are taken, and more wait")
-            before = in_use(http)
+            before = SLOTS * ENDLESS["n"]
+            until(lambda: in_use(http) == before, 10, "all slots are taken, and more wait")
             with connected(own) as waiting:
                 waiting.sendall(long)
                 until(lambda: in_use(http) > before, 2, "it waits")
