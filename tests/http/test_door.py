@@ -191,11 +191,11 @@ def test_a_deadline_is_kept(http: httpx.Client) -> None:
         began = time.monotonic()
         answer = http.post(
             f"/v1/testing/{verb}",
-            json={"token": "t", "seconds": 30},
+            json={"token": "t", "seconds": 60},
             headers={"x-deadline-s": "0.2"},
         )
         assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded"), verb
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 25
 
 
 def test_an_idempotency_key_changes_once(http: httpx.Client) -> None:
@@ -254,13 +254,13 @@ def test_a_stopping_server_lets_a_call_finish() -> None:
     with serving() as own, own.client() as http:
         url = http.base_url
         with socket.create_connection((url.host, url.port or 0)) as raw:
-            body = b'{"token": "late", "seconds": 3}'
+            body = b'{"token": "late", "seconds": 5}'
             head = "POST /v1/testing/process HTTP/1.1\r\nhost: 127.0.0.1\r\n"
             raw.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
             while not in_flight(http, "testing.process"):
                 time.sleep(0.01)
             own.process.send_signal(signal.SIGTERM)
-            raw.settimeout(20)
+            raw.settimeout(60)
             answer = b""
             while b"late" not in answer:
                 piece = raw.recv(65536)
@@ -294,10 +294,10 @@ def test_a_listening_operation_takes_its_request_as_the_first_line(http: httpx.C
 def test_empty_lines_keep_a_quiet_stream_alive(http: httpx.Client) -> None:
     def quiet() -> Iterator[bytes]:
         for _ in range(8):
-            time.sleep(0.1)  # twice the limit in all, with a sign of life in between
+            time.sleep(0.5)  # twice the limit in all, with a sign of life in between
             yield b"\n"
         yield b'{"token": "late"}\n'
 
-    headers = {"content-type": "application/x-ndjson", "x-deadline-s": "0.4"}
+    headers = {"content-type": "application/x-ndjson", "x-deadline-s": "2"}
     answer = http.post("/v1/testing/mirror", content=quiet(), headers=headers)
     assert json.loads(answer.text.splitlines()[-2])["chunk"]["token"] == "late"

@@ -30,7 +30,7 @@ def test_the_head_of_a_stream_does_not_wait_for_its_first_item(server: Server) -
         sock.sendall(request("POST", "/v1/testing/count_async", body=body))
         began = time.monotonic()
         head = sock.recv(65536)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
     assert status(head) == 200
     assert head.endswith(b"\r\n\r\n")
 

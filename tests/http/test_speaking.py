@@ -76,7 +76,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def when(client: Client, least: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(client.heard) < least:
             client.news.clear()
             await client.news.wait()

@@ -26,7 +26,7 @@ def test_answers_that_nobody_reads_are_bounded_and_their_connection_is_ended() -
                     ended = True
                     break
         grown_mb = (process.memory_info().rss - before) / 1e6
-        until = time.monotonic() + 10
+        until = time.monotonic() + 40
         while process.net_connections() and time.monotonic() < until:
             open_ones = [c for c in process.net_connections() if c.status == "ESTABLISHED"]
             if not open_ones:

@@ -22,7 +22,7 @@ def say(socket: ClientConnection, **message: Any) -> None:
 
 
 def hear(socket: ClientConnection) -> dict[str, Any]:
-    heard: dict[str, Any] = json.loads(socket.recv(20))
+    heard: dict[str, Any] = json.loads(socket.recv(60))
     return heard
 
 
@@ -34,7 +34,7 @@ def test_many_calls_are_in_flight_and_each_gets_its_own_answer(socket: ClientCon
 
 
 def test_a_slow_call_does_not_hold_up_a_quick_one(socket: ClientConnection) -> None:
-    say(socket, id="slow", op="testing.awaiting", data={"token": "s", "seconds": 1})
+    say(socket, id="slow", op="testing.awaiting", data={"token": "s", "seconds": 3})
     say(socket, id="quick", op="testing.inline", data={"token": "q"})
     assert [hear(socket)["id"], hear(socket)["id"]] == ["quick", "slow"]
 
@@ -68,7 +68,7 @@ def test_text_that_is_not_utf8_closes_the_connection_and_is_no_error_of_the_serv
         with connect(server.ws_url) as socket:
             socket.send(b'{"id": 5, "\xff"}', text=True)
             with pytest.raises(ConnectionClosed) as closed:
-                socket.recv(20)
+                socket.recv(60)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == CloseCode.INVALID_DATA
         with connect(server.ws_url) as another:

@@ -20,7 +20,7 @@ from sensorium.transports.parts import Joiner, parts_of
 from sensorium.transports.webrtc import library as library
 
 MAX_FRAME = 60_000
-OPEN_S = 10.0
+OPEN_S = 60.0
 
 
 class Peer:

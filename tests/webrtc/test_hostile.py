@@ -39,7 +39,7 @@ from tests.webrtc.test_sessions import (
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with serving("--mode", "web", "--webrtc-max-sessions", "6", "--webrtc-idle-s", "3") as opened:
+    with serving("--mode", "web", "--webrtc-max-sessions", "6", "--webrtc-idle-s", "5") as opened:
         opened.wait_until_ready()
         yield opened
 
@@ -114,7 +114,7 @@ def test_a_message_without_an_end_is_cut_off(server: Server) -> None:
                 await http.get("/v1/health")
                 answered = time.monotonic() - began
                 while await sessions(http):
-                    assert time.monotonic() - began < 10
+                    assert time.monotonic() - began < 40
                     await asyncio.sleep(0.05)
             return answered
 
@@ -136,7 +136,7 @@ def test_answers_that_nobody_reads_are_bounded(server: Server) -> None:
                     transport._send_sack = _nothing
                 await asyncio.sleep(0.005)
             async with client(server) as http:
-                end = time.monotonic() + 20
+                end = time.monotonic() + 60
                 while await sessions(http):
                     assert time.monotonic() < end, await sessions(http)
                     await asyncio.sleep(0.1)
@@ -156,11 +156,11 @@ def _mib(process_id: int) -> float:
 def test_a_session_in_use_lives_on_and_one_that_babbles_does_not(server: Server) -> None:
     async def use() -> None:
         async with client(server) as http, connected(server) as peer:
-            call = {"token": "a", "seconds": 4}
+            call = {"token": "a", "seconds": 6}
             assert "data" in await peer.ask(1, "testing.thread", call)  # longer than idle_s
             await asyncio.sleep(1.5)
             assert len(await sessions(http)) == 1
-            end = time.monotonic() + 8
+            end = time.monotonic() + 40
             while await sessions(http):
                 assert time.monotonic() < end, "junk counts as use"
                 with suppress(InvalidStateError):  # closed meanwhile, as it should be
@@ -220,7 +220,7 @@ def test_a_call_from_tracks_ends_with_them(server: Server) -> None:
         finally:
             await peer.close()
 
-    assert "end" in asyncio.run(asyncio.wait_for(hang_up(), 15))[-1]
+    assert "end" in asyncio.run(asyncio.wait_for(hang_up(), 60))[-1]
 
 
 def test_a_stopping_server_tells_its_peers() -> None:
@@ -229,30 +229,30 @@ def test_a_stopping_server_tells_its_peers() -> None:
     async def stop(server: Server) -> tuple[Any, Any]:
         async with connected(server) as peer:
             heard = aiter(peer)
-            for number, seconds in ((1, 1), (2, 60)):
+            for number, seconds in ((1, 3), (2, 60)):
                 call = {"id": number, "op": "testing.thread"}
                 data = {"token": "a", "seconds": seconds}
                 await peer.send(json.dumps({**call, "data": data}))
             async with client(server) as http:
                 # Two calls, and their slots.
-                await until(lambda: _is(in_flight(http), 4), "both run", 5)
+                await until(lambda: _is(in_flight(http), 4), "both run", 20)
             server.process.send_signal(signal.SIGTERM)
-            first = json.loads(await asyncio.wait_for(anext(heard), 10))
+            first = json.loads(await asyncio.wait_for(anext(heard), 30))
             late = peer.connection.createDataChannel("late")
             closed = asyncio.Event()
             late.on("close", closed.set)
-            await asyncio.wait_for(closed.wait(), 10)
-            last = json.loads(await asyncio.wait_for(anext(heard), 10))
+            await asyncio.wait_for(closed.wait(), 30)
+            last = json.loads(await asyncio.wait_for(anext(heard), 30))
             return first, last
 
-    with serving("--mode", "web", "--drain-s", "3") as server:
+    with serving("--mode", "web", "--drain-s", "6") as server:
         server.wait_until_ready()
         first, last = asyncio.run(stop(server))
         assert first["id"] == 1
         assert first["data"]["token"] == "a"
         assert last["id"] == 2
         assert last["error"]["code"] == "unavailable"
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
 
 
 @pytest.mark.parametrize("pieces", [[b""], [b"\xff"]])

@@ -28,7 +28,7 @@ class Member:
         self._socket = socket
 
     async def hears(self) -> dict[str, Any]:
-        message = json.loads(await asyncio.wait_for(self._socket.recv(), 10))
+        message = json.loads(await asyncio.wait_for(self._socket.recv(), 30))
         found: dict[str, Any] = message.get("chunk", message)
         return found
 
