@@ -154,8 +154,8 @@ def test_the_request_id_of_a_failure_is_told(server: Server) -> None:
 def test_a_timeout_ends_the_call(client: Sensorium, name: str) -> None:
     began = time.monotonic()
     with pytest.raises(DeadlineExceededError):
-        client.with_options(timeout_s=0.2).call(name, token="a", seconds=30.0)
-    assert time.monotonic() - began < 5
+        client.with_options(timeout_s=0.2).call(name, token="a", seconds=60.0)
+    assert time.monotonic() - began < 25
 
 
 def test_a_change_happens_once_per_key(client: Sensorium) -> None:
@@ -169,7 +169,7 @@ def test_threads_share_a_client(client: Sensorium) -> None:
     together = threading.Barrier(8)
 
     def ask(number: int) -> bool:
-        together.wait(10)
+        together.wait(60)
         names = ["testing.thread", "testing.awaiting", "testing.process", "testing.inline"]
         return all(
             client.call(name, token=f"{number}-{turn}").token == f"{number}-{turn}"

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from sensorium.client.portal import STOP_S, Portal
+from sensorium.client.portal import Portal
+
+STOP_S = 60.0
+"""How long it would wait for what does not stop."""
 
 
 async def endless(log: list[str]) -> AsyncGenerator[Any, None]:
@@ -32,6 +35,7 @@ def test_an_interrupt_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
             return super().result(timeout)
 
     monkeypatch.setattr("sensorium.client.portal.Future", Struck)
+    monkeypatch.setattr("sensorium.client.portal.STOP_S", STOP_S)
     log: list[str] = []
     struck = time.monotonic()
     with pytest.raises(KeyboardInterrupt):

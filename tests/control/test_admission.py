@@ -15,7 +15,7 @@ NOW, LATER = Priority.INTERACTIVE, Priority.BATCH
 
 def run(drill: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await drill()
 
     asyncio.run(bounded())

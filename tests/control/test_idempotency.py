@@ -32,7 +32,7 @@ class Changes:
 
 def run(drill: Callable[[Idempotency, Changes], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await drill(Idempotency(), Changes())
 
     asyncio.run(bounded())

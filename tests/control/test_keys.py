@@ -58,7 +58,7 @@ def test_keys_made_by_many_processes_at_once_are_all_kept(tmp_path: Path) -> Non
         subprocess.Popen([sys.executable, "-m", "sensorium", *command, f"maker {number}"])
         for number in range(8)
     ]
-    assert [maker.wait(60) for maker in makers] == [0] * len(makers)
+    assert [maker.wait(110) for maker in makers] == [0] * len(makers)
     names = {key.name for key in KeyStore(tmp_path).all()}
     assert names == {f"maker {number}" for number in range(8)}
 

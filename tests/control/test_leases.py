@@ -98,7 +98,7 @@ def test_waiting_has_an_end_and_leaves_nothing():
         began = time.perf_counter()
         with pytest.raises(OverloadedError):
             await book.lease(wish(GIB), wait_s=0.1)
-        assert 0.08 < time.perf_counter() - began < 1
+        assert 0.08 < time.perf_counter() - began < 15
         waiting = asyncio.create_task(book.lease(wish(GIB), wait_s=10))
         await asyncio.sleep(0.01)
         waiting.cancel()
@@ -114,7 +114,7 @@ def test_a_lease_ends_by_itself_and_who_waits_gets_it():
     async def work():
         book = leases()
         first = await book.lease(wish(8 * GIB, duration_s=0.1))
-        second = await book.lease(wish(8 * GIB), wait_s=5)
+        second = await book.lease(wish(8 * GIB), wait_s=60)
         assert book.release(first.id, "a") == "expired"
         assert book.held == [second]
 
@@ -124,9 +124,9 @@ def test_a_lease_ends_by_itself_and_who_waits_gets_it():
 def test_a_lease_that_is_renewed_lasts_longer():
     async def work():
         book = leases()
-        first = await book.lease(wish(GIB, duration_s=0.1))
+        first = await book.lease(wish(GIB, duration_s=1.0))
         book.renew(first.id, "a", 60)
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(1.2)
         assert book.release(first.id, "a") == "released"
         with pytest.raises(NotFoundError):
             book.renew(first.id, "a", 60)
@@ -280,10 +280,10 @@ def test_who_stops_waiting_stands_in_nobodys_way():
         await book.lease(wish(4 * GIB))
         large = asyncio.create_task(book.lease(wish(7 * GIB), wait_s=0.1))
         await asyncio.sleep(0.01)
-        small = asyncio.create_task(book.lease(wish(2 * GIB), wait_s=5))
+        small = asyncio.create_task(book.lease(wish(2 * GIB), wait_s=60))
         with pytest.raises(OverloadedError):
             await large
-        assert (await asyncio.wait_for(small, 1)).wish.size == 2 * GIB
+        assert (await asyncio.wait_for(small, 20)).wish.size == 2 * GIB
 
     run(work)
 
@@ -293,10 +293,10 @@ def test_what_others_give_back_is_seen_by_who_waits():
         book, held = leases(), [8 * GIB]
         (device,) = await book.devices()
         device.others = lambda: held[0]
-        waiting = asyncio.create_task(book.lease(wish(GIB), wait_s=5))
+        waiting = asyncio.create_task(book.lease(wish(GIB), wait_s=60))
         await asyncio.sleep(0.01)
         held[0] = 0
-        assert (await asyncio.wait_for(waiting, 2)).device is device
+        assert (await asyncio.wait_for(waiting, 20)).device is device
 
     run(work)
 
@@ -305,10 +305,11 @@ def test_preempting_goes_before_nobody_of_higher_priority():
     async def work():
         book = leases()
         await book.lease(wish(4 * GIB, priority=95))
-        high = asyncio.create_task(book.lease(wish(8 * GIB, priority=90), wait_s=0.2))
+        high = asyncio.create_task(book.lease(wish(8 * GIB, priority=90), wait_s=60))
         await asyncio.sleep(0.01)
         with pytest.raises(OverloadedError):
             await book.lease(wish(2 * GIB, priority=1, preempt=True))
+        high.cancel()
         await asyncio.gather(high, return_exceptions=True)
 
     run(work)

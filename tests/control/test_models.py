@@ -43,7 +43,7 @@ def test_figures_and_readiness_tell_of_models_once_there_are_any() -> None:
 def test_a_server_loads_beforehand_what_it_is_told_to(names: str) -> None:
     environ = {"SENSORIUM_PRELOAD": names}
     with serving("--workers", "1", environ=environ) as server, server.client() as http:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not http.get("/readyz").json()["models"] and time.monotonic() < until:
             pass
         (loaded,) = http.get("/v1/models/list").json()["loaded"]

@@ -54,7 +54,7 @@ def mark(asked: Request) -> int:
 
 def run(work):
     async def bounded():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await work()
 
     return asyncio.run(bounded())

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from tests.servers import Server
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tests.servers import Server, serving
 
 LIMIT = 8 << 20
 UNFOLDED = 1 << 30
-QUICK_S = 10
+QUICK_S = 30
 ALLOWED = 96 << 20
 """How much more memory the server and its workers may take at once than before."""
 

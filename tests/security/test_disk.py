@@ -35,7 +35,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_an_audit_log_on_a_full_disk_costs_no_answer(full_disk: Path) -> None:
     with serving(environ={"SENSORIUM_DATA_DIR": str(full_disk)}) as server:
-        with server.client(timeout=10) as http:
+        with server.client() as http:
             for _ in range(20):
                 answer = http.post("/v1/testing/change", json=TOKEN)
                 assert answer.status_code == 200, answer.text

@@ -243,7 +243,7 @@ def test_those_that_are_slow_hold_up_nobody_for_long() -> None:
     async def main() -> None:
         async with answering(lambda _: WHOLE) as (port, _):
             where = f"pictures.example:{port}"
-            fetcher = Fetcher([where, f"slow.example:{port}"], never, time_s=1.0)
+            fetcher = Fetcher([where, f"slow.example:{port}"], never, time_s=3.0)
             slow = [
                 asyncio.create_task(fetcher.fetch(f"http://slow.example:{port}/{number}"))
                 for number in range(100)
@@ -253,7 +253,7 @@ def test_those_that_are_slow_hold_up_nobody_for_long() -> None:
             assert not any(each.done() for each in slow)
             found = await asyncio.gather(*slow, return_exceptions=True)
             assert all(isinstance(each, UnavailableError) for each in found)
-            assert asyncio.get_running_loop().time() - began < 10  # and not 25 times 1 s
+            assert asyncio.get_running_loop().time() - began < 30  # and not 25 times 3 s
 
     asyncio.run(main())
 
@@ -264,12 +264,12 @@ def test_whoever_waits_for_a_turn_waits_as_long_as_for_the_picture() -> None:
         return []
 
     async def main() -> None:
-        fetcher = Fetcher(resolve=never, time_s=0.5)
+        fetcher = Fetcher(resolve=never, time_s=2.0)
         urls = [f"https://{number}.example/" for number in range(100)]
         began = asyncio.get_running_loop().time()
         found = await asyncio.gather(*map(fetcher.fetch, urls), return_exceptions=True)
         assert all(isinstance(each, UnavailableError) for each in found)
-        assert asyncio.get_running_loop().time() - began < 3  # and not 7 times 0.5 s
+        assert asyncio.get_running_loop().time() - began < 10  # and not 7 times 2 s
 
     asyncio.run(main())
 

@@ -42,6 +42,7 @@ def _operations(server: Server, mode: GenerationMode):  # type: ignore[no-untype
         yield result.ok()
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_every_described_operation_answers_as_described(own: Server, mode: GenerationMode) -> None:
     seen = 0
@@ -59,12 +60,14 @@ def test_every_described_operation_answers_as_described(own: Server, mode: Gener
         )
         @given(case=operation.as_strategy(generation_mode=mode))
         def answers(case) -> None:  # type: ignore[no-untyped-def]
-            response = case.call(timeout=20)
+            response = case.call(timeout=60)
+            slow = case.path.startswith(("/v1/testing/", "/v1/chat/", "/v1/text/"))
+            if response.status_code == 504 and not slow:  # on a busy machine a second is little
+                response = case.call(headers={"x-deadline-s": "60"}, timeout=100)
             if len(response.request.url) > MAX_HEAD // 2:
                 return  # refused with its head, before it is known what it asks for
             # The server's deadline is a second, in which a language model need not be loaded yet.
-            slow = ("/v1/testing/", "/v1/chat/", "/v1/text/")
-            late = response.status_code == 504 and case.path.startswith(slow)
+            late = response.status_code == 504 and slow
             offline = response.status_code == 503 and case.path == "/v1/models/pull"
             # The model that ships takes no pictures.
             blind = response.status_code == 501 and case.path == "/v1/vision/describe"

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -11,7 +12,8 @@ from tests.security.raw import connected, request, status, until_closed
 from tests.servers import Server, serving
 
 LIMIT_S = 1.0
-WITHIN_S = 5.0
+WITHIN_S = 20.0
+PATIENT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +22,14 @@ def strict() -> Iterator[Server]:
     flags = ("--request-timeout-s", str(LIMIT_S), "--workers", "2", "--threads", "2")
     with serving(*flags) as running, running.client() as http:
         _until(lambda: http.get("/readyz").json()["workers"]["alive"] == 2)
+        yield running
+
+
+@pytest.fixture
+def patient() -> Iterator[Server]:
+    """One that waits so long that nobody behind a slow client could be answered soon."""
+    flags = ("--request-timeout-s", str(PATIENT_S), "--workers", "2", "--threads", "2")
+    with serving(*flags) as running:
         yield running
 
 
@@ -50,19 +60,14 @@ def test_so_is_the_second_one_on_a_connection(strict: Server) -> None:
         assert b"HTTP" not in until_closed(sock)
 
 
-def test_many_of_them_keep_nobody_out(strict: Server, http: httpx.Client) -> None:
-    silent = [
-        socket.create_connection((http.base_url.host, http.base_url.port or 0)) for _ in range(200)
-    ]
-    try:
-        for sock in silent:
+def test_many_of_them_keep_nobody_out(patient: Server) -> None:
+    with ExitStack() as silent, patient.client() as http:
+        for _ in range(200):
+            sock = silent.enter_context(connected(patient))
             sock.sendall(b"POST /v1/testing/process HTTP/1.1\r\nhost: localhost\r\nx: ")
         began = time.monotonic()
         assert http.post("/v1/testing/process", json={"token": "a"}).status_code == 200
-        assert time.monotonic() - began < LIMIT_S
-    finally:
-        for sock in silent:
-            sock.close()
+        assert time.monotonic() - began < PATIENT_S / 2
 
 
 @pytest.mark.parametrize(
@@ -85,19 +90,14 @@ def test_a_body_that_stops_is_a_typed_error(strict: Server, path: str, size: int
     assert b"deadline_exceeded" in answer
 
 
-def test_a_slow_body_holds_no_worker(strict: Server, http: httpx.Client) -> None:
-    slow = []
-    for _ in range(8):  # more than there are workers
-        sock = socket.create_connection((http.base_url.host, http.base_url.port or 0))
-        sock.sendall(request("POST", "/v1/testing/process", "content-length: 10000000") + b"{")
-        slow.append(sock)
-    try:
+def test_a_slow_body_holds_no_worker(patient: Server) -> None:
+    with ExitStack() as slow, patient.client() as http:
+        for _ in range(8):  # more than there are workers
+            sock = slow.enter_context(connected(patient))
+            sock.sendall(request("POST", "/v1/testing/process", "content-length: 10000000") + b"{")
         began = time.monotonic()
         assert http.post("/v1/testing/process", json={"token": "a"}).status_code == 200
-        assert time.monotonic() - began < LIMIT_S / 2
-    finally:
-        for sock in slow:
-            sock.close()
+        assert time.monotonic() - began < PATIENT_S / 2
 
 
 @pytest.mark.parametrize("path", ["/v1/testing/lines", "/v1/testing/inline"])
@@ -120,7 +120,7 @@ def test_a_hundred_thousand_tiny_chunks_cost_a_bounded_time(strict: Server) -> N
     sent = b"".join(
         b"%x\r\n%s\r\n" % (len(body[n : n + 6]), body[n : n + 6]) for n in range(0, len(body), 6)
     )
-    with connected(strict, 30) as sock:
+    with connected(strict, 60) as sock:
         sock.sendall(request("POST", "/v1/testing/lines", "transfer-encoding: chunked") + sent)
         sock.sendall(b"0\r\n\r\n")
         answer = until_closed(sock)
@@ -133,11 +133,12 @@ def test_a_client_that_never_reads_a_stream_is_let_go(
     strict: Server, http: httpx.Client, verb: str
 ) -> None:
     body = b'{"count": 10000000}'
+    before = _ended(http, verb)
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.connect((http.base_url.host, http.base_url.port or 0))
         sock.sendall(request("POST", f"/v1/testing/{verb}", body=body))
-        _until(lambda: _in_flight(http, f"testing.{verb}") == 1)
+        _until(lambda: _in_flight(http, f"testing.{verb}") == 1 or _ended(http, verb) > before)
         _until(lambda: _in_flight(http, f"testing.{verb}") == 0)
 
 
@@ -156,7 +157,7 @@ def test_a_client_that_leaves_frees_its_slot(strict: Server, http: httpx.Client,
     for sock in left:
         sock.close()
     _until(lambda: _in_flight(http, f"testing.{verb}") == 0)
-    _until(lambda: _slots(http) == 0, within_s=2.0)
+    _until(lambda: _slots(http) == 0)
     for each in ("thread", "process"):
         assert http.post(f"/v1/testing/{each}", json={"token": "a"}).status_code == 200
 
@@ -182,13 +183,18 @@ def _in_flight(http: httpx.Client, operation: str) -> int:
     return sum(each["in_flight"] for each in known if each["operation"] == operation)
 
 
+def _ended(http: httpx.Client, verb: str) -> int:
+    known = http.get("/v1/system/activity").json()["operations"]
+    return sum(each["calls"] for each in known if each["operation"] == f"testing.{verb}")
+
+
 def _slots(http: httpx.Client) -> float:
     lines = http.get("/metrics").text.splitlines()
     slots = (line for line in lines if line.startswith("sensorium_slots_in_use{"))
     return sum(float(line.rpartition(" ")[2]) for line in slots)
 
 
-def _until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
+def _until(condition: Callable[[], bool], within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline
