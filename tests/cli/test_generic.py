@@ -247,7 +247,7 @@ def test_ctrl_c_ends_what_is_computed_here(operation: str) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "started\n"
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, "")
 
 
@@ -267,7 +267,7 @@ def test_ctrl_c_ends_what_a_server_computes(server: Server) -> None:
     ) as process:
         until(in_flight, 30)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "")
     until(lambda: not in_flight(), 10)
 

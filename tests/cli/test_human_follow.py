@@ -99,7 +99,7 @@ def test_what_is_new_is_told_as_it_comes(tmp_path: Path, server: Server, remote:
         path.write_bytes(b"2026-01-01 00:02:00 CRITICAL the engine room is on fire\n")
         assert "engine room" in told(process)[4]
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(60) == 130
         assert process.stdout is not None
         assert process.stdout.read() == ""
         assert process.stderr is not None
@@ -150,4 +150,4 @@ def test_a_line_in_two_pieces_is_one() -> None:
             process.stdin.flush()
         assert "the first half and the second" in told(process)[4]
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0

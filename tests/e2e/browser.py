@@ -25,6 +25,8 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
 WAIT_S = 30
+ANSWER_S = 100
+"""Longer than anything is waited for in a page."""
 
 
 def executable() -> str | None:
@@ -49,7 +51,7 @@ class Tab:
         session = self.session if session is None else session
         self.connection.send(json.dumps(message | ({"sessionId": session} if session else {})))
         while True:
-            answer = json.loads(self.connection.recv(timeout=WAIT_S))
+            answer = json.loads(self.connection.recv(timeout=ANSWER_S))
             if answer.get("id") == number:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']['message']}")
@@ -175,7 +177,7 @@ def browsing(*flags: str) -> Iterator[str]:
 @contextmanager
 def tab(address: str) -> Iterator[Tab]:
     """A new tab with cookies and storage of its own."""
-    with connect(address, max_size=None, compression=None) as connection:
+    with connect(address, max_size=None, compression=None, open_timeout=WAIT_S) as connection:
         opened = Tab(connection, "")
         context = opened.send("Target.createBrowserContext")["browserContextId"]
         target = opened.send("Target.createTarget", url="about:blank", browserContextId=context)

@@ -89,7 +89,7 @@ def test_the_policy_allows_no_other_host(server: Server) -> None:
 def asked_raw(server: Server, path: str) -> bytes:
     """The answer to a path sent as it is, which an HTTP client would tidy up first."""
     address = httpx.URL(server.url)
-    with socket.create_connection((address.host, address.port or 80), timeout=10) as raw:
+    with socket.create_connection((address.host, address.port or 80), timeout=60) as raw:
         head = f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n"
         raw.sendall(head.encode())
         return b"".join(iter(lambda: raw.recv(65536), b""))
@@ -145,7 +145,7 @@ def test_a_folder_that_is_not_there_is_named_at_the_start(tmp_path: Path) -> Non
         text=True,
         cwd=tmp_path,
         env={"SENSORIUM_DATA_DIR": str(tmp_path), "PYTHONPATH": str(ASSETS.parents[3])},
-        timeout=30,
+        timeout=60,
     )
     assert ended.returncode == 1
     assert "static_dir is 'nowhere', and there is no such folder" in ended.stderr

@@ -56,7 +56,7 @@ def browsing(profile: Path) -> Iterator[Tab]:
             yield tab
     finally:
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")
