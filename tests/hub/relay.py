@@ -72,4 +72,4 @@ def cutting(server: Server, after: int, *, once: bool = True) -> Iterator[Cuttin
         yield relay
     finally:
         relay.close()
-        thread.join(10)
+        thread.join(60)

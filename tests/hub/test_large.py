@@ -31,7 +31,7 @@ def large(models: Path) -> Path:
 
 
 def until(reached: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not reached():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -125,4 +125,4 @@ def test_other_calls_are_answered_while_a_file_is_hashed_and_sent(
             assert http.get("/healthz").status_code == 200
             slowest = max(slowest, time.monotonic() - begun)
         assert [each.result() for each in fetching] == [SIZE, SIZE]
-        assert slowest < 2, "on a busy machine"
+        assert slowest < 5, "on a busy machine"

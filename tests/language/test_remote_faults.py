@@ -42,7 +42,7 @@ def live(upstreams, tmp_path_factory):
     for name, further in (("alone", ""), ("both", f'[[upstream]]\nurl = "{second.url}/v1"\n')):
         (folder / name).mkdir()
         (folder / name / "remote.toml").write_text(
-            f'url = "{first.url}/v1"\nprotocol = "openai"\nmodel = "m"\ntimeout_s = 0.5\n{further}'
+            f'url = "{first.url}/v1"\nprotocol = "openai"\nmodel = "m"\ntimeout_s = 2.0\n{further}'
         )
     with serving(environ={"SENSORIUM_MODEL_CACHE_PATH": str(folder)}) as server:
         yield server
@@ -101,7 +101,7 @@ def test_our_own_stream_ends_with_the_error(fault: str, first: Scripted, live: S
     with live.client() as http:
         body = {"model": "alone", "messages": ASK}
         answer = http.post(
-            "/v1/chat/stream", json=body, headers={"accept": "text/event-stream"}, timeout=10
+            "/v1/chat/stream", json=body, headers={"accept": "text/event-stream"}, timeout=60
         )
         assert answer.status_code == 200
         events = [each for each in answer.text.split("\n\n") if each]
@@ -109,7 +109,7 @@ def test_our_own_stream_ends_with_the_error(fault: str, first: Scripted, live: S
         assert '"unavailable"' in events[-1]
         assert "after 40 pieces" in events[-1]
     raw = httpx.post(
-        f"{live.url}/v1/chat/completions", json={**body, "stream": True}, timeout=10
+        f"{live.url}/v1/chat/completions", json={**body, "stream": True}, timeout=60
     ).text
     assert '"error"' in raw.strip().split("\n\n")[-1]
     assert "[DONE]" not in raw
@@ -121,7 +121,7 @@ def test_through_chat_complete(upstreams, tmp_path: Path) -> None:
     folder = tmp_path / "models" / "both"
     folder.mkdir(parents=True)
     (folder / "remote.toml").write_text(
-        f'url = "{first.url}/v1"\nprotocol = "openai"\nmodel = "m"\ntimeout_s = 0.5\n'
+        f'url = "{first.url}/v1"\nprotocol = "openai"\nmodel = "m"\ntimeout_s = 2.0\n'
         f'[[upstream]]\nurl = "{second.url}/v1"\n'
     )
 

@@ -183,7 +183,7 @@ def test_a_model_that_may_loop_never_runs_on_the_event_loop(tmp_path):
         await asyncio.sleep(0.05)  # the event loop goes on meanwhile
         assert not run.done()
         placed.interrupt()
-        await asyncio.wait_for(run, 5)
+        await asyncio.wait_for(run, 60)
         await placed.close()
 
     asyncio.run(work())

@@ -87,9 +87,9 @@ def test_time_is_linear_in_the_length_of_a_line(unit: str) -> None:
         line = "x " + unit * size
         best = float("inf")
         for _ in range(3):
-            started = time.perf_counter()
+            started = time.thread_time()  # others may have the cores meanwhile
             template(line)
-            best = min(best, time.perf_counter() - started)
+            best = min(best, time.thread_time() - started)
         return best
 
     assert cost(1_000_000) < max(100 * cost(10_000), 0.25)

@@ -62,7 +62,7 @@ def served() -> Iterator[Served]:
         yield told
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
         listening.close()
 
 

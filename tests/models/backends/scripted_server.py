@@ -84,7 +84,7 @@ def _running(loop: asyncio.AbstractEventLoop, server: asyncio.Server) -> Iterato
     finally:
         asyncio.run_coroutine_threadsafe(_stop(server), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 

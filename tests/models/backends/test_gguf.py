@@ -252,7 +252,7 @@ def test_a_text_that_nobody_wants_ends_at_the_next_token(roomy):
         began = time.perf_counter()
         await stream.aclose()
         await text(placed, ask("What is the capital of France?"))
-        assert time.perf_counter() - began < 5.0  # all of it takes twice as long
+        assert time.perf_counter() - began < 15.0  # all of it takes longer anywhere
         assert placed.pid is not None
 
     with_model(work, LoadOptions(threads=1, context=8192, parallel=1), roomy)
@@ -301,21 +301,21 @@ def test_more_callers_than_places_are_served_in_turn_and_may_leave(roomy):
             await waiting
         await running.aclose()
         assert await text(placed, ask("What is the capital of France?"))
-        assert time.perf_counter() - began < 5.0
+        assert time.perf_counter() - began < 15.0
 
     with_model(work, LoadOptions(threads=1, context=8192, parallel=1), roomy)
 
 
 def test_a_beginning_that_was_read_before_is_not_read_again(roomy):
     async def work(placed):
-        seconds = []
+        known = []
         for question in ("Who sat?", "Where did the cat sit?"):
-            began = time.perf_counter()
             prompt = "The cat sat on the mat. " * 400 + question
             got = await pieces(placed, task(prompt=prompt, max_tokens=1))
-            seconds.append(time.perf_counter() - began)
+            known.append(got[-1].cached_tokens / got[-1].prompt_tokens)
             assert got[-1].prompt_tokens > 2000
-        assert seconds[1] < seconds[0] / 4
+        assert known[0] == 0
+        assert known[1] > 0.99
 
     with_model(work, LoadOptions(threads=1, context=8192), roomy)
 
@@ -423,19 +423,17 @@ def test_the_librarys_own_listener_is_closed_off(tmp_path, monkeypatch):
     with_model(work)
 
 
-def test_a_killed_process_ends_its_texts_and_comes_back():
+def test_a_killed_process_ends_its_texts_and_comes_back(roomy):
     async def work(placed):
-        stream = placed.generate(task(prompt="Once upon a time", max_tokens=250))
+        stream = placed.generate(task(prompt="Once upon a time", max_tokens=8000, **ENDLESS))
         await anext(stream)
         os.kill(placed.pid, signal.SIGKILL)
         with pytest.raises(UnavailableError, match="died"):
             async for _ in stream:
                 pass
-        began = time.perf_counter()
         assert await text(placed, ask("What is the capital of France?"))
-        return time.perf_counter() - began
 
-    assert with_model(work) < 10
+    with_model(work, LoadOptions(threads=1, context=8192), roomy)
 
 
 @pytest.mark.parametrize("size", [0, 3, 24, 5000, 2_000_000])

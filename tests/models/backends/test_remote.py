@@ -193,11 +193,11 @@ def test_usage_and_connections(remote, server):
         ("bad line", UnavailableError, "not its protocol"),
         ("error", UnavailableError, "failed within the text: broken"),
         ("long line", UnavailableError, "does not end"),
-        ("stall", UnavailableError, "silent for 0.4 s"),
+        ("stall", UnavailableError, "silent for 2 s"),
     ],
 )
 def test_a_server_that_fails(remote, server, protocol, fault, error, reason):
-    model = remote(protocol, api_key=KEY, timeout_s=0.4)
+    model = remote(protocol, api_key=KEY, timeout_s=2.0)
     server.fault = fault
     pieces = []
     with pytest.raises(error, match=reason) as caught:
@@ -236,9 +236,9 @@ def test_the_server_hears_that_nobody_waits(remote, server, protocol):
     model.generate(
         Generation(prompt="a", max_tokens=9), lambda p: not (seen.append(p) or p == Piece())
     )
-    assert time.perf_counter() - began < 10
+    assert time.perf_counter() - began < 18
     assert seen[-1] == Piece()
-    assert server.given_up.wait(5)
+    assert server.given_up.wait(60)
 
 
 def test_a_stalled_text_is_cancelled_and_its_process_lives(tmp_path, server):
@@ -256,7 +256,7 @@ def test_a_stalled_text_is_cancelled_and_its_process_lives(tmp_path, server):
             server.fault = ""
             found = [p async for p in placed.generate(Generation(prompt="a", max_tokens=2))]
             assert text_of(found)
-            assert await asyncio.to_thread(server.given_up.wait, 5)
+            assert await asyncio.to_thread(server.given_up.wait, 60)
             assert placed.pid == before
         finally:
             await placed.close()
@@ -277,7 +277,7 @@ def test_a_stalled_text_is_cancelled_and_its_process_lives(tmp_path, server):
     ],
 )
 def test_a_server_of_tensors_that_fails(remote, server, fault, error, reason):
-    model = remote("oip", timeout_s=0.4)
+    model = remote("oip", timeout_s=2.0)
     server.fault = fault
     inputs = {"a": numbers(2), "b": numbers(2)}
     with pytest.raises(error, match=reason):
@@ -302,7 +302,7 @@ def test_a_run_elsewhere_can_be_interrupted(remote, server):
     began = time.perf_counter()
     with pytest.raises(CancelledCallError):
         model.infer({"a": numbers(2), "b": numbers(2)}, ["sum"])
-    assert time.perf_counter() - began < 5.0
+    assert time.perf_counter() - began < 18.0
 
 
 @pytest.mark.parametrize(

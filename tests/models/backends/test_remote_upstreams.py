@@ -70,7 +70,7 @@ def servers():
 def written(folder, first, second, more="", *, protocol="openai"):
     path = folder / "remote.toml"
     path.write_text(
-        f'url = "{first}/v1"\nprotocol = "{protocol}"\nmodel = "m"\ntimeout_s = 0.3\n{more}\n'
+        f'url = "{first}/v1"\nprotocol = "{protocol}"\nmodel = "m"\ntimeout_s = 2.0\n{more}\n'
         f'api_key = "{KEY}"\n[[upstream]]\nurl = "{second}/v1"\nmodel = "n"\n'
     )
     return artifact(path, "remote")
@@ -175,12 +175,12 @@ def test_all_of_them_have_so_long_together(servers, tmp_path):
     first, second = servers
 
     async def main():
-        placed = await _placed(written(tmp_path, first.url, second.url, "deadline_s = 0.4"))
+        placed = await _placed(written(tmp_path, first.url, second.url, "deadline_s = 1.0"))
         first.script = second.script = [STALL]
         began = time.perf_counter()
         with pytest.raises(DeadlineExceededError):
             await _text(placed)
-        assert 0.35 < time.perf_counter() - began < 2.0
+        assert 0.95 < time.perf_counter() - began < 15.0
         await placed.close()
 
     asyncio.run(main())

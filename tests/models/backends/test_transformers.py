@@ -216,11 +216,11 @@ def test_a_text_that_waits_its_turn_can_be_given_up(tinylm):
     long = Generation(prompt="a", max_tokens=200, logit_bias={"2": -100.0})
     thread = threading.Thread(target=model.generate, args=(long, first))
     thread.start()
-    assert running.wait(20)
+    assert running.wait(100)
     model.generate(Generation(prompt="b"), lambda piece: done.append(piece) or False)
     assert done == [Piece()]
     ended.set()
-    thread.join(20)
+    thread.join(100)
     assert not thread.is_alive()
 
 
@@ -495,4 +495,4 @@ def test_a_cancelled_text_ends_and_the_process_lives(tinylm):
         finally:
             await placed.close()
 
-    assert asyncio.run(run()) < 4.0
+    assert asyncio.run(run()) < 30.0

@@ -130,7 +130,7 @@ def slowly_hashing(
     def slow(path: Path, _: object) -> str:
         hashed.append(path)
         begun.set()
-        assert may_end.wait(10)
+        assert may_end.wait(60)
         return "0" * 64
 
     monkeypatch.setattr(digests, "sha256_of", slow)
@@ -144,7 +144,7 @@ def test_who_asks_meanwhile_shares_one_computation(
     begun, may_end, hashed = slowly_hashing(monkeypatch)
     shelves = Shelves(tmp_path)
     first = shelves.hashed_files("m")
-    assert begun.wait(10)
+    assert begun.wait(60)
     second = shelves.hashed_files("m")
     assert not first.cancel(), "who leaves does not end it for others"
     may_end.set()
@@ -162,7 +162,7 @@ def test_callers_who_wait_for_a_digest_share_it_and_hold_no_thread(
     shelves = Shelves(tmp_path)
     first = shelves.found("org/m")
     assert isinstance(first, Future)
-    assert begun.wait(10)
+    assert begun.wait(60)
     assert shelves.found("org--m:model.onnx", "1") is first, "by whatever name"
     may_end.set()
     assert first.result(10).digest == joint_digest({"model.onnx": "0" * 64})

@@ -144,15 +144,15 @@ def hung() -> "Hung":
 
 def test_a_driver_that_hangs_does_not_hang_the_answer(root: Path, hung: Hung) -> None:
     nvml = Nvml(hung.library, lambda: ())
-    machine = Linux(root, Bounded(nvml.read, 1.0))
+    machine = Linux(root, Bounded(nvml.read, 4.0))
     began = time.monotonic()
     found = machine.read(unwatched)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     assert found.problems == ("NVIDIA's driver did not answer within 5 s",)
     assert len(found.gpus) == 2
     began = time.monotonic()
     machine.read(unwatched)
-    assert time.monotonic() - began < 0.9  # it is known to hang
+    assert time.monotonic() - began < 3.5  # it is known to hang
     assert hung.calls == 1
     hung.let_go.set()
     while machine.read(unwatched).problems:
@@ -173,7 +173,7 @@ def test_a_caller_who_leaves_does_not_wait_for_it(root: Path, hung: Hung) -> Non
     with pytest.raises(CancelledCallError):
         machine.read(check)
     assert left.is_set()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_all_who_ask_at_once_wait_for_the_same(hung: Hung) -> None:
@@ -186,7 +186,7 @@ def test_all_who_ask_at_once_wait_for_the_same(hung: Hung) -> None:
         pass
     hung.let_go.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(answers) == 8
     assert all(len(answer.gpus) == 2 for answer in answers)
 

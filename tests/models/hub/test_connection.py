@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
             pipe = threading.Thread(target=relay, args=(there, self.connection), daemon=True)
             pipe.start()
             relay(self.connection, there)
-            pipe.join(5)
+            pipe.join(60)
         self.close_connection = True
 
     def note(self) -> None:
@@ -187,7 +187,7 @@ def test_a_kept_connection_that_the_server_closed_meanwhile(connections: Connect
         url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         assert body(connections, url) == b"ok"
         assert body(connections, url) == b"ok"
-        thread.join(5)
+        thread.join(60)
 
 
 @pytest.mark.usefixtures("trusting")
@@ -213,6 +213,6 @@ def test_a_break_reaches_a_thread_that_waits(certificate: Path, scheme: str) -> 
         with there:
             there.recv(1)
             made.abort()
-            assert failed.wait(5)
+            assert failed.wait(25)
         thread.join()
     made.close()
