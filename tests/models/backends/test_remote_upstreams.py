@@ -56,7 +56,7 @@ BEFORE = {
 }
 AFTER = {
     "cut": ([CUT], "broke off"),
-    "stall": ([STALL], "silent for 0.3 s"),
+    "stall": ([STALL], "silent for 2 s"),
     "malformed": ([BAD_EVENT], "not its protocol"),
 }
 
