@@ -107,7 +107,7 @@ test("what may be wrong again, or asks for a long wait, is not made again", asyn
   }
 });
 
-test("an abort ends the wait between two tries", { timeout: 5000 }, async () => {
+test("an abort ends the wait between two tries", { timeout: 60_000 }, async () => {
   await scripted([refused(503, "overloaded", 9)], async (client, asked) => {
     const stop = new AbortController();
     const answer = client.testing.inline({ token: "a" }, { signal: stop.signal });
@@ -163,7 +163,7 @@ test("a stream without its end is lost, and one that is no JSON is not understoo
   }
 });
 
-test("a stream that stands still for too long is lost", { timeout: 5000 }, async () => {
+test("a stream that stands still for too long is lost", { timeout: 60_000 }, async () => {
   const still: Answer = (response) => {
     response.writeHead(200, { "content-type": "application/x-ndjson" });
     response.write('{"chunk": {"index": 0}}\n');

@@ -54,7 +54,7 @@ export const key = SENSORIUM_KEY;
 /** Resolved when so many calls of an operation run, or wait, on the server. */
 export async function inFlight(operation: string, wanted: number): Promise<void> {
   const line = new RegExp(`^sensorium_calls_in_flight\\{operation="${operation}"\\} (.*)$`, "m");
-  for (const until = Date.now() + 10_000; Date.now() < until; ) {
+  for (const until = Date.now() + 60_000; Date.now() < until; ) {
     const scraped = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${key}` } });
     if (Number(line.exec(await scraped.text())?.[1] ?? 0) === wanted) return;
   }
