@@ -142,6 +142,12 @@ class Tab:
             mobile=width < 600,
         )
 
+    def computed_s(self) -> float:
+        """The CPU time that the page's own thread has used; others may have the cores meanwhile."""
+        self.send("Performance.enable", timeDomain="threadTicks")
+        found = self.send("Performance.getMetrics")["metrics"]
+        return next(float(each["value"]) for each in found if each["name"] == "TaskDuration")
+
     def picture(self, path: Path) -> None:
         """Save what is seen as a PNG."""
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot")["data"]))

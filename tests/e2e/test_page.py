@@ -116,20 +116,16 @@ def test_a_compressed_log_can_be_dropped_on_any_view(page: Tab) -> None:
 
 
 def test_a_large_log_does_not_freeze_the_tab(page: Tab) -> None:
-    page.run(
-        "window.longest = 0; window.last = performance.now(); window.beat = setInterval(() => {"
-        "const now = performance.now(); longest = Math.max(longest, now - last); last = now; }, 10)"
-    )
     drop(
         page,
         "big.log",
         "Array.from({length: 200000}, (_, n) => `2026-05-01 12:00:00 INFO web: "
         "GET /things/${n} took ${n % 997} ms and wrote ${n % 83} rows\\n`)",
     )
-    page.run("window.longest = 0; window.last = performance.now()")
+    before_s = page.computed_s()
     page.wait(f"document.querySelectorAll({ROWS!r}).length", 60)
+    assert page.computed_s() - before_s < 0.25, "the times of its lines alone take more"
     assert sum(lines_per_row(page)) == 200_000
-    assert page.run("window.longest") < 500
 
 
 def test_a_csv_shows_its_anomalies_where_they_are(page: Tab) -> None:
