@@ -1,21 +1,19 @@
 """Encoders of transformers: texts to vectors, and texts to labels."""
 
 import gc
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Encoding
 
 from sensorium.core.errors import InvalidInputError, NotSupportedError
 from sensorium.core.generation import Generation, Piece
 from sensorium.core.tensors import TensorSpec
 from sensorium.models.backends.base import Arrays, ModelSpec
-from sensorium.models.backends.fast_tokens import Slow, encoded, whole
 from sensorium.models.backends.too_long import too_long
 from sensorium.models.backends.transformers_files import Pooling
+from sensorium.models.backends.transformers_tokens import Tokens
 from sensorium.models.backends.turns import Turns
 from sensorium.models.fitting import check_arrays, check_outputs
 
@@ -28,9 +26,8 @@ class Encoder:
 
     def __init__(self, model: Any, tokenizer: Any, max_tokens: int) -> None:
         self._turns = Turns(model)
-        self._tokenizer = tokenizer
+        self._tokens = Tokens(tokenizer)
         self._max_tokens = max_tokens
-        self._tokenizing = threading.Lock()
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
 
@@ -49,37 +46,26 @@ class Encoder:
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """See `TextModel.tokenize`."""
-        return self._encoded(text, special=special).ids
+        return self._tokens.encoded(text, special=special).ids
 
     def size(self, task: Generation) -> int:
         """See `TextModel.size`."""
         if task.messages:
             raise NotSupportedError("this model has no conversations")
-        return len(self._encoded(task.prompt, special=True))
+        return len(self._tokens.encoded(task.prompt, special=True))
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See `TextModel.detokenize`."""
-        size = len(self._tokenizer)
-        if not all(0 <= token < size for token in tokens):
-            raise InvalidInputError(f"tokens are numbers from 0 to {size - 1}")
-        with self._tokenizing:
-            return str(self._tokenizer.decode(list(tokens)))
+        return self._tokens.detokenized(tokens)
 
     def close(self) -> None:
         """Give back what it holds."""
         self._turns.close()
         gc.collect()
 
-    def _encoded(self, text: str, *, special: bool) -> Encoding | Slow:
-        fast = getattr(self._tokenizer, "backend_tokenizer", None)
-        with self._tokenizing:
-            if fast is not None:
-                return encoded(whole(fast), text, special=special)  # a batch has it fill up
-            return Slow(list(self._tokenizer(text, add_special_tokens=special).input_ids))
-
     def _tokenized(self, texts: Sequence[str]) -> Any:
-        with self._tokenizing:  # the library's own sets it to fill up, for a moment
-            inputs = self._tokenizer(list(texts), padding=True, return_tensors="pt")
+        with self._tokens.turn:  # the library's own sets it to fill up, for a moment
+            inputs = self._tokens.tokenizer(list(texts), padding=True, return_tensors="pt")
         longest = int(inputs["attention_mask"].sum(1).max())
         if longest > self._max_tokens:
             raise too_long(longest, self._max_tokens, whole=True)

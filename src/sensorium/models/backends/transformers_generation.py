@@ -1,7 +1,6 @@
 """Language models of transformers, text by text."""
 
 import gc
-import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -12,12 +11,13 @@ from transformers import GenerationConfig, StoppingCriteriaList
 from sensorium.core.errors import InvalidInputError, NotSupportedError, UnavailableError
 from sensorium.core.generation import Generation
 from sensorium.models.backends.base import ModelSpec
-from sensorium.models.backends.fast_tokens import Slow, begun, encoded, length, whole
+from sensorium.models.backends.fast_tokens import Slow, begun, length
 from sensorium.models.backends.looking import Emit, Looking, UnwantedError
 from sensorium.models.backends.telling import Telling
 from sensorium.models.backends.templated import templated
 from sensorium.models.backends.too_long import too_long
 from sensorium.models.backends.transformers_sampling import Sampler, Teller
+from sensorium.models.backends.transformers_tokens import Tokens
 from sensorium.models.backends.turns import Turns
 from sensorium.models.templates.rendering import ChatTemplate
 from sensorium.models.tools import CallReader, is_forced
@@ -49,13 +49,10 @@ class GeneratingModel:
     ) -> None:
         self.spec = spec
         self._turns = Turns(model)
-        self._tokenizer = tokenizer
+        self._tokens = Tokens(tokenizer)
         self._context = context
         self._first = tokenizer.bos_token_id if begins else None
         self._template = _template(tokenizer, template or tokenizer.chat_template)
-        fast = getattr(tokenizer, "backend_tokenizer", None)
-        self._fast = None if fast is None else whole(fast)
-        self._tokenizing = threading.Lock()
         self._looking: Looking | None = None
         self.ends = _ends(model, tokenizer)
         """The tokens that end a text."""
@@ -86,7 +83,7 @@ class GeneratingModel:
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """See `TextModel.tokenize`."""
-        return begun(self._encoded(text, special=special), self._first if special else None)
+        return begun(self._tokens.encoded(text, special=special), self._first if special else None)
 
     def size(self, task: Generation) -> int:
         """See `TextModel.size`."""
@@ -94,11 +91,7 @@ class GeneratingModel:
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """See `TextModel.detokenize`."""
-        size = len(self._tokenizer)
-        if not all(0 <= token < size for token in tokens):
-            raise InvalidInputError(f"tokens are numbers from 0 to {size - 1}")
-        with self._tokenizing:
-            return str(self._tokenizer.decode(list(tokens)))
+        return self._tokens.detokenized(tokens)
 
     def close(self) -> None:
         """See `TextModel.close`."""
@@ -163,25 +156,17 @@ class GeneratingModel:
 
     def _encoded_prompt(self, task: Generation) -> Encoding | Slow:
         if not task.messages:
-            return self._encoded(task.prompt, special=True)
-        return self._encoded(self._templated(task), special=False)
+            return self._tokens.encoded(task.prompt, special=True)
+        return self._tokens.encoded(self._templated(task), special=False)
 
     def _templated(self, task: Generation) -> str:
         return templated(self._template, task, pictures=self.takes_pictures)
 
-    def _encoded(self, text: str, *, special: bool) -> Encoding | Slow:
-        with self._tokenizing:
-            if self._fast is not None:
-                return encoded(self._fast, text, special=special)
-            return Slow(self._tokenizer(text, add_special_tokens=special).input_ids)
-
     def decode(self, tokens: list[int]) -> str:
         """The text that tokens are in a text, without those that only mark its parts."""
-        with self._tokenizing:
-            found = self._tokenizer.decode(
-                tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
-            )
-        return str(found)
+        return self._tokens.decoded(
+            tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
 
     def _look(self, *_: Any) -> None:
         """Before each layer: a long prompt is read no further than somebody waits for it."""

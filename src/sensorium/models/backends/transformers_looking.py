@@ -28,11 +28,9 @@ class LookingModel(SeeingModel):
     def decode(self, tokens: list[int]) -> str:
         """The text of tokens, those that stand for places among them."""
         said = [token for token in tokens if token not in self._unsaid]
-        with self._tokenizing:
-            found = self._tokenizer.decode(
-                said, skip_special_tokens=False, clean_up_tokenization_spaces=False
-            )
-        return str(found)
+        return self._tokens.decoded(
+            said, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
 
     def _read(self, task: Generation) -> Read:
         self._refuse_marks(task)

@@ -42,7 +42,7 @@ class SeeingModel(GeneratingModel):
         if not images:
             return super()._read(task)
         text = self._templated(task)
-        begin = self._tokenizer.bos_token if self._first is not None else ""
+        begin = self._tokens.tokenizer.bos_token if self._first is not None else ""
         if not text.startswith(begin):
             text = begin + text
         return self._processed(text, images, add_special_tokens=False)
@@ -55,7 +55,7 @@ class SeeingModel(GeneratingModel):
         """
         pictures = decode_all(images)
         try:
-            with self._processing, self._tokenizing:
+            with self._processing, self._tokens.turn:
                 found = dict(
                     self._processor(images=pictures, text=[text], return_tensors="pt", **more)
                 )
