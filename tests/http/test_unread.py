@@ -16,7 +16,7 @@ def test_answers_that_nobody_reads_are_bounded_and_their_connection_is_ended() -
         process = psutil.Process(server.process.pid)
         before = process.memory_info().rss
         call = json.dumps({"id": 0, "op": "system.operations", "data": {"schemas": True}})
-        with connect(server.ws_url, max_queue=1) as socket:
+        with connect(server.ws_url, max_queue=1, close_timeout=1) as socket:
             socket.socket.settimeout(5)
             ended = False
             for number in range(5000):
@@ -35,3 +35,5 @@ def test_answers_that_nobody_reads_are_bounded_and_their_connection_is_ended() -
         else:
             raise AssertionError("the connection is still there")
         assert grown_mb < LIMIT_MB, (grown_mb, ended)
+        assert server.stop(timeout_s=10) == 0, "what was asked and is heard by nobody is not done"
+        assert not [line for line in server.whole_log() if "Traceback" in line]

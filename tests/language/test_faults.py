@@ -199,7 +199,9 @@ def test_a_thousand_of_what_there_may_be_few(own: Server, door: Door) -> None:
     answers_as_ever(own, door)
 
 
-def together(server: Server, asked: list[tuple[Door, Body]], then: Any = None) -> list[Heard]:
+def together(
+    server: Server, asked: list[tuple[Door, Body]], then: Any = None, **headers: str
+) -> list[Heard]:
     """Streams side by side; when all have begun, `then` is called."""
 
     async def main() -> list[Heard]:
@@ -213,7 +215,7 @@ def together(server: Server, asked: list[tuple[Door, Body]], then: Any = None) -
 
         async with httpx.AsyncClient(base_url=server.url, timeout=100.0, limits=LIMITS) as http:
             streams = [
-                asyncio.create_task(door.follow(http, body, lambda n=number: begun(n)))
+                asyncio.create_task(door.follow(http, body, lambda n=number: begun(n), **headers))
                 for number, (door, body) in enumerate(asked)
             ]
             if then is not None:
@@ -288,21 +290,13 @@ def test_a_process_killed_before_the_first_token_is_not_noticed(fresh: Server, d
     assert [(each.text, each.error) for each in heard] == [(PARIS, "")] * len(callers)
 
 
-@every_door
-def test_a_process_that_stands_still_costs_a_stream_its_deadline(fresh: Server, door: Door) -> None:
-    heard: list[Heard] = []
-    body = door.endless()
-
-    async def main() -> None:
-        model = model_of(fresh)
-        async with httpx.AsyncClient(base_url=fresh.url, timeout=100.0) as http:
-            heard.append(await door.follow(http, body, model.suspend, **{"x-deadline-s": "3"}))
-
-    asyncio.run(main())
-    assert (heard[0].status, heard[0].whole) == (200, True)
-    assert "nothing moved for 3 s" in heard[0].error
-    with fresh.client() as http:  # what does not stop in time is killed
-        assert door.talk(http, door.body(FRANCE)).text == PARIS
+def test_a_process_that_stands_still_costs_streams_their_deadline(fresh: Server) -> None:
+    asked = [(door, door.endless()) for door in DOORS]
+    found = together(fresh, asked, lambda: model_of(fresh).suspend(), **{"x-deadline-s": "3"})
+    for door, heard in zip(DOORS, found, strict=True):
+        assert (heard.status, heard.whole) == (200, True), door.name
+        assert "nothing moved for 3 s" in heard.error, door.name
+        answers_as_ever(fresh, door)  # what does not stop in time is killed
 
 
 STAGES = ("head", "half", "waiting", "reading", "streaming", "whole")

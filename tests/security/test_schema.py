@@ -14,7 +14,7 @@ from schemathesis.core.result import Ok
 from sensorium.transports.http.protocol import MAX_HEAD
 from tests.servers import Server, serving
 
-EXAMPLES = 12
+EXAMPLES = 8
 
 
 @schemathesis.serializer("application/x-ndjson", "application/ndjson")

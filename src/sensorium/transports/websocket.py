@@ -43,19 +43,37 @@ class WebSocketDoor:
             return
         ours = "sensorium.v1" if "sensorium.v1" in scope.get("subprotocols", ()) else None
         await send({"type": "websocket.accept", "subprotocol": ours})
-        lock = asyncio.Lock()
-
-        async def write(message: bytes) -> None:
-            async with lock:  # the protocol ends the connection of a client that does not read
-                await send({"type": "websocket.send", "text": message.decode()})
 
         def identify() -> Principal:
             return self._dispatcher.identify(credential)
 
-        await _converse(Conversation(self._dispatcher, identify, "websocket", write), receive, send)
+        writer = _Writer(send)
+        conversation = Conversation(self._dispatcher, identify, "websocket", writer.write)
+        await _converse(conversation, writer, receive, send)
 
 
-async def _converse(conversation: Conversation, receive: Receive, send: Send) -> None:
+class _Writer:
+    """Writes one message at a time; what is for a client that has left goes nowhere."""
+
+    def __init__(self, send: Send) -> None:
+        self.gone = False
+        self._send = send
+        self._turn = asyncio.Lock()
+
+    async def write(self, message: bytes) -> None:
+        """Write a message. The protocol ends the connection of a client that does not read."""
+        async with self._turn:
+            if self.gone:
+                return
+            try:
+                await self._send({"type": "websocket.send", "text": message.decode()})
+            except OSError:
+                self.gone = True
+
+
+async def _converse(
+    conversation: Conversation, writer: _Writer, receive: Receive, send: Send
+) -> None:
     """Hear what comes until the client leaves, or the server has to."""
 
     async def drain() -> None:
@@ -64,7 +82,8 @@ async def _converse(conversation: Conversation, receive: Receive, send: Send) ->
 
     draining: asyncio.Task[None] | None = None
     try:
-        while (message := await receive())["type"] != "websocket.disconnect":
+        # What it sent before it left may be thousands of calls, whose answers nobody hears.
+        while not writer.gone and (message := await receive())["type"] != "websocket.disconnect":
             if message["type"] == DRAIN:
                 draining = asyncio.create_task(drain())
             else:
