@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from sensorium.core.conversation import Message, Tool, ToolCall
+from sensorium.core.conversation import ImagePart, Message, Tool, ToolCall
 from sensorium.core.generation import Generation, Piece
 from sensorium.models.backends.gguf_schema import grammar_of
 from sensorium.models.tools import CallReader, held, told
@@ -187,6 +187,17 @@ def test_calls_are_told_of_without_tools() -> None:
         ("assistant", '{"name": "look", "arguments": {"at": "x"}}'),
         ("user", "The result of look: a wall"),
     ]
+
+
+@pytest.mark.parametrize("tools", [[], [Tool(name="look")]])
+def test_pictures_of_results_and_of_the_system_stay_where_they_stand(tools: list[Tool]) -> None:
+    image = [ImagePart(url="https://pictures.example/a.png", at=1)]
+    said = [
+        Message(role="system", content="ab", images=image),
+        Message(role="tool", content="cd", name="look", images=image),
+    ]
+    found = told(Generation(messages=said, tools=tools)).messages
+    assert [[each.content[i.at :] for i in each.images] for each in found] == [["b"], ["d"]]
 
 
 def test_a_text_is_held_only_as_long_as_it_may_be_a_call() -> None:

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from sensorium.core.types import Count
 
@@ -78,6 +79,12 @@ class ToolCallPart(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: Annotated[str, Meta(description="Its id, with its first part.")] = ""
     name: Annotated[str, Meta(description="The tool's name, with its first part.")] = ""
     arguments: Annotated[str, Meta(description="What comes next of its arguments.")] = ""
+
+
+def preceded(said: Message, before: str) -> Message:
+    """A message with a text before what it says; its images stay where they stand in that."""
+    images = [replace(each, at=each.at + len(before)) for each in said.images]
+    return replace(said, content=before + said.content, images=images)
 
 
 def tool_calls(parts: list[ToolCallPart]) -> list[ToolCall]:

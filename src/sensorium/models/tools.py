@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from sensorium.core.conversation import Message, Tool, ToolCall, ToolCallPart
+from sensorium.core.conversation import Message, Tool, ToolCall, ToolCallPart, preceded
 from sensorium.core.generation import Generation, Piece
 
 Emit = Callable[[Piece], bool]
@@ -61,12 +61,11 @@ def told(task: Generation) -> Generation:
     names = {call.id: call.name for each in task.messages for call in each.tool_calls}
     if not task.tools:
         return replace(task, messages=[_said(each, names) for each in task.messages])
-    first, *rest = task.messages
-    system = first.content if first.role == "system" else ""
-    said = rest if first.role == "system" else task.messages
-    opening = Message(
-        role="system", content="\n\n".join(filter(None, (_offer(task.tools), system)))
-    )
+    first, *said = task.messages
+    if first.role != "system":
+        first, said = Message(role="system"), task.messages
+    gap = "\n\n" if first.content or first.images else ""
+    opening = preceded(first, _offer(task.tools) + gap)
     return replace(task, messages=[opening, *(_said(each, names) for each in said)], tools=[])
 
 
@@ -129,7 +128,8 @@ def _said(message: Message, names: dict[str, str]) -> Message:
     """A message without what only a template for tools could tell."""
     if message.role == "tool":
         of = message.name or names.get(message.tool_call_id, "the tool")
-        return Message(role="user", content=f"The result of {of}: {message.content}")
+        result = preceded(message, f"The result of {of}: ")
+        return Message(role="user", content=result.content, images=result.images)
     if not message.tool_calls:
         return message
     calls = "\n".join(_spelled(call) for call in message.tool_calls)

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from msgspec.structs import replace
 
-from sensorium.core.conversation import Message
+from sensorium.core.conversation import Message, preceded
 
 GAP = "\n\n"
 ID_LENGTH = 9
@@ -39,12 +39,11 @@ def _goes_on(last: Message, each: Message) -> bool:
 
 
 def _together(first: Message, second: Message) -> Message:
-    before = first.content + GAP if first.content else ""
-    moved = [replace(image, at=image.at + len(before)) for image in second.images]
+    both = preceded(second, first.content + GAP if first.content else "")
     return replace(
         first,
-        content=before + second.content,
-        images=[*first.images, *moved],
+        content=both.content,
+        images=[*first.images, *both.images],
         reasoning=GAP.join(filter(None, (first.reasoning, second.reasoning))),
     )
 
