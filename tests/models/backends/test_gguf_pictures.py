@@ -1,12 +1,14 @@
 """GGUF models that take pictures: tinylm with a projector made here."""
 
 import asyncio
+import random
 import re
 import struct
 import threading
 from dataclasses import replace as changed
 from io import BytesIO
 
+import msgspec
 import pytest
 
 from sensorium.core.asking import See, Sight
@@ -110,6 +112,16 @@ def test_the_tokens_of_pictures_are_counted(model):
         assert read == without + count * TOKENS
         assert model.size(Generation(messages=messages)) == read
     assert model.size(Generation(messages=[said("what is this")])) == without
+
+
+def test_to_count_no_pixels_are_passed_on(model, monkeypatch):
+    asked, ask = [], model._engine.ask
+    monkeypatch.setattr(model._engine, "ask", lambda *each: asked.append(each) or ask(*each))
+    noise = PIL.frombytes("RGB", (300, 200), random.Random(0).randbytes(180_000))
+    messages = shown("what is this", saved(noise))
+    size = model.size(Generation(messages=messages))
+    assert size == generated(model, messages=messages, max_tokens=1)[-1].prompt_tokens
+    assert len(msgspec.json.encode(asked)) < 3000
 
 
 def test_several_messages_with_pictures(model):

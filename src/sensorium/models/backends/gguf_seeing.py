@@ -19,6 +19,9 @@ from sensorium.models.backends.templated import begun, taken
 from sensorium.models.tools import CallReader, held, told
 
 ENCODING = "sensorium.models.pictures.encoding:as_png"
+BLANKS = "sensorium.models.pictures.encoding:blanks"
+"""Enough to count by, as a picture's size decides on its tokens. The library counts at its listener
+alone, which takes 100 MB."""
 COUNT = "/v1/chat/completions/input_tokens"
 MARK_BYTES = 16
 """Random ones stand for a picture where a template is tried. The library's own mark is random,
@@ -39,7 +42,7 @@ class SeeingModel(GgufModel):
         """See `TextModel.size`; a picture counts as the tokens that stand for it."""
         if not images_of(task.messages):
             return super().size(task)
-        found: int = self._engine.ask(COUNT, self._request(begun(task)))["input_tokens"]
+        found: int = self._engine.ask(COUNT, self._request(begun(task), BLANKS))["input_tokens"]
         return found
 
     def _answering(self, task: Generation) -> Any:
@@ -52,7 +55,7 @@ class SeeingModel(GgufModel):
         hears = CallReader(task.tools, emit) if reads_calls else emit
         self._make(self._request(task), task.stop, hears, chat=True)
 
-    def _request(self, task: Generation) -> dict[str, Any]:
+    def _request(self, task: Generation, encoding: str = ENCODING) -> dict[str, Any]:
         """What the library is asked, its template having been tried.
 
         Raises:
@@ -67,7 +70,7 @@ class SeeingModel(GgufModel):
         if not self._engine.has_template:
             raise InvalidInputError(NOT_ITS_OWN)
         self._try_with_more(as_taken)
-        files = iter(load(ENCODING)(images_of(task.messages)))
+        files = iter(load(encoding)(images_of(task.messages)))
         seen = [_unmarked(each, mark, files) for each in as_taken.messages]
         return chat_request(replace(as_taken, messages=seen))
 
