@@ -28,7 +28,7 @@ from tests.models.seeing import picture
 from tests.security.test_fetching import answering
 from tests.servers import Server, serving
 
-pytest.importorskip("PIL.Image", reason="Pillow is not installed: sensorium[transformers]")
+pytest.importorskip("PIL.Image", reason="Pillow is not installed: sensorium[pictures]")
 RED, GREEN = ImagePart(data=picture("red")), ImagePart(data=picture("green", "JPEG"))
 
 

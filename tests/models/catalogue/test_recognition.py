@@ -74,6 +74,15 @@ def test_a_projector_goes_with_a_model(
         assert models_among(paths) == [Found("gguf", model, weights)]
 
 
+def test_a_projector_of_another_model_is_left_to_that() -> None:
+    models = ["a-12b-it-q4.gguf", "a-4b-it-f16.gguf", "a-4b-it-q4.gguf", "b.gguf"]
+    beside = ["mmproj-a-4b-it-fp16.gguf", "mmproj-c-f16.gguf"]
+    taken = {found.path: found.weights[1:] for found in models_among([*models, beside[0]])}
+    assert taken == dict.fromkeys(models, ()) | dict.fromkeys(models[1:3], (beside[0],))
+    found = models_among([models[3], beside[1]])
+    assert found[0].weights == (models[3], beside[1])  # a name that says nothing of the only one
+
+
 def test_a_name_that_only_looks_like_a_projectors() -> None:
     assert kinds("commproject-f16.gguf") == [("gguf", "commproject-f16.gguf")]
 
