@@ -102,7 +102,8 @@ def test_calls_have_ids_that_are_short_enough() -> None:
 
 def test_pictures_keep_their_places() -> None:
     first = Message(role="user", content="ab", images=[ImagePart(url="https://a", at=1)])
-    second = Message(role="user", content="cd", images=[ImagePart(url="https://b", at=1)])
-    (joined,) = next(other_forms([first, second]))
-    assert joined.content == "ab\n\ncd"
-    assert [joined.content[each.at] for each in joined.images] == ["b", "d"]
+    second = Message(role="user", content="cd", images=[ImagePart(url="https://b", at=9)])
+    third = Message(role="user", content="ef" * 9, images=[ImagePart(url="https://c", at=1)])
+    (joined,) = next(other_forms([first, second, third]))
+    text = "ab\n\ncd\n\n" + third.content
+    assert (joined.content, [each.at for each in joined.images]) == (text, [1, 6, 9])

@@ -39,11 +39,13 @@ def _goes_on(last: Message, each: Message) -> bool:
 
 
 def _together(first: Message, second: Message) -> Message:
+    ends = len(first.content)
+    own = [replace(image, at=min(image.at, ends)) for image in first.images]
     both = preceded(second, first.content + GAP if first.content else "")
     return replace(
         first,
         content=both.content,
-        images=[*first.images, *both.images],
+        images=[*own, *both.images],
         reasoning=GAP.join(filter(None, (first.reasoning, second.reasoning))),
     )
 
