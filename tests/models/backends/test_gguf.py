@@ -117,6 +117,16 @@ def test_why_it_cannot_be_loaded_is_told(tmp_path):
         assert str(tmp_path) not in refused.value.message
 
 
+@pytest.mark.parametrize("name", [b"\x1b[31m", b"../ab", b"ll\rma"])
+def test_words_of_a_file_that_are_none_for_a_terminal_are_not_told(tmp_path, name):
+    kind = b"\x05" + bytes(7)
+    whole = FILE.read_bytes().replace(kind + b"llama", kind + name)
+    path = tmp_path / "m.gguf"
+    path.write_bytes(whole.replace(b"llama.", name + b"."))
+    with pytest.raises(InvalidInputError, match=r"llama\.cpp cannot load it: it may be damaged"):
+        with_model(None, path=path)
+
+
 def test_what_others_write_meanwhile_is_not_lost(capfd):
     def attempt():
         os.write(2, b"0.00.005.856 E llama_model_load: error loading model: no such\n")

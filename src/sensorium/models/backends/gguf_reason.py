@@ -23,14 +23,15 @@ UNTOLD = "it may be damaged, or of a kind that this version does not know"
 def reason_of(attempt: Callable[[], object]) -> str:
     """What it says while it tries, and fails, once more; nothing that names a path.
 
-    What others write to standard error meanwhile comes there afterwards.
+    Nor is told what a terminal would obey: the words may be the file's. What others
+    write to standard error meanwhile comes there afterwards.
     """
     told = _written_during(attempt)
     others = [line for line in told.splitlines(keepends=True) if not _ITS_LINE.match(line)]
     sys.stderr.write("".join(others))
     found = _REASON.search(told)
     reason = found[found.lastindex or 0] if found else "/"
-    return UNTOLD if "/" in reason else reason
+    return reason if reason.isprintable() and "/" not in reason else UNTOLD
 
 
 def _written_during(attempt: Callable[[], object]) -> str:
