@@ -63,3 +63,14 @@ def test_what_lies_beside_a_file_is_not_the_model(tmp_path: Path) -> None:
 def test_a_file_that_was_never_there_has_not_changed(tmp_path: Path) -> None:
     stamps = stamps_of(tmp_path / "none" / "model.onnx")
     assert are_same(stamps)
+
+
+def test_a_projector_in_the_folder_above_is_the_models_too(tmp_path: Path) -> None:
+    model, projector = tmp_path / "q4" / "m.gguf", tmp_path / "mmproj.gguf"
+    model.parent.mkdir()
+    for path in (model, projector):
+        path.write_bytes(b"x")
+    stamps = stamps_of(model, projector)
+    assert stamps.keys() == {model, projector}
+    rewrite(projector)
+    assert not are_same(stamps)

@@ -97,7 +97,7 @@ class InProcess:
         placed = cls(artifact, options, text=text)
         placed._pool.start()
         try:
-            placed._stamps = await asyncio.to_thread(stamps_of, artifact.path)
+            placed._stamps = await asyncio.to_thread(stamps_of, artifact.path, artifact.projector)
             placed.facts = await placed._load()
         except ProcessDiedError:
             await placed._pool.stop()

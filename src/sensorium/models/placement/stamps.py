@@ -11,10 +11,14 @@ Stamps = dict[Path, Stamp | None]
 """None for a file that is gone."""
 
 
-def stamps_of(path: Path) -> Stamps:
-    """Those of a model's files: of all in its folder, or of a file with its shards and weights."""
+def stamps_of(path: Path, projector: Path | None = None) -> Stamps:
+    """Those of a model's files: of all in its folder, or of a file with its shards and weights.
+
+    A projector may lie in the folder above.
+    """
+    more = {} if projector is None else {projector: _stamp(projector)}
     try:
-        return {each: _stamp(each) for each in _files(path)}
+        return {each: _stamp(each) for each in _files(path)} | more
     except OSError:
         return {path: None}
 
