@@ -138,7 +138,7 @@ def test_a_gif_whose_frame_is_larger_than_it_says() -> None:
 
 def test_all_pictures_of_a_conversation() -> None:
     data = saved(corner(), "PNG")
-    assert len(decoding.decode_all([ImagePart(data=data)] * 3)) == 3
+    assert len(list(decoding.decode_all([ImagePart(data=data)] * 3))) == 3
     with pytest.raises(InvalidInputError, match="no addresses"):
         decoding.decode_all([ImagePart(url="https://pictures.example/")])
     large = saved(Image.new("1", (7000, 7000)), "PNG")

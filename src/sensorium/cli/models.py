@@ -77,7 +77,7 @@ def pull(
     if not outcome.verified:
         note("sensorium: its source named no hash; it is what came, unverified")
     if outcome.problem:
-        note(f"sensorium: it will not load: {outcome.problem}")
+        note(f"sensorium: it will not load as it is: {outcome.problem}")
 
 
 def quantize(

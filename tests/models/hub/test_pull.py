@@ -353,6 +353,9 @@ def test_a_local_file_comes_with_the_projector_beside_it(place: Place, tmp_path:
     named = sha256(SEEN["m-q4.gguf"])
     outcome = pulled(f"file://{tmp_path}/m-q4.gguf", place, sha256=named)
     assert outcome.files == ("m-q4.gguf", "mmproj-f16.gguf")
+    manifest = read_manifest(place.cache / "m-q4")
+    assert manifest is not None
+    assert [each.path for each in manifest.files if each.verified] == ["m-q4.gguf"]
     with pytest.raises(InvalidInputError, match="no model"):
         pulled(f"file://{tmp_path}/mmproj-f16.gguf", place)
 

@@ -64,8 +64,10 @@ class Engine:
             self._server: Any = xllamacpp.Server(made)
         except RuntimeError:
             socket.unlink(missing_ok=True)
-            reason = reason_of(lambda: xllamacpp.Server(made))
-            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                reason = reason_of(lambda: xllamacpp.Server(made))
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
             raise InvalidInputError(f"llama.cpp cannot load it: {reason}") from None
         self._place = _Place(folder, socket)
         self._http = httpx.Client(

@@ -14,6 +14,7 @@ _REASON = re.compile(
     r"|mtmd_init_from_file: error: (mismatch [^\n]{1,300})"
 )
 """The last two are what it says of projectors."""
+_PATH = re.compile(r"[/\\]")
 _ITS_LINE = re.compile(r"\d+(\.\d+){3} [A-Z] ")
 LATE_S = 2.0
 """For so long it is waited for: a thread of its own writes."""
@@ -26,18 +27,22 @@ def reason_of(attempt: Callable[[], object]) -> str:
     Nor is told what a terminal would obey: the words may be the file's. What others
     write to standard error meanwhile comes there afterwards.
     """
-    told = _written_during(attempt)
+    try:
+        told = _written_during(attempt)
+    except OSError:  # there is no room for a file
+        return UNTOLD
     others = [line for line in told.splitlines(keepends=True) if not _ITS_LINE.match(line)]
     sys.stderr.write("".join(others))
     found = _REASON.search(told)
     reason = found[found.lastindex or 0] if found else "/"
-    return reason if reason.isprintable() and "/" not in reason else UNTOLD
+    return reason if reason.isprintable() and not _PATH.search(reason) else UNTOLD
 
 
 def _written_during(attempt: Callable[[], object]) -> str:
     sys.stderr.flush()
-    standard, told = os.dup(2), ""
+    told = ""
     with tempfile.TemporaryFile("a+b", buffering=0) as file:
+        standard = os.dup(2)
         os.dup2(file.fileno(), 2)
         try:
             with suppress(RuntimeError):

@@ -53,7 +53,7 @@ class SeeingModel(GeneratingModel):
         Raises:
             InvalidInputError: a picture cannot be decoded, or they do not fit the text.
         """
-        pictures = decode_all(images)
+        pictures = list(decode_all(images))
         try:
             with self._processing, self._tokens.turn:
                 found = dict(

@@ -234,6 +234,8 @@ def _template(values: Mapping[str, Value]) -> str:
 
 
 def _details(values: Mapping[str, Value], tensors: _Tensors) -> dict[str, str]:
+    architecture = _text(values, "general.architecture")
+    sees = architecture == "clip" and values.get("clip.has_vision_encoder") is True
     found = {
         "name": _text(values, "general.name"),
         "licence": _text(values, "general.license"),
@@ -241,10 +243,10 @@ def _details(values: Mapping[str, Value], tensors: _Tensors) -> dict[str, str]:
         "chat_template": "yes" if "tokenizer.chat_template" in values else "",
         "bos": str(values.get("tokenizer.ggml.bos_token_id", "")),
         "eos": str(values.get("tokenizer.ggml.eos_token_id", "")),
-        "pooling": str(values.get(f"{_text(values, 'general.architecture')}.pooling_type", "")),
+        "pooling": str(values.get(f"{architecture}.pooling_type", "")),
         "projector": _text(values, "clip.projector_type")
         or _text(values, "clip.vision.projector_type"),
-        "pictures": "yes" if values.get("clip.has_vision_encoder") is True else "",
+        "pictures": "yes" if sees else "",
         "files": str(_count(values, "split.count", MAX_SHARDS) or 1),
         "types": ", ".join(f"{kind} {size} bytes" for kind, size in sorted(tensors.sizes.items())),
     }

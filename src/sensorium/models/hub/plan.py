@@ -143,16 +143,14 @@ def local_manifest(
     Raises:
         InvalidInputError: it has not the hash that the caller named.
     """
-    if reference.sha256:
-        named = [path for entry in entries for path in entry.named]
-        if [files[path][1] for path in named] != [reference.sha256]:
-            raise InvalidInputError("the sha256 that was named is not that of this one file")
-    verified = bool(reference.sha256)
+    named = [path for entry in entries for path in entry.named] if reference.sha256 else []
+    if reference.sha256 and [files[path][1] for path in named] != [reference.sha256]:
+        raise InvalidInputError("the sha256 that was named is not that of this one file")
     return Manifest(
         source=reference.source,
         entries=entries,
         files=tuple(
-            ManifestFile(path=path, size=size, sha256=digest, verified=verified)
+            ManifestFile(path=path, size=size, sha256=digest, verified=path in named)
             for path, (size, digest) in sorted(files.items())
         ),
         fetched_at=time.time(),

@@ -1,7 +1,7 @@
 """Files of pictures become pixels, within bounds. Runs in the model's own process."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 
 from PIL import Image
@@ -33,14 +33,17 @@ _SCAN, _END, _BARE = 0xDA, 0xD9, (0x01, 0xD8)
 DAMAGED = "the picture is damaged"
 
 
-def decode_all(parts: Sequence[ImagePart]) -> list[Image.Image]:
-    """The pictures of a conversation; errors as for `decode`, and for too many pixels in all."""
+def decode_all(parts: Sequence[ImagePart]) -> Iterator[Image.Image]:
+    """The pictures of a conversation, each decoded when it is asked for.
+
+    Errors as for `decode`, and, before any is decoded, for too many pixels in all.
+    """
     if any(part.url for part in parts):
         raise InvalidInputError("this model takes pictures as files, and no addresses")
     seen = [look(part.data) for part in parts]
     if sum(each.width * each.height for each in seen) > MAX_ALL:
         raise InvalidInputError(f"the pictures have more than {MAX_ALL} pixels together")
-    return [_decoded(part.data, each) for part, each in zip(parts, seen, strict=True)]
+    return (_decoded(part.data, each) for part, each in zip(parts, seen, strict=True))
 
 
 def decode(data: bytes) -> Image.Image:
