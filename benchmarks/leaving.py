@@ -8,18 +8,15 @@ The kernel counts in ticks of 10 ms, and an idle worker burns one now and then.
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from statistics import median
-from typing import TypeVar
-
-import psutil
 
 from benchmarks.report import Row, show
 from benchmarks.running import Running, ours
-from tests.faults.observing import cpu_s, log_body, series_body
+from tests.faults.observing import burner, burnt_by, cpu_s, log_body, series_body, until
 
 ROUNDS = 8
 WORKERS = 2
@@ -29,7 +26,6 @@ COMPUTED_S, FREE_S = 0.25, 1.0
 LIMIT_S = 20.0
 GONE = float("inf")
 SLOTS = b"sensorium_slots_in_use{"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -82,10 +78,10 @@ def _row(what: str, seconds: tuple[float, ...], most_s: float) -> Row:
 
 def _leave(server: Running, call: Left) -> tuple[float, float]:
     """Seconds of CPU that are burnt after leaving, and seconds until the slot is free."""
-    _wait_for(lambda: _ready(server))
-    before = {each.pid: cpu_s(each) for each in _workers(server)}
+    until(lambda: _ready(server), LIMIT_S)
+    before = burnt_by(server)
     with _sent(server, call):
-        worker = _wait_for(lambda: _burner(server, before, call.after_s))
+        worker = until(lambda: burner(server, before, call.after_s), LIMIT_S)
         burnt = [cpu_s(worker)]
     left = time.perf_counter()
     free_s = None
@@ -99,15 +95,6 @@ def _leave(server: Running, call: Left) -> tuple[float, float]:
     return max(each for each in burnt if each < GONE) - burnt[0], free_s
 
 
-def _wait_for(condition: Callable[[], T]) -> T:
-    until = time.perf_counter() + LIMIT_S
-    while not (found := condition()):
-        if time.perf_counter() > until:
-            raise RuntimeError("waited in vain")
-        time.sleep(LOOK_S)
-    return found
-
-
 @contextmanager
 def _sent(server: Running, call: Left) -> Iterator[None]:
     """A call under way, which is left at the end."""
@@ -118,17 +105,6 @@ def _sent(server: Running, call: Left) -> Iterator[None]:
     with socket.create_connection(("127.0.0.1", server.port)) as raw:
         raw.sendall(head.encode() + call.body)
         yield
-
-
-def _workers(server: Running) -> list[psutil.Process]:
-    return psutil.Process(server.process.pid).children()
-
-
-def _burner(server: Running, before: dict[int, float], after_s: float) -> psutil.Process | None:
-    for each in _workers(server):
-        if after_s <= cpu_s(each) - before.get(each.pid, GONE) < GONE:
-            return each
-    return None
 
 
 def _ready(server: Running) -> bool:

@@ -4,15 +4,15 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 import psutil
 
-from tests.native.running import Host
 from tests.servers import Server
 
 T = TypeVar("T")
@@ -27,6 +27,14 @@ NOISE_S = 0.02
 """Two ticks of the kernel's clock: an idle worker still answers the heartbeat."""
 
 
+class Started(Protocol):
+    """What was started as a process of its own."""
+
+    @property
+    def process(self) -> "subprocess.Popen[Any]":
+        """Its process."""
+
+
 def until(condition: Callable[[], T], within_s: float, what: str = "") -> T:
     """What `condition` returns once that is true; fails when it is not in time (see BUSY)."""
     limit_s = max(within_s * BUSY, LEAST_S)
@@ -37,7 +45,7 @@ def until(condition: Callable[[], T], within_s: float, what: str = "") -> T:
     return found
 
 
-def workers_of(server: Server | Host) -> list[psutil.Process]:
+def workers_of(server: Started) -> list[psutil.Process]:
     """The server's worker processes."""
     found = []
     for child in psutil.Process(server.process.pid).children():
@@ -60,22 +68,18 @@ def cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def busy_worker(
-    server: Server | Host, within_s: float = 20, burnt_s: float = 0.3
-) -> psutil.Process:
+def busy_worker(server: Started, within_s: float = 20, burnt_s: float = 0.3) -> psutil.Process:
     """The worker that computes: the first to burn `burnt_s` of CPU from now on."""
     before = burnt_by(server)
     return until(lambda: burner(server, before, burnt_s), within_s, "a worker that computes")
 
 
-def burnt_by(server: Server | Host) -> dict[int, float]:
+def burnt_by(server: Started) -> dict[int, float]:
     """The CPU time that each of its workers has used, by process id."""
     return {process.pid: cpu_s(process) for process in workers_of(server)}
 
 
-def burner(
-    server: Server | Host, before: dict[int, float], burnt_s: float
-) -> psutil.Process | None:
+def burner(server: Started, before: dict[int, float], burnt_s: float) -> psutil.Process | None:
     """The first worker that has burnt so much since then, if any has."""
     for process in workers_of(server):
         spent = cpu_s(process) - before.get(process.pid, float("inf"))
