@@ -16,7 +16,9 @@ from sensorium.models.headers.header import Header
 from sensorium.models.headers.reading import READERS
 from sensorium.models.headers.source import held
 
-SHARED = Path(__file__).resolve().parents[4] / "shared"
+ROOT = Path(__file__).resolve().parents[3]
+SAMPLES = ROOT / "src" / "sensorium" / "models" / "samples"
+SHARED = ROOT.parent / "shared"
 MODELS = SHARED / "data" / "models"
 TINYLM = SHARED / "models" / "tinylm"
 needs_models = pytest.mark.skipif(

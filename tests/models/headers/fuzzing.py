@@ -32,6 +32,7 @@ from tests.models.headers import building
 from tests.models.headers.building import (
     LLAMA,
     MODELS,
+    SAMPLES,
     TINYLM,
     Flat,
     entry,
@@ -80,15 +81,16 @@ class _Noting(Source):
 
 
 def seeds() -> list[Seed]:
-    """The shared files that are there, and small ones made here."""
-    found = [_seed(path.name, kind, path.read_bytes()) for kind, path in _shared()]
+    """The files that ship, the shared ones that are there, and small ones made here."""
+    found = [_seed(path.name, kind, path.read_bytes()) for kind, path in _files()]
     found += [_seed(f"made {name}", kind, data) for name, kind, data in _made()]
     found += [_folder_seed("config.json"), _folder_seed("model.safetensors.index.json")]
     return found
 
 
-def _shared() -> list[tuple[Format, Path]]:
+def _files() -> list[tuple[Format, Path]]:
     patterns: list[tuple[Format, Path, str]] = [
+        ("onnx", SAMPLES, "*/*.onnx"),
         ("gguf", TINYLM, "*.gguf"),
         ("gguf", MODELS, "*.gguf"),
         ("transformers", TINYLM, "hf-f16/*.safetensors"),
