@@ -59,7 +59,7 @@ def test_idle_models_make_room_for_a_lease_and_not_in_vain(tmp_path: Path) -> No
         async with app.running():
             pool, leases = app.model_runtime.pool, app.model_runtime.leases
             await pool.load(SAMPLE)
-            idle = pool.idle_bytes
+            idle = pool.room.idle_bytes
             assert idle > 0
             (main,) = (each for each in await leases.devices() if each.name == "cpu")
             await leases.lease(Wish("a", main.free_bytes, ("cpu",), priority=90))

@@ -111,7 +111,7 @@ def test_the_longest_unused_makes_room_and_a_used_one_never(shelf):
             with pytest.raises(OverloadedError, match="b needs 1 MiB"):
                 await pool.load("b")
             await one(a)
-        assert pool.used_bytes == 2 * MIB
+        assert pool.room.used_bytes == 2 * MIB
 
     run(pool, work)
 
@@ -210,7 +210,7 @@ def test_a_model_that_cannot_be_loaded_holds_no_memory(shelf):
         for _ in range(3):
             with pytest.raises(Exception, match="the onnx file of a cannot be used"):
                 await pool.load("a")
-        assert pool.used_bytes == 0
+        assert pool.room.used_bytes == 0
         async with pool.use("b") as b:
             await one(b)
 
@@ -227,7 +227,7 @@ def test_loading_and_unloading_50_times_leaves_no_memory_reckoned(shelf):
             await pool.unload("a")
 
     run(pool, work)
-    assert pool.used_bytes == 0
+    assert pool.room.used_bytes == 0
 
 
 def test_an_alias_that_is_moved_means_the_other_at_once(shelf):
@@ -285,11 +285,11 @@ def test_what_is_retired_and_still_in_use_counts(shelf):
     async def work():
         async with pool.use("a"):
             await pool.load("a", fresh=True)
-            assert pool.used_bytes == 2 * MIB
+            assert pool.room.used_bytes == 2 * MIB
             with pytest.raises(OverloadedError):
                 async with pool.use("a"):
                     await pool.load("b")
-        await until(lambda: pool.used_bytes == MIB)
+        await until(lambda: pool.room.used_bytes == MIB)
 
     run(pool, work)
 
@@ -415,7 +415,7 @@ def test_a_new_version_is_meant_by_all_names_and_the_old_one_goes(shelf):
             assert old.retired
             assert pool.loaded == [new]
             await one(old)
-        await until(lambda: pool.used_bytes == MIB)
+        await until(lambda: pool.room.used_bytes == MIB)
 
     run(pool, work)
 
@@ -522,7 +522,7 @@ def test_a_model_that_is_deleted_while_it_is_loaded_does_not_stay(shelf):
             with pytest.raises(NotFoundError):
                 await each
         assert not pool.loaded
-        assert not pool.used_bytes
+        assert not pool.room.used_bytes
 
     run(pool, work)
 

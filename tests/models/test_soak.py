@@ -57,7 +57,7 @@ async def load_and_unload(place, path, times):
         watched.look()
         if number == times // 10:
             descriptors = watched.descriptors()
-    assert not pool.used_bytes
+    assert not pool.room.used_bytes
     await pool.close()
     assert watched.descriptors() <= descriptors + 2
     return watched.growth_mib()

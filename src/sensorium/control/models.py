@@ -51,7 +51,7 @@ class ModelRuntime:
         )
         self.pool.aliases |= settings.aliases
         self.inference = Inference(self.pool, settings.model_queue)
-        devices = Devices(lambda: self.pool.used_bytes)
+        devices = Devices(lambda: self.pool.room.used_bytes)
         self.leases = Leases(devices.find, self._make_room, devices.look)
 
     def states(self) -> dict[str, ModelState]:
@@ -96,8 +96,8 @@ class ModelRuntime:
 
     async def _make_room(self, device: str, size: int, least: int) -> None:
         """Have idle models give up main memory for a lease, unless they have less than `least`."""
-        if device == MAIN and self.pool.idle_bytes >= least:
-            await self.pool.give_up(size)
+        if device == MAIN and self.pool.room.idle_bytes >= least:
+            await self.pool.room.give_up(size)
 
     def _budget(self) -> int:
         usable: int = load("sensorium.models.hardware.detect:usable_memory")()

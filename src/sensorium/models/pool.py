@@ -23,7 +23,6 @@ log = logging.getLogger("sensorium.models")
 SWEEP_S = 1.0
 MAX_ALIASES = 1000
 
-
 Find = Callable[[str, str], Artifact | Future[Artifact]]
 Place = Callable[[Artifact, LoadOptions], Awaitable[Placed]]
 Weigh = Callable[[Artifact, LoadOptions], int]
@@ -75,7 +74,7 @@ class Pool:
         self._names = Names()
         self._preferences = Preferences()
         self._leaving = Leaving()
-        self._room = Room(lambda: self.loaded, self._leaving, self.retire)
+        self.room = Room(lambda: self.loaded, self._leaving, self.retire)
         self._sweeping: asyncio.Task[None] | None = None
 
     @property
@@ -86,11 +85,6 @@ class Pool:
     def find(self, name: str, version: str) -> Loaded | None:
         """A model that takes calls, by its folder's name and its version."""
         return self._loaded.get((name, version))
-
-    @property
-    def used_bytes(self) -> int:
-        """Main memory that models are reckoned to hold, those that are being loaded among them."""
-        return self._room.used_bytes
 
     def alias(self, alias: str, name: str) -> None:
         """Have a model answer under another name, too, from now on.
@@ -210,15 +204,6 @@ class Pool:
                     log.info("%s is unloaded: idle", each.artifact.name)
                     self.retire(each)
 
-    @property
-    def idle_bytes(self) -> int:
-        """What `give_up` could free."""
-        return self._room.idle_bytes
-
-    async def give_up(self, size: int) -> None:
-        """Unload idle models, the longest unused first, until so many bytes are free again."""
-        await self._room.give_up(size)
-
     async def close(self) -> None:
         """Unload everything; calls that still run lose their model."""
         tasks: list[asyncio.Task[Any]] = [each.task for each in self._loading.values()]
@@ -250,11 +235,11 @@ class Pool:
         artifact, options = loading.artifact, loading.options
         if self._sweeping is None:
             self._sweeping = asyncio.create_task(self._sweep(), context=Context())
-        if not self._room.budget_bytes:
-            self._room.budget_bytes = await asyncio.to_thread(self._budget)
+        if not self.room.budget_bytes:
+            self.room.budget_bytes = await asyncio.to_thread(self._budget)
         wanted = await asyncio.to_thread(self._weigh, artifact, options)
-        await self._room.make(wanted, artifact.name)
-        with self._room.reserved(wanted):
+        await self.room.make(wanted, artifact.name)
+        with self.room.reserved(wanted):
             placed = await self._place(artifact, options)
         if loading.deleted:
             await placed.close()

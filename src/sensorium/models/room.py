@@ -76,7 +76,7 @@ class Room:
         return sum(each.main_bytes for each in self._idle())
 
     async def give_up(self, size: int) -> None:
-        """Evict idle models until so many bytes are free again, as far as there are any."""
+        """Evict idle models, the longest unused first, until so many bytes are free again."""
         wanted = self.used_bytes - size
         while self.used_bytes > wanted and (idle := self._idle()):
             await self._evict(idle[0])
