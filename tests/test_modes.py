@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from sensorium.cli.serve import doors_of, without_marks
+from sensorium.cli.serve import doors_of, parse, without_marks
 from sensorium.core.errors import SensoriumError
 from tests.faults.observing import until
 from tests.servers import ROOT, reserved_port, serving
@@ -266,3 +266,16 @@ def test_a_data_folder_that_is_none_ends_the_start(tmp_path: Path, mode: str, da
     )
     assert ran.returncode == 1
     assert "keys.json in the data folder" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags"),
+    [
+        (["--pull-files", "--port", "9"], {"pull_files": True, "port": "9"}),
+        (["--offline"], {"offline": True}),
+        (["--fetch-images", "false", "--warm"], {"fetch_images": "false", "warm": True}),
+        (["--offline=true", "--replace"], {"offline": "true", "replace": True}),
+    ],
+)
+def test_what_is_on_or_off_needs_no_value(arguments: list[str], flags: dict[str, object]) -> None:
+    assert parse(arguments) == flags

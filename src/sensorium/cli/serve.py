@@ -28,7 +28,7 @@ Options:
   --replace          take over from the server that runs at that port; no call is refused
   --data-dir FOLDER  where keys and records are kept
   --warm             load everything before the first call
-  --ANY-SETTING V    any other setting; `sensorium config show` lists them
+  --ANY-SETTING [V]  any other setting, on where it takes none; `sensorium config show` lists them
 
 Examples:
   sensorium serve
@@ -41,7 +41,10 @@ DOORS = ("http", "grpc", "webrtc")
 """The doors that `all` opens, where their libraries are there."""
 GROUPS = {"web": ("http", "webrtc"), "webrtc": ("http", "webrtc")}
 """Modes that are several doors: offers for WebRTC come in over HTTP."""
-SWITCHES = ("warm", "replace", "allow_unauthenticated", "make_key")
+SWITCHES = ("warm", "replace")
+"""Options that are no settings, and take no value."""
+TRUTHS = ("true", "false", "1", "0")
+"""What a setting that is on or off may be followed by; without, it is on."""
 BROWSERS = ("chrome-extension://", "moz-extension://")
 
 
@@ -115,7 +118,7 @@ def doors_of(mode: str, *, browser: bool = False) -> frozenset[str]:
 
 
 def parse(arguments: list[str]) -> dict[str, Any]:
-    """`--name value` and `--name=value` as settings by name.
+    """`--name value`, `--name=value`, and `--name` of what is on or off, as settings by name.
 
     Raises:
         SensoriumError: something that is no option, or an option without its value.
@@ -132,7 +135,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
             raise SensoriumError(load("sensorium.cli.options:unknown")(key, known))
         if equals:
             flags[key] = value
-        elif key in SWITCHES:
+        elif isinstance(known[key], bool) and not (rest and rest[0].lower() in TRUTHS):
             flags[key] = True
         elif rest:
             flags[key] = rest.pop(0)
@@ -141,11 +144,13 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     return flags
 
 
-def _known() -> set[str]:
-    """The options: every setting, and what is none."""
+def _known() -> dict[str, Any]:
+    """The options with their defaults: every setting, and what is none."""
     sections = (section for section in Settings.__struct_defaults__ if isinstance(section, Struct))
-    names = (name for section in sections for name in section.__struct_fields__)
-    return {"mode", *SWITCHES, *names}
+    settings = {
+        name: getattr(section, name) for section in sections for name in section.__struct_fields__
+    }
+    return {"mode": "all", **dict.fromkeys(SWITCHES, False), **settings}
 
 
 def _open_standard_streams() -> None:
